@@ -1,0 +1,1 @@
+"""A code-generating remote-module compiler for PyTorch."""

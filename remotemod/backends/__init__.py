@@ -1,0 +1,1 @@
+"""The engines that carry calls, behind one small protocol."""

@@ -1,0 +1,1 @@
+"""The embedded default backend: forked workers, Unix sockets and memfd on one machine."""

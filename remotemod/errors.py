@@ -1,0 +1,117 @@
+"""The error tree: every failure that remotemod raises on purpose is one of these."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendUnavailable",
+    "Cancelled",
+    "DeadlineExceeded",
+    "InterfaceError",
+    "InterfaceMismatch",
+    "PlacementError",
+    "ProtocolError",
+    "RemoteError",
+    "RemoteModError",
+    "WorkerLost",
+]
+
+
+class RemoteModError(Exception):
+    """Base of every error that remotemod raises on purpose."""
+
+
+class InterfaceError(RemoteModError):
+    """An interface cannot be found, read, or turned into a stub.
+
+    Args:
+        what: what is wrong, in one sentence.
+        how: how to mend it, in one sentence.
+        file: the source file it was seen in, if there is one.
+        line: the 1-based line in that file.
+    """
+
+    def __init__(
+        self, what: str, *, how: str = "", file: str | None = None, line: int | None = None
+    ) -> None:
+        self.what = what
+        self.how = how
+        self.file = file
+        self.line = line
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        where = ""
+        if self.file is not None:
+            where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
+        return f"{where}{self.what}" + (f"\n  mend: {self.how}" if self.how else "")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_interface_error, (self.what, self.how, self.file, self.line)
+
+
+def _rebuild_interface_error(
+    what: str, how: str, file: str | None, line: int | None
+) -> InterfaceError:
+    return InterfaceError(what, how=how, file=file, line=line)
+
+
+class InterfaceMismatch(RemoteModError):
+    """A stub and the code that runs it disagree: another ABI, or another interface digest."""
+
+
+class BackendUnavailable(RemoteModError):
+    """A backend cannot run here; the message says what to install or which one to use."""
+
+
+class PlacementError(RemoteModError, ValueError):
+    """A remote device string is malformed, or names a worker or rank that does not exist."""
+
+
+class ProtocolError(RemoteModError):
+    """Bytes on the wire, or a value meant for it, are not what the codec can carry."""
+
+
+class WorkerLost(RemoteModError, ConnectionError):
+    """The worker that owned a call is gone.
+
+    Args:
+        message: what happened.
+        worker: the lost worker's name.
+    """
+
+    def __init__(self, message: str, worker: str = "") -> None:
+        super().__init__(message)
+        self.worker = worker
+
+
+class DeadlineExceeded(RemoteModError, TimeoutError):
+    """A call did not finish within its timeout; its late result is thrown away."""
+
+
+class Cancelled(RemoteModError):
+    """The call was cancelled before its result was there."""
+
+
+class RemoteError(RemoteModError):
+    """An exception that was raised on a worker.
+
+    What is caught is also an instance of the remote exception's own type where that type
+    can be had here, so ``except ValueError`` catches a remote ``ValueError``.
+
+    Attributes:
+        worker: the name of the worker that raised.
+        remote_type: the dotted name of the remote exception's type.
+        remote_message: the remote exception's own message.
+        remote_traceback: the formatted traceback of the worker.
+    """
+
+    worker: str = ""
+    remote_type: str = ""
+    remote_message: str = ""
+    remote_traceback: str = ""
+
+    def __str__(self) -> str:
+        head = self.remote_message or self.remote_type
+        if not self.remote_traceback:
+            return head
+        return f"{head}\n\nRemote traceback (worker {self.worker}):\n{self.remote_traceback}"

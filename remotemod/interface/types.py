@@ -1,0 +1,266 @@
+"""The small type tree that readers produce and that stubs, moves and schemas are computed from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "ANY",
+    "DEVICE",
+    "DTYPE",
+    "NONE",
+    "STR",
+    "TENSOR",
+    "AnyType",
+    "DeviceType",
+    "DictType",
+    "DtypeType",
+    "FutureType",
+    "ListType",
+    "NamedTupleType",
+    "NoneType",
+    "OptionalType",
+    "OtherType",
+    "ScalarType",
+    "StrType",
+    "Style",
+    "Symbol",
+    "TensorType",
+    "TupleType",
+    "Type",
+    "UnionType",
+]
+
+Style = Literal["builtin", "typing"]
+"""How the source spelled a container: ``list[int]`` / ``int | None``, or ``List[int]`` / ``Optional[int]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A name that can be imported: ``module`` holds ``qualname`` (``"pkg.mod"``, ``"Outer.Inner"``).
+
+    An empty module means that the name could not be resolved (or is a builtin).
+    """
+
+    module: str
+    qualname: str
+
+    @property
+    def importable(self) -> bool:
+        """Whether ``from module import first part of qualname`` can work in another file."""
+        local = "<locals>" in self.qualname or self.module in ("", "__main__")
+        return not local and all(p.isidentifier() for p in self.qualname.split("."))
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.qualname}" if self.module else self.qualname
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Base of the tree's nodes. ``str(node)`` is a canonical spelling, equal for equal nodes."""
+
+    def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
+        return ()
+
+    def walk(self) -> Iterator[Type]:
+        """This node and everything below it, depth first."""
+        yield self
+        for child in self.children():
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType(Type):
+    """``torch.Tensor``."""
+
+    def __str__(self) -> str:
+        return "Tensor"
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarType(Type):
+    """``int``, ``float``, ``bool``, ``complex``; ``Number`` is TorchScript's any-of-these."""
+
+    name: Literal["int", "float", "bool", "complex", "Number"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class StrType(Type):
+    """``str``."""
+
+    def __str__(self) -> str:
+        return "str"
+
+
+@dataclass(frozen=True, slots=True)
+class NoneType(Type):
+    """``None``."""
+
+    def __str__(self) -> str:
+        return "None"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyType(Type):
+    """``typing.Any``; also the type of whatever carries no annotation."""
+
+    def __str__(self) -> str:
+        return "Any"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceType(Type):
+    """``torch.device``."""
+
+    def __str__(self) -> str:
+        return "torch.device"
+
+
+@dataclass(frozen=True, slots=True)
+class DtypeType(Type):
+    """``torch.dtype``."""
+
+    def __str__(self) -> str:
+        return "torch.dtype"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalType(Type):
+    """``item`` or None."""
+
+    item: Type
+    style: Style = field(default="typing", compare=False)
+
+    def children(self) -> tuple[Type, ...]:
+        return (self.item,)
+
+    def __str__(self) -> str:
+        return f"Optional[{self.item}]"
+
+
+@dataclass(frozen=True, slots=True)
+class UnionType(Type):
+    """One of two or more ``items``; None never stands among them (that is an Optional of a Union)."""
+
+    items: tuple[Type, ...]
+    style: Style = field(default="typing", compare=False)
+
+    def children(self) -> tuple[Type, ...]:
+        return self.items
+
+    def __str__(self) -> str:
+        return f"Union[{', '.join(map(str, self.items))}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ListType(Type):
+    """A list of ``item``."""
+
+    item: Type
+    style: Style = field(default="typing", compare=False)
+
+    def children(self) -> tuple[Type, ...]:
+        return (self.item,)
+
+    def __str__(self) -> str:
+        return f"List[{self.item}]"
+
+
+@dataclass(frozen=True, slots=True)
+class DictType(Type):
+    """A dict from ``key`` to ``value``."""
+
+    key: Type
+    value: Type
+    style: Style = field(default="typing", compare=False)
+
+    def children(self) -> tuple[Type, ...]:
+        return (self.key, self.value)
+
+    def __str__(self) -> str:
+        return f"Dict[{self.key}, {self.value}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleType(Type):
+    """A tuple of exactly ``items``; with ``variadic``, any number of the single item (``Tuple[T, ...]``)."""
+
+    items: tuple[Type, ...]
+    variadic: bool = False
+    style: Style = field(default="typing", compare=False)
+
+    def children(self) -> tuple[Type, ...]:
+        return self.items
+
+    def __str__(self) -> str:
+        if self.variadic:
+            return f"Tuple[{self.items[0]}, ...]"
+        return f"Tuple[{', '.join(map(str, self.items)) or '()'}]"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTupleType(Type):
+    """A class derived from a named tuple, with its fields in order."""
+
+    symbol: Symbol
+    fields: tuple[tuple[str, Type], ...]
+
+    def children(self) -> tuple[Type, ...]:
+        return tuple(t for _, t in self.fields)
+
+    def __str__(self) -> str:
+        return str(self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class FutureType(Type):
+    """A future of ``item`` (``torch.futures.Future``)."""
+
+    item: Type
+
+    def children(self) -> tuple[Type, ...]:
+        return (self.item,)
+
+    def __str__(self) -> str:
+        return f"Future[{self.item}]"
+
+
+_WORD = re.compile(r"\A[\w.]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class OtherType(Type):
+    """Any other class, with its type arguments; moved and carried by value, never by annotation.
+
+    ``symbol.module`` is empty where nothing could be resolved; ``symbol.qualname`` then is the
+    annotation's own text.
+    """
+
+    symbol: Symbol
+    args: tuple[Type, ...] = ()
+
+    def children(self) -> tuple[Type, ...]:
+        return self.args
+
+    @property
+    def opaque(self) -> bool:
+        """Whether this is only text, with no class behind it that could be named in an import."""
+        return not self.symbol.module and not _WORD.match(self.symbol.qualname)
+
+    def __str__(self) -> str:
+        return f"{self.symbol}[{', '.join(map(str, self.args))}]" if self.args else str(self.symbol)
+
+
+TENSOR = TensorType()
+STR = StrType()
+NONE = NoneType()
+ANY = AnyType()
+DEVICE = DeviceType()
+DTYPE = DtypeType()

@@ -1,0 +1,1 @@
+"""What runs a call: handles, futures and references here, modules on the owner."""

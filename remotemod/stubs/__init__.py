@@ -1,0 +1,1 @@
+"""Renders, checks, writes and loads stubs: the back end of the compiler."""

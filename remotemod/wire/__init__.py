@@ -1,0 +1,1 @@
+"""Values as a small header and raw tensor frames."""
