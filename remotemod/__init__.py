@@ -1,1 +1,95 @@
-"""A code-generating remote-module compiler for PyTorch."""
+"""A code-generating remote-module compiler for PyTorch.
+
+Everything is imported on first use: ``import remotemod`` alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from remotemod.errors import (
+    BackendUnavailable,
+    Cancelled,
+    DeadlineExceeded,
+    InterfaceError,
+    InterfaceMismatch,
+    PlacementError,
+    ProtocolError,
+    RemoteError,
+    RemoteModError,
+    WorkerLost,
+)
+from remotemod.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from remotemod import testing
+    from remotemod.interface.model import Interface
+    from remotemod.interface.read import read_interface
+    from remotemod.launching import connect, launch
+    from remotemod.runtime.cluster import Cluster
+    from remotemod.runtime.future import Future
+    from remotemod.runtime.ref import RemoteRef
+    from remotemod.runtime.remote_module import RemoteModule
+    from remotemod.runtime.rpc import remote, rpc_async, rpc_sync
+    from remotemod.stubs.generate import generate
+    from remotemod.stubs.render import render
+
+__all__ = [
+    "BackendUnavailable",
+    "Cancelled",
+    "Cluster",
+    "DeadlineExceeded",
+    "Future",
+    "Interface",
+    "InterfaceError",
+    "InterfaceMismatch",
+    "PlacementError",
+    "ProtocolError",
+    "RemoteError",
+    "RemoteModError",
+    "RemoteModule",
+    "RemoteRef",
+    "WorkerLost",
+    "__version__",
+    "connect",
+    "generate",
+    "launch",
+    "read_interface",
+    "remote",
+    "render",
+    "rpc_async",
+    "rpc_sync",
+    "testing",
+]
+
+_HOMES = {
+    "Cluster": "remotemod.runtime.cluster",
+    "Future": "remotemod.runtime.future",
+    "Interface": "remotemod.interface.model",
+    "RemoteModule": "remotemod.runtime.remote_module",
+    "RemoteRef": "remotemod.runtime.ref",
+    "connect": "remotemod.launching",
+    "generate": "remotemod.stubs.generate",
+    "launch": "remotemod.launching",
+    "read_interface": "remotemod.interface.read",
+    "remote": "remotemod.runtime.rpc",
+    "render": "remotemod.stubs.render",
+    "rpc_async": "remotemod.runtime.rpc",
+    "rpc_sync": "remotemod.runtime.rpc",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "testing":
+        return importlib.import_module("remotemod.testing")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'remotemod' has no attribute '{name}'")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

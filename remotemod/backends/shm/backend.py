@@ -1,0 +1,206 @@
+"""The shm backend: which workers there are, how to reach them, and how they begin and end."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from remotemod.backends.shm import zygote as fork_server
+from remotemod.backends.shm.carriage import make_codec
+from remotemod.backends.shm.channel import Channel
+from remotemod.backends.shm.connection import Connection
+from remotemod.errors import RemoteModError, WorkerLost
+from remotemod.runtime.backend import Capabilities
+from remotemod.runtime.cluster import Cluster
+from remotemod.runtime.future import Future
+from remotemod.runtime.owner import Owner
+from remotemod.runtime.requests import Invoke, Request
+
+__all__ = ["ShmBackend", "address_of", "launch"]
+
+_GRACE = 2.0
+_START_TIMEOUT = 120.0
+DEFAULT_TIMEOUT = 300.0
+"""Seconds that a call may take where nobody says otherwise: nothing hangs for ever."""
+
+
+def address_of(token: str, worker: str) -> str:
+    """Where a worker listens: an abstract socket, which leaves no file behind."""
+    return f"\0remotemod-{token}-{worker}"
+
+
+class ShmBackend:
+    """Reaches workers on this machine; see ``docs/backends.md``.
+
+    Args:
+        workers: their names, by rank.
+        token: names the cluster on this machine.
+    """
+
+    name = "shm"
+    capabilities = Capabilities(processes=True, code=True)
+
+    def __init__(self, workers: Sequence[str], token: str) -> None:
+        self.workers = tuple(workers)
+        self.token = token
+        self.cluster: Cluster | None = None
+        self.owner: Owner | None = None
+        self._connections: dict[str, Connection] = {}
+        self._pids: dict[str, int] = {}
+        self._zygote: fork_server.Zygote | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    # --- the Backend protocol -----------------------------------------------------------------
+
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends a request to a worker."""
+        connection = self._connections.get(worker) or self._connect(worker)
+        return connection.submit(request, timeout)
+
+    def call(self, worker: str, request: Request, timeout: float | None) -> Any:
+        """Sends a request to a worker and waits for its answer."""
+        return self.submit(worker, request, timeout).wait()
+
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers."""
+        connection = self._connections.get(worker)
+        if connection is None:
+            with contextlib.suppress(RemoteModError):
+                connection = self._connect(worker)
+        if connection is not None:
+            connection.post(request)
+
+    def close(self) -> None:
+        """Ends the workers that this process started."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for connection in self._connections.values():
+            connection.close(RemoteModError("the cluster was closed during the call"))
+        if self._zygote is not None:
+            with contextlib.suppress(RemoteModError):
+                self._zygote.end(list(self._pids.values()), _GRACE)
+            fork_server.give_back(self._zygote)
+
+    # --- connections --------------------------------------------------------------------------
+
+    def _connect(self, worker: str) -> Connection:
+        """From one worker to another: its listening socket."""
+        with self._lock:
+            if worker in self._connections:
+                return self._connections[worker]
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.connect(address_of(self.token, worker))
+            except OSError as error:
+                sock.close()
+                raise WorkerLost(f"worker '{worker}' cannot be reached: {error}", worker) from error
+            return self._add(worker, sock)
+
+    def _add(self, worker: str, sock: socket.socket) -> Connection:
+        codec = make_codec(receiver=worker, cluster=self._cluster, owner=self.owner, peer=None)
+        connection = Connection(Channel(sock), codec, worker, lambda: self._why_lost(worker))
+        self._connections[worker] = connection
+        return connection
+
+    def _cluster(self) -> Cluster:
+        assert self.cluster is not None
+        return self.cluster
+
+    # --- processes ----------------------------------------------------------------------------
+
+    def start(self, options: dict[str, Any]) -> None:
+        """Forks the workers and waits until each of them answers.
+
+        Args:
+            options: what the workers' configuration says beside their names.
+
+        Raises:
+            BackendUnavailable: no process can be started.
+        """
+        self._zygote = fork_server.acquire()
+        for name in self.workers:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with theirs:
+                config = {**options, "name": name, "workers": self.workers, "token": self.token}
+                self._pids[name] = self._zygote.fork(config, theirs)
+            self._add(name, ours)
+        ready = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
+        for future in ready:
+            future.wait()
+
+    def pid(self, worker: str) -> int:
+        """The process id of a worker that this process started."""
+        return self._pids[worker]
+
+    def _why_lost(self, worker: str) -> str:
+        if self._zygote is None or worker not in self._pids or self._closed:
+            return ""
+        try:
+            status = self._zygote.status(self._pids[worker], 1.0)
+        except RemoteModError as error:
+            return str(error)
+        if status is None:
+            return "it closed its connection"
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            return f"it was killed by {signal.Signals(number).name} (signal {number})"
+        return f"it exited with status {os.WEXITSTATUS(status)}"
+
+
+def launch(
+    workers: Sequence[str], *, timeout: float | None = DEFAULT_TIMEOUT, threads: int | None = None
+) -> Cluster:
+    """Starts worker processes on this machine.
+
+    Args:
+        workers: their names.
+        timeout: seconds that a call may take by default; None for no bound.
+        threads: threads a worker computes with; by default as many as this process, so that results are
+            the same to the last bit.
+    """
+    backend = ShmBackend(workers, uuid.uuid4().hex[:12])
+    cluster = Cluster(backend, timeout=timeout)
+    backend.cluster = cluster
+    try:
+        backend.start(
+            {
+                "sys_path": [os.path.abspath(p) if p else os.getcwd() for p in sys.path],
+                "cwd": os.getcwd(),
+                "threads": threads or torch.get_num_threads(),
+                "timeout": timeout,
+            }
+        )
+    except BaseException:
+        cluster.close()
+        raise
+    _close_at_exit(cluster)
+    return cluster
+
+
+_OPEN: weakref.WeakSet[Cluster] = weakref.WeakSet()
+
+
+def _close_at_exit(cluster: Cluster) -> None:
+    if not _OPEN:
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _OPEN.add(cluster)
+
+
+def _close_all() -> None:
+    for cluster in list(_OPEN):
+        cluster.close()

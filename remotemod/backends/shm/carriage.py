@@ -1,0 +1,125 @@
+"""Requests and answers as codec values, with references and remote modules packed for their receiver."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from remotemod.backends.shm.channel import FAILURE, Message
+from remotemod.errors import RemoteModError
+from remotemod.runtime.cluster import Cluster
+from remotemod.runtime.owner import Owner, Peer
+from remotemod.runtime.ref import RemoteRef
+from remotemod.runtime.remote_module import RemoteModule
+from remotemod.runtime.requests import (
+    Adopt,
+    Build,
+    Call,
+    Invoke,
+    Load,
+    Release,
+    Request,
+    Retain,
+)
+from remotemod.wire.codec import Codec, Extension
+from remotemod.wire.failure import pack_failure, unpack_failure
+
+__all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request", "make_codec"]
+
+_VERBS: tuple[type[Any], ...] = (Call, Invoke, Build, Load, Release, Retain, Adopt)
+_CODES = {verb: code for code, verb in enumerate(_VERBS)}
+
+
+def encode_request(codec: Codec, request: Request) -> tuple[bytes, list[Any]]:
+    """A request as header and frames."""
+    return codec.encode((_CODES[type(request)], *request))
+
+
+def decode_request(codec: Codec, message: Message) -> Request:
+    """The request in a message."""
+    code, *fields = codec.decode(message.header, message.frames)
+    request: Request = _VERBS[code](*fields)
+    return request
+
+
+def encode_failure(codec: Codec, error: BaseException, worker: str) -> tuple[bytes, list[Any]]:
+    """An exception as header and frames."""
+    return codec.encode(pack_failure(error, worker, codec))
+
+
+def decode_answer(codec: Codec, message: Message) -> tuple[Any, BaseException | None]:
+    """The answer in a message: ``(value, None)`` or ``(None, what was raised)``."""
+    try:
+        value = codec.decode(message.header, message.frames)
+        if message.kind == FAILURE:
+            return None, unpack_failure(value, codec)
+    except Exception as error:
+        # An answer that cannot be read must not take the reader down with it.
+        return None, error
+    return value, None
+
+
+def make_codec(
+    *,
+    receiver: str,
+    cluster: Callable[[], Cluster],
+    owner: Owner | None,
+    peer: Peer | None,
+) -> Codec:
+    """A codec for one connection between processes of one user.
+
+    Args:
+        receiver: the worker at the other end; empty where the other end is only a caller.
+        cluster: the cluster through which received references reach their owners.
+        owner: this process's own owner, on workers.
+        peer: what the owner keeps for the other end, on the serving side.
+    """
+
+    def pack_ref(ref: RemoteRef[Any]) -> tuple[str, int, str, str]:
+        if ref._local is not None:
+            return _pack_own(ref, peer)
+        if ref.owner_name() == receiver:
+            return ref.owner_name(), ref._id, ref.type_name(), ""
+        token = uuid.uuid4().hex
+        assert ref._cluster is not None
+        ref._cluster.call(ref.owner_name(), Retain(ref._id, token))
+        return ref.owner_name(), ref._id, ref.type_name(), token
+
+    def unpack_ref(packed: tuple[str, int, str, str]) -> RemoteRef[Any]:
+        name, ref, kind, token = packed
+        if owner is not None and owner.name == name:
+            return owner.handle_on(ref, token)
+        found = cluster()
+        if token:
+            found.post(name, Adopt(ref, token))
+        return RemoteRef(name, ref, kind, found)
+
+    def unpack_module(packed: Any) -> RemoteModule:
+        return RemoteModule._from_packed(packed, cluster())
+
+    return Codec(
+        code=True,
+        extensions=(
+            Extension(RemoteRef, "ref", pack_ref, unpack_ref),
+            Extension(RemoteModule, "module", RemoteModule._packed, unpack_module),
+        ),
+    )
+
+
+def _pack_own(ref: RemoteRef[Any], peer: Peer | None) -> tuple[str, int, str, str]:
+    """A reference that this process owns, on its way to somebody else."""
+    owner = ref._local
+    assert owner is not None
+    if not owner.reachable:
+        raise RemoteModError(
+            f"{ref!r} lives in the calling process, which serves nobody: "
+            "build the module on a worker of the cluster to share it"
+        )
+    owner.retain(ref._id)
+    if peer is not None:
+        peer.hold(ref._id)
+        return owner.name, ref._id, ref.type_name(), ""
+    token = uuid.uuid4().hex
+    owner.tokens.add((ref._id, token))
+    return owner.name, ref._id, ref.type_name(), token

@@ -1,0 +1,112 @@
+"""A worker process: serves its starter, and whoever else of the same user connects."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import threading
+from typing import Any
+
+import torch
+
+from remotemod.backends.shm.backend import ShmBackend, address_of
+from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
+from remotemod.backends.shm.channel import FAILURE, RESULT, Channel
+from remotemod.errors import ProtocolError
+from remotemod.runtime.cluster import Cluster, set_process_cluster
+from remotemod.runtime.owner import Owner, Peer
+
+__all__ = ["preload", "run"]
+
+
+def preload() -> None:
+    """Imports what modules will need, so that no worker has to."""
+    import torch.nn  # noqa: F401
+    import torch.utils.data  # noqa: F401
+
+    import remotemod.abi
+    import remotemod.interface.read_torch  # noqa: F401
+
+
+def run(config: dict[str, Any], primary: socket.socket) -> None:
+    """Serves until the starter closes its connection or dies.
+
+    Args:
+        config: what the starter says of this worker and its cluster.
+        primary: the connection to the starter.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.path[:] = config["sys_path"]
+    with contextlib.suppress(OSError):
+        os.chdir(config["cwd"])
+    random.seed()
+    # As many threads as the caller has: results are then the same to the last bit.
+    torch.set_num_threads(config["threads"])
+    name = config["name"]
+    backend = ShmBackend(config["workers"], config["token"])
+    cluster = Cluster(backend, timeout=config["timeout"])
+    backend.cluster = cluster
+    set_process_cluster(cluster)
+    owner = Owner(name, reachable=True)
+    backend.owner = owner
+    listener = _listen(config["token"], name)
+    threading.Thread(target=_accept, args=(listener, owner, cluster), daemon=True).start()
+    _serve(primary, owner, cluster)
+
+
+def _listen(token: str, name: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(address_of(token, name))
+    listener.listen(64)
+    return listener
+
+
+def _accept(listener: socket.socket, owner: Owner, cluster: Cluster) -> None:
+    while True:
+        sock, _ = listener.accept()
+        if not _same_user(sock):
+            sock.close()
+            continue
+        threading.Thread(target=_serve, args=(sock, owner, cluster), daemon=True).start()
+
+
+def _same_user(sock: socket.socket) -> bool:
+    """Whether the peer runs as this user: values may carry code, so nobody else is let in."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return bool(uid == os.getuid())
+
+
+def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
+    """Answers one peer's requests in their order, until it is gone."""
+    channel = Channel(sock)
+    peer = Peer(owner)
+    codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=peer)
+    try:
+        while True:
+            message = channel.receive(None)
+            if message is None:
+                continue
+            call, kind = message.call, RESULT
+            try:
+                value = owner.handle(decode_request(codec, message), peer)
+                header, frames = codec.encode(value)
+                del value
+            except Exception as error:
+                kind = FAILURE
+                header, frames = encode_failure(codec, error, owner.name)
+            # The frames are the arguments: let them go before waiting for the next request.
+            del message
+            if call:
+                channel.send(call, kind, header, frames)
+    except (EOFError, OSError, ProtocolError):
+        pass  # the peer is gone, or speaks something else: either way there is nobody to tell
+    finally:
+        peer.gone()
+        channel.close()

@@ -1,0 +1,36 @@
+"""The two questions everyone asks of this package, answered by whichever reader the target calls for."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from remotemod.interface.model import Interface
+
+__all__ = ["read_interface", "read_interfaces"]
+
+
+def read_interface(target: object) -> Interface:
+    """The interface of ``target``.
+
+    Text (``"pkg.mod:Name"``, ``"path/to/file.py:Name"``) is read from source and runs no user code;
+    anything else is read as it lives: a ``torch.jit.interface``, a ``typing.Protocol``, an
+    ``nn.Module`` class or instance, a ScriptModule.
+    """
+    if isinstance(target, str):
+        from remotemod.interface.read_source import read_from_source
+
+        return read_from_source(target)
+    from remotemod.interface.read_torch import read_live
+
+    return read_live(target)
+
+
+def read_interfaces(target: object) -> list[Interface]:
+    """All interfaces and module classes of a module or file; of any other target, the one it has."""
+    if isinstance(target, str):
+        from remotemod.interface.read_source import read_all_from_source
+
+        return read_all_from_source(target)
+    from remotemod.interface.read_torch import read_live, read_live_module
+
+    return read_live_module(target) if isinstance(target, ModuleType) else [read_live(target)]

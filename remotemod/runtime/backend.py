@@ -1,0 +1,68 @@
+"""The few things that an engine must be able to do to carry remote modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from remotemod.runtime.future import Future
+from remotemod.runtime.requests import Request
+
+__all__ = ["Backend", "Capabilities"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do, for those who must decide by it.
+
+    Attributes:
+        processes: workers are processes of their own (a crash there is not a crash here).
+        code: classes and functions that cannot be imported may travel by value.
+        shares_memory: values are handed over as they are, nothing is copied.
+        device_tensors: tensors on an accelerator may cross without going through the CPU.
+        forwarding: references and remote modules may be handed on between workers.
+    """
+
+    processes: bool
+    code: bool
+    shares_memory: bool = False
+    device_tensors: bool = False
+    forwarding: bool = True
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """An engine that carries requests to workers.
+
+    Attributes:
+        name: the name under which ``rm.launch`` and ``rm.connect`` know it.
+        capabilities: what it can do.
+        workers: the names of the workers, by rank.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    @property
+    def workers(self) -> Sequence[str]:
+        """The names of the workers, by rank."""
+
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends ``request`` and returns the future of its answer.
+
+        Requests of one thread to one worker begin in the order they were sent.
+
+        Raises:
+            WorkerLost: the worker is gone (may also come through the future).
+            ProtocolError: the request holds a value that cannot travel.
+        """
+
+    def call(self, worker: str, request: Request, timeout: float | None) -> Any:
+        """Like :meth:`submit` and waiting, without the cost of a future where there is a cheaper way."""
+
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
+
+    def close(self) -> None:
+        """Ends the workers that this backend started; leaves no process, socket or file. Idempotent."""

@@ -1,0 +1,43 @@
+"""Keeps gradients from getting lost in silence where a result has crossed a process border."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from remotemod.errors import RemoteModError
+from remotemod.runtime.moves import map_tensors
+
+__all__ = ["guard_gradients"]
+
+
+class _Border(torch.autograd.Function):
+    """The identity, whose backward says that there is no way back yet."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RemoteModError(
+            "backward() has reached the result of a remote call, and gradients do not cross the border to "
+            "another process yet; call the remote module under torch.no_grad(), detach() its result, "
+            'or use backend="inproc", where gradients flow'
+        )
+
+
+def guard_gradients(value: Any) -> Any:
+    """``value`` with each tensor that required grad on the owner made to refuse ``backward()`` aloud."""
+    if type(value) is Tensor and not value.requires_grad:
+        return value
+    return map_tensors(value, _guard)
+
+
+def _guard(tensor: Tensor) -> Tensor:
+    if not tensor.requires_grad:
+        return tensor
+    guarded: Tensor = _Border.apply(tensor.detach().requires_grad_())  # type: ignore[no-untyped-call]
+    return guarded

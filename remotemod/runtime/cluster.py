@@ -1,0 +1,209 @@
+"""A set of workers and the backend that reaches them; the one that is current is used by default."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from remotemod.errors import RemoteModError
+from remotemod.runtime.backend import Backend, Capabilities
+from remotemod.runtime.future import Future
+from remotemod.runtime.placement import Placement
+from remotemod.runtime.requests import Call, Invoke, Load, Release, Request
+from remotemod.stubs.load import LoadedStub
+
+__all__ = ["Cluster", "current_cluster", "find_cluster", "set_process_cluster"]
+
+UNSET: Any = object()
+
+
+class Cluster:
+    """Workers that can own modules.
+
+    ``rm.launch`` and ``rm.connect`` make clusters. As a context manager a cluster is current inside
+    the block and closed at its end.
+
+    Args:
+        backend: carries the requests.
+        timeout: seconds that a call may take by default; None for no bound.
+    """
+
+    def __init__(self, backend: Backend, *, timeout: float | None = None) -> None:
+        self._backend = backend
+        self._timeout = timeout
+        self._loaded: dict[tuple[str, str], Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._closers: list[Callable[[], object]] = []
+
+    @property
+    def workers(self) -> list[str]:
+        """The names of the workers, by rank."""
+        return list(self._backend.workers)
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        return self._backend.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        return self._backend.capabilities
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a call may take by default; None for no bound."""
+        return self._timeout
+
+    def ping(self, worker: str, timeout: float | None = UNSET) -> float:
+        """Seconds that the worker takes to answer a request that does nothing.
+
+        Raises:
+            WorkerLost: the worker is gone.
+            DeadlineExceeded: it did not answer in time.
+        """
+        import time
+
+        start = time.perf_counter()
+        self.call(self.resolve(worker), Invoke(os.getpid), timeout)
+        return time.perf_counter() - start
+
+    def resolve(self, worker: str | int) -> str:
+        """The name of a worker given by name, rank, or ``"rank:N"``.
+
+        Raises:
+            PlacementError: there is no such worker.
+        """
+        placement = Placement(None, worker, "cpu") if isinstance(worker, int) else None
+        if placement is None:
+            text = str(worker)
+            parsed = Placement.parse(text if text.startswith("rank:") else f"{text}/cpu")
+            placement = parsed
+        return placement.resolve(self.workers)
+
+    # --- what the runtime asks for ------------------------------------------------------------
+
+    def submit(self, worker: str, request: Request, timeout: float | None = UNSET) -> Future[Any]:
+        """Sends a request to a worker; see :class:`remotemod.runtime.backend.Backend`."""
+        self._check_open()
+        return self._backend.submit(worker, request, self._bound(timeout))
+
+    def call(self, worker: str, request: Request, timeout: float | None = UNSET) -> Any:
+        """Sends a request to a worker and waits for its answer."""
+        self._check_open()
+        return self._backend.call(worker, request, self._bound(timeout))
+
+    def release(self, worker: str, ref: int) -> None:
+        """One handle less on what a worker keeps; for finalizers."""
+        self.post(worker, Release([ref]))
+
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers; never raises."""
+        if not self._closed:
+            self._backend.post(worker, request)
+
+    def load(self, worker: str, stub: LoadedStub) -> Future[Any]:
+        """Sees to it that a worker has a stub; sends it once.
+
+        Returns:
+            The future of the worker's acknowledgement.
+        """
+        key = (worker, stub.digest)
+        with self._lock:
+            found = self._loaded.get(key)
+            failed = found is not None and found.settled and found.exception() is not None
+            if found is None or failed:
+                request = Load(stub.digest, stub.text, dict(stub.bound))
+                found = self._loaded[key] = self.submit(worker, request)
+            return found
+
+    def call_stub(self, worker: str, request: Call, timeout: float | None) -> Any:
+        """Runs a generated method; the hot path of a blocking call."""
+        if self._closed:
+            self._check_open()
+        return self._backend.call(worker, request, timeout)
+
+    def _bound(self, timeout: float | None) -> float | None:
+        return self._timeout if timeout is UNSET or timeout is None else timeout
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RemoteModError(
+                "the cluster is closed; launch another one (rm.launch), and build its modules anew"
+            )
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ends the workers that were started for this cluster; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        with _STACK_LOCK:
+            if self in _STACK:
+                _STACK.remove(self)
+        for closer in self._closers:
+            closer()
+        self._backend.close()
+
+    def on_close(self, closer: Callable[[], object]) -> None:
+        """Calls ``closer`` when the cluster is closed."""
+        self._closers.append(closer)
+
+    def __enter__(self) -> Cluster:
+        make_current(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else ", ".join(self.workers)
+        return f"<remotemod.Cluster {self.backend}: {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Cluster cannot be pickled or sent; send a RemoteModule or a RemoteRef")
+
+
+_STACK: list[Cluster] = []
+_STACK_LOCK = threading.Lock()
+_PROCESS: list[Cluster] = []
+
+
+def make_current(cluster: Cluster) -> None:
+    """Makes a cluster the one that is used by default, until it is closed."""
+    with _STACK_LOCK:
+        if cluster in _STACK:
+            _STACK.remove(cluster)
+        _STACK.append(cluster)
+
+
+def set_process_cluster(cluster: Cluster) -> None:
+    """On a worker: the cluster that the worker itself belongs to."""
+    _PROCESS[:] = [cluster]
+
+
+def current_cluster() -> Cluster | None:
+    """The cluster that is used where none is named; None where there is none."""
+    with _STACK_LOCK:
+        if _STACK:
+            return _STACK[-1]
+    return _PROCESS[0] if _PROCESS else None
+
+
+def find_cluster(cluster: Cluster | None = None) -> Cluster:
+    """``cluster``, or the current one.
+
+    Raises:
+        RemoteModError: there is none.
+    """
+    found = cluster or current_cluster()
+    if found is None:
+        raise RemoteModError(
+            "there is no cluster: open one with `with rm.launch(workers=…):`, "
+            'or place the module in this process ("cpu")'
+        )
+    return found

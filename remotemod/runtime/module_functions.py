@@ -1,0 +1,62 @@
+"""Functions that a handle runs on the owner: each takes the module's reference first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from remotemod.runtime.owner import current_owner
+from remotemod.runtime.ref import RemoteRef
+
+if TYPE_CHECKING:
+    from remotemod.interface.model import Interface
+
+__all__ = [
+    "describe",
+    "load_state_dict",
+    "parameter_refs",
+    "requires_grad_",
+    "state_dict",
+    "train",
+    "zero_grad",
+]
+
+
+def describe(ref: RemoteRef[nn.Module]) -> Interface:
+    """The interface of the module's class."""
+    from remotemod.interface.read import read_interface
+
+    return read_interface(ref.local_value())
+
+
+def parameter_refs(ref: RemoteRef[nn.Module], recurse: bool) -> list[RemoteRef[Any]]:
+    """A reference to each parameter."""
+    owner = current_owner()
+    assert owner is not None
+    return [owner.keep(p) for p in ref.local_value().parameters(recurse)]
+
+
+def train(ref: RemoteRef[nn.Module], mode: bool) -> None:
+    """Sets the mode; the module itself never travels back."""
+    ref.local_value().train(mode)
+
+
+def requires_grad_(ref: RemoteRef[nn.Module], requires_grad: bool) -> None:
+    """Sets ``requires_grad`` on all parameters."""
+    ref.local_value().requires_grad_(requires_grad)
+
+
+def zero_grad(ref: RemoteRef[nn.Module], set_to_none: bool) -> None:
+    """Clears the gradients."""
+    ref.local_value().zero_grad(set_to_none)
+
+
+def state_dict(ref: RemoteRef[nn.Module]) -> dict[str, Any]:
+    """The module's state."""
+    return dict(ref.local_value().state_dict())
+
+
+def load_state_dict(ref: RemoteRef[nn.Module], state: dict[str, Any], strict: bool, assign: bool) -> Any:
+    """Loads a state and returns the missing and unexpected keys."""
+    return ref.local_value().load_state_dict(state, strict, assign)

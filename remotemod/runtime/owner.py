@@ -1,0 +1,238 @@
+"""The far side: builds modules, runs calls on them, and keeps what others hold references to."""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
+from remotemod.runtime.future import Future
+from remotemod.runtime.ref import RemoteRef
+from remotemod.runtime.requests import Adopt, Build, Call, Invoke, Load, Release, Request, Retain
+from remotemod.stubs.load import load_stub, text_digest
+
+if TYPE_CHECKING:
+    from remotemod.interface.model import Interface
+
+__all__ = ["Owner", "Peer", "current_owner"]
+
+_CURRENT: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
+
+
+def current_owner() -> Owner | None:
+    """The owner on whose behalf this thread runs; None outside of a worker."""
+    return _CURRENT.get()
+
+
+class Peer:
+    """Whoever sends requests over one connection, and what the owner keeps for it."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.held: Counter[int] = Counter()
+
+    def hold(self, ref: int) -> None:
+        """One handle more that this peer has."""
+        self.held[ref] += 1
+
+    def release(self, refs: list[int]) -> None:
+        """One handle less on each of ``refs``."""
+        for ref in refs:
+            if self.held[ref] > 0:
+                self.held[ref] -= 1
+                self.owner.release(ref)
+
+    def gone(self) -> None:
+        """Lets go of everything that the peer held: it has disconnected."""
+        held, self.held = self.held, Counter()
+        for ref, count in held.items():
+            for _ in range(count):
+                self.owner.release(ref)
+
+
+class _Kept:
+    __slots__ = ("count", "handle", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.count = 0
+
+
+class _Local:
+    """What a generated ``_remote_<method>`` gets as ``module_rref`` on the owner."""
+
+    __slots__ = ("local_value",)
+
+    def __init__(self, module: nn.Module) -> None:
+        self.local_value = lambda: module
+
+
+class Owner:
+    """Holds modules and values for others and runs what they ask for.
+
+    Args:
+        name: the worker's name.
+        device_tensors: whether results may stay on the module's device (``is_device_map_set``).
+        reachable: whether other processes can connect to this owner.
+    """
+
+    def __init__(
+        self, name: str, *, device_tensors: bool = False, reachable: bool = False
+    ) -> None:
+        self.name = name
+        self.reachable = reachable
+        self.device_tensors = device_tensors
+        self._kept: dict[int, _Kept] = {}
+        self._ids = itertools.count(1)
+        # Handles on their way to a third party, by reference and token.
+        self.tokens: set[tuple[int, str]] = set()
+        self._functions: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._lock = threading.RLock()
+        self._verbs: dict[type, Callable[[Any, Peer], Any]] = {
+            Call: self._call,
+            Invoke: self._invoke,
+            Build: self._build,
+            Load: self._load,
+            Release: lambda request, peer: peer.release(request.refs),
+            Retain: self._retain,
+            Adopt: self._adopt,
+        }
+
+    def handle(self, request: Request, peer: Peer) -> Any:
+        """Runs one request and returns its answer; what the request raises comes out of here."""
+        token = _CURRENT.set(self)
+        try:
+            return self._verbs[type(request)](request, peer)
+        finally:
+            _CURRENT.reset(token)
+
+    # --- what is kept -------------------------------------------------------------------------
+
+    def keep(self, value: object) -> RemoteRef[Any]:
+        """Keeps ``value`` and returns the first handle on it."""
+        with self._lock:
+            ref = next(self._ids)
+            kept = self._kept[ref] = _Kept(value)
+            kept.count = 1
+        return RemoteRef.on_owner(self, ref, value)
+
+    def handle_on(self, ref: int, token: str = "") -> RemoteRef[Any]:
+        """One more handle on a kept value, in this process; it takes over what ``token`` stood for."""
+        with self._lock:
+            kept = self._find(ref)
+            if (ref, token) in self.tokens:
+                self.tokens.discard((ref, token))
+            else:
+                kept.count += 1
+        return RemoteRef.on_owner(self, ref, kept.value)
+
+    def value(self, ref: int) -> Any:
+        """A kept value."""
+        return self._find(ref).value
+
+    def retain(self, ref: int) -> None:
+        """One handle more."""
+        with self._lock:
+            self._find(ref).count += 1
+
+    def release(self, ref: int) -> None:
+        """One handle less; the value goes with the last."""
+        with self._lock:
+            kept = self._kept.get(ref)
+            if kept is None:
+                return
+            kept.count -= 1
+            if kept.count <= 0:
+                del self._kept[ref]
+        # ``kept`` dies here, outside the lock: a module's finalizers may do anything.
+
+    def _find(self, ref: int) -> _Kept:
+        kept = self._kept.get(ref)
+        if kept is None:
+            raise RemoteModError(
+                f"worker '{self.name}' keeps no object {ref} (any more): every handle on it was dropped"
+            )
+        return kept
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def submit_locally(self, request: Invoke) -> Future[Any]:
+        """Runs a request of this very process at once and returns its finished future."""
+        future: Future[Any] = Future(f"a call on '{self.name}'")
+        try:
+            future.set_result(self.handle(request, Peer(self)))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def _call(self, request: Call, peer: Peer) -> Any:
+        function = self._functions.get((request.stub, request.method))
+        if function is None:
+            raise InterfaceMismatch(
+                f"worker '{self.name}' has not been sent the stub {request.stub}, or it has no method "
+                f"'{request.method}': the caller's stub is out of date; regenerate it"
+            )
+        module = _Local(self._find(request.ref).value)
+        with torch.set_grad_enabled(request.grad):
+            return function(
+                module, request.device, self.device_tensors, *request.args, **request.kwargs
+            )
+
+    def _invoke(self, request: Invoke, peer: Peer) -> Any:
+        result = request.function(*request.args, **request.kwargs)
+        return self.keep(result) if request.keep else result
+
+    def _load(self, request: Load, peer: Peer) -> None:
+        if text_digest(request.text) != request.digest:
+            raise ProtocolError(f"the stub sent as {request.digest} has another text")
+        stub = load_stub(request.text, request.bound)
+        for method, function in stub.remote_methods.items():
+            self._functions[request.digest, method] = function
+
+    def _build(self, request: Build, peer: Peer) -> tuple[RemoteRef[Any], Interface | None]:
+        module = request.target(*request.args, **request.kwargs)
+        if not isinstance(module, nn.Module):
+            raise ValueError(
+                "Expect `module_cls(*args, **kwargs)` returns an instance of <class nn.Module>, "
+                f"but {request.target!r} returned {type(module)!r}."
+            )
+        module = module.to(request.device)
+        if request.expected is not None:
+            _check_interface(type(module), *request.expected)
+        interface = None
+        if request.describe:
+            from remotemod.interface.read import read_interface
+
+            interface = read_interface(module)
+        return self.keep(module), interface
+
+    def _retain(self, request: Retain, peer: Peer) -> None:
+        self.retain(request.ref)
+        self.tokens.add((request.ref, request.token))
+
+    def _adopt(self, request: Adopt, peer: Peer) -> None:
+        # The handle that was kept under the token now counts for this peer.
+        if (request.ref, request.token) in self.tokens:
+            self.tokens.discard((request.ref, request.token))
+            peer.hold(request.ref)
+
+
+def _check_interface(cls: type, module: str, qualname: str, digest: str) -> None:
+    from remotemod.interface.read import read_interface
+
+    for base in cls.__mro__:
+        if (base.__module__, base.__qualname__) == (module, qualname):
+            found = read_interface(base).digest
+            if found != digest:
+                raise InterfaceMismatch(
+                    f"the stub was generated for interface {digest} of {module}:{qualname}, and the owner's "
+                    f"class has {found}; regenerate the stub: remotemod gen {module}:{qualname} -o DIR"
+                )
+            return

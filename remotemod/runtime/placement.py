@@ -1,0 +1,88 @@
+"""Reads remote device strings: which worker, which device."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from remotemod.errors import PlacementError
+
+__all__ = ["Placement"]
+
+_RANK = re.compile(r"rank:(\d+)\Z")
+_FORMS = '"worker/device", "worker", "rank:N/device", or "device" for this process'
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a module lives; the forms are those of ``torch.distributed.nn.RemoteModule``.
+
+    Attributes:
+        worker: the worker's name; None for a rank or for this process.
+        rank: the worker's rank; None for a name or for this process.
+        device: the device on that worker, as torch spells it.
+    """
+
+    worker: str | None
+    rank: int | None
+    device: str
+
+    @staticmethod
+    def parse(text: str) -> Placement:
+        """Reads ``"ps0/cuda:0"``, ``"ps0"``, ``"rank:1/cpu"`` or ``"cpu"`` (this process).
+
+        Raises:
+            PlacementError: the string has none of these forms, or the device is none.
+        """
+        if not isinstance(text, str) or not text:
+            raise PlacementError(f"remote_device must be {_FORMS}; got {text!r}")
+        where, slash, device = text.partition("/")
+        if not slash and not _RANK.match(where) and _device(where) is not None:
+            return Placement(None, None, str(_device(where)))
+        device = device if slash else "cpu"
+        parsed = _device(device)
+        if not where or parsed is None:
+            what = f"{device!r} is no torch device" if where else "the worker's name is empty"
+            raise PlacementError(f"bad remote_device {text!r}: {what}; the forms are {_FORMS}")
+        rank = _RANK.match(where)
+        if rank:
+            return Placement(None, int(rank[1]), str(parsed))
+        return Placement(where, None, str(parsed))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this names the calling process itself."""
+        return self.worker is None and self.rank is None
+
+    def resolve(self, workers: Sequence[str]) -> str:
+        """The worker's name among ``workers``.
+
+        Raises:
+            PlacementError: there is no such worker.
+        """
+        if self.rank is not None:
+            if self.rank < len(workers):
+                return workers[self.rank]
+            raise PlacementError(
+                f"there is no worker of rank {self.rank}; "
+                f"the ranks are 0 to {len(workers) - 1} ({', '.join(workers)})"
+            )
+        name = self.worker or ""
+        if name in workers:
+            return name
+        close = difflib.get_close_matches(name, workers, 1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise PlacementError(
+            f"there is no worker '{name}'; the workers are {', '.join(workers) or 'none'}{hint}"
+        )
+
+
+def _device(text: str) -> torch.device | None:
+    try:
+        return torch.device(text)
+    except RuntimeError:
+        return None

@@ -1,0 +1,118 @@
+"""What a remote module becomes: its class and its stub, worked out once for each interface."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from remotemod.interface.model import Interface
+from remotemod.interface.types import Symbol
+from remotemod.runtime.bind import bind_interface, stub_of_class, with_signatures
+from remotemod.stubs.load import LoadedStub
+
+__all__ = ["Recipe", "recipe_for", "recipe_from_description"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The class that a handle gets, its stub, and what the owner should check.
+
+    ``expected`` is ``(module, qualname, digest)`` of the class that a pre-generated stub came from.
+    """
+
+    cls: type
+    stub: LoadedStub
+    expected: tuple[str, str, str] | None = None
+
+
+_KNOWN: weakref.WeakKeyDictionary[Any, dict[object, tuple[object, Recipe]]]
+_KNOWN = weakref.WeakKeyDictionary()
+
+
+def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recipe | None:
+    """The recipe for a new handle.
+
+    Args:
+        cls: the handle's class: ``RemoteModule``, a subclass, or a generated stub.
+        interface: what the user named as interface, if anything.
+        module_cls: what builds the module.
+        device: the module's device on its owner.
+
+    Returns:
+        None where only the owner can tell, because nothing here says what ``module_cls`` returns.
+
+    Raises:
+        InterfaceError: the interface cannot be read or expressed.
+    """
+    generated = stub_of_class(cls)
+    if generated is not None and interface is None:
+        declared = generated.declaration
+        module, _, qualname = declared.source.partition(":")
+        return Recipe(cls, generated, (module, qualname, declared.digest))
+    moves = torch.device(device).type != "cpu"
+    if isinstance(interface, Interface):
+        return Recipe(*_named(cls, interface, moves))
+    target = interface if interface is not None else module_cls
+    if interface is None and not (isinstance(target, type) and issubclass(target, nn.Module)):
+        return None
+    return _recipe_of_target(cls, target, moves)
+
+
+def recipe_from_description(cls: type, interface: Interface, device: str) -> Recipe:
+    """The recipe for an interface that the owner described."""
+    # Nobody promised TorchScript types here, so the stub is an eager one.
+    eager = dataclasses.replace(interface, origin="module")
+    return Recipe(*_named(cls, eager, torch.device(device).type != "cpu"))
+
+
+def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:
+    stub = bind_interface(interface, {}, device_moves=moves)
+    return with_signatures(cls, stub, {}), stub
+
+
+def _recipe_of_target(cls: type, target: Any, moves: bool) -> Recipe:
+    key = (cls, moves)
+    forward = getattr(target, "forward", None)
+    known = _KNOWN.get(target)
+    if known is not None and key in known:
+        seen, recipe = known[key]
+        if seen is forward:  # nobody has replaced the method since
+            return recipe
+    from remotemod.interface.read import read_interface
+    from remotemod.interface.read_torch import live_signatures
+
+    interface = read_interface(target)
+    signatures = live_signatures(target)
+    stub = bind_interface(interface, _objects(signatures.values()), device_moves=moves)
+    recipe = Recipe(with_signatures(cls, stub, signatures), stub)
+    _KNOWN.setdefault(target, {})[key] = (forward, recipe)
+    return recipe
+
+
+def _objects(signatures: typing.Iterable[inspect.Signature]) -> dict[Symbol, object]:
+    """The live classes that annotations name, for those that a stub cannot import."""
+    found: dict[Symbol, object] = {}
+    for signature in signatures:
+        annotations = [p.annotation for p in signature.parameters.values()]
+        for annotation in (*annotations, signature.return_annotation):
+            for cls in _classes(annotation):
+                found[Symbol(cls.__module__, cls.__qualname__)] = cls
+    return found
+
+
+def _classes(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        yield annotation
+        for inner in getattr(annotation, "__annotations__", {}).values():
+            if hasattr(annotation, "_fields"):
+                yield from _classes(inner)
+    for inner in typing.get_args(annotation):
+        yield from _classes(inner)

@@ -1,0 +1,98 @@
+"""Lays generated code out the way the common formatters do, so that stubs are stable under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["WIDTH", "Group", "Node", "Noted", "Seq", "explode", "flat", "lay"]
+
+WIDTH = 88
+"""Columns before a line is broken: the default of black and ruff; a wider setting keeps our breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """``open item, item close``: stays on one line, or puts each item on a line of its own.
+
+    ``comma``: whether a broken group ends in a comma (it must not after ``**kwargs: T`` of old, nor
+    after the only item of a subscript, where it would make a tuple).
+    """
+
+    open: str
+    items: tuple[Node, ...]
+    close: str
+    comma: bool = True
+    lone_comma: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """Pieces that stand side by side on one line."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """An item with a comment behind it; the group that holds it always breaks."""
+
+    item: Node
+    comment: str
+
+
+Node = str | Group | Seq | Noted
+
+
+def flat(node: Node) -> str:
+    """``node`` on one line."""
+    if isinstance(node, str):
+        return node
+    if isinstance(node, Seq):
+        return "".join(map(flat, node.parts))
+    if isinstance(node, Noted):
+        return flat(node.item)
+    inner = ", ".join(map(flat, node.items))
+    if node.lone_comma and len(node.items) == 1:
+        inner += ","
+    return f"{node.open}{inner}{node.close}"
+
+
+def lay(node: Node, indent: int = 0, before: int = 0, after: int = 0) -> str:
+    """``node`` broken into lines that fit, as far as they can be made to.
+
+    Args:
+        node: what to lay out.
+        indent: the spaces in front of the line that the node begins on.
+        before: how many columns of that line are taken already (indent not counted).
+        after: how many columns must stay free behind the node's last line.
+    """
+    line = flat(node)
+    if isinstance(node, str) or indent + before + len(line) + after <= WIDTH:
+        return line
+    if isinstance(node, Group):
+        return explode(node, indent) if node.items else line
+    if isinstance(node, Noted):
+        return lay(node.item, indent, before, after)
+    # The last bracket gives way first, as in every formatter that splits from the right.
+    for index in range(len(node.parts) - 1, -1, -1):
+        part = node.parts[index]
+        if isinstance(part, str) or not flat(part).strip("()[]{}"):
+            continue
+        head = "".join(map(flat, node.parts[:index]))
+        tail = "".join(map(flat, node.parts[index + 1 :]))
+        return head + lay(part, indent, before + len(head), after + len(tail)) + tail
+    return line
+
+
+def explode(group: Group, indent: int) -> str:
+    """``group`` with each item on a line of its own, whatever the width."""
+    pad = " " * (indent + 4)
+    comma = "," if group.comma else ""
+    last = len(group.items) - 1
+    lines = []
+    for index, item in enumerate(group.items):
+        end = comma if index == last else ","
+        if isinstance(item, Noted):
+            end += f"  # {item.comment}"
+        lines.append(pad + lay(item, indent + 4, 0, 1) + end)
+    return "\n".join([group.open, *lines, " " * indent + group.close])

@@ -1,0 +1,135 @@
+"""Chooses the names of a stub, so that nothing generated ever collides with what a user called things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from remotemod.interface.naming import fresh
+from remotemod.interface.types import Symbol
+
+__all__ = ["ABI_MODULE", "Imports"]
+
+ABI_MODULE = "remotemod.abi"
+"""All of remotemod that generated code may import."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    module: str
+    name: str | None  # None: the module itself
+    alias: str
+
+    def line(self) -> str:
+        if self.name is None:
+            whole = self.alias == self.module
+            return f"import {self.module}" + ("" if whole else f" as {self.alias}")
+        return f"{self.name}" + ("" if self.alias == self.name else f" as {self.alias}")
+
+
+class Imports:
+    """The import block of one stub, filled while its annotations and bodies are spelled.
+
+    Args:
+        taken: names that are not to be had: every parameter and method of the interface.
+    """
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._runtime: dict[tuple[str, str | None], _Import] = {}
+        self._checking: dict[tuple[str, str | None], _Import] = {}
+        self._bound: dict[Symbol, str] = {}
+
+    def claim(self, wanted: str) -> str:
+        """A name like ``wanted`` that nothing else in the stub has."""
+        alias = fresh(wanted, self._taken)
+        self._taken.add(alias)
+        return alias
+
+    def _add(
+        self, table: dict[tuple[str, str | None], _Import], module: str, name: str | None
+    ) -> str:
+        key = (module, name)
+        if key not in table:
+            wanted = name if name is not None else module
+            if "." in wanted:  # ``import a.b as a_b``: one plain name for a dotted module
+                wanted = wanted.replace(".", "_")
+            table[key] = _Import(module, name, self.claim(wanted))
+        return table[key].alias
+
+    def name(self, module: str, name: str) -> str:
+        """The name under which ``module.name`` is there at run time."""
+        return self._add(self._runtime, module, name)
+
+    def module(self, module: str) -> str:
+        """The name under which ``module`` itself is there at run time."""
+        return self._add(self._runtime, module, None)
+
+    def abi(self, name: str) -> str:
+        """The name under which ``name`` of remotemod's stub ABI is there."""
+        return self.name(ABI_MODULE, name)
+
+    def checking(self, symbol: Symbol) -> str:
+        """A name that only type checkers see, so that the stub costs no import of user code."""
+        top, _, rest = symbol.qualname.partition(".")
+        if (symbol.module, top) in self._runtime:
+            alias = self._runtime[symbol.module, top].alias
+        else:
+            alias = self._add(self._checking, symbol.module, top)
+        return f"{alias}.{rest}" if rest else alias
+
+    def symbol(self, symbol: Symbol) -> str:
+        """A name that stands for ``symbol`` at run time: imported, or bound by whoever loads the stub."""
+        if symbol.module in ("", "builtins"):
+            return symbol.qualname
+        if not symbol.importable:
+            if symbol not in self._bound:
+                self._bound[symbol] = self.claim(symbol.qualname.rpartition(".")[2])
+            return self._bound[symbol]
+        top, _, rest = symbol.qualname.partition(".")
+        alias = self.name(symbol.module, top)
+        return f"{alias}.{rest}" if rest else alias
+
+    @property
+    def bound(self) -> dict[str, Symbol]:
+        """The names that cannot be imported: the loader must bind them."""
+        return {alias: symbol for symbol, alias in self._bound.items()}
+
+    def runtime_lines(self) -> list[list[str]]:
+        """Import statements in isort's order, one list a section."""
+        return _sections(self._runtime.values())
+
+    def checking_lines(self) -> list[str]:
+        """Import statements for the ``TYPE_CHECKING`` block."""
+        return [line for section in _sections(self._checking.values()) for line in section]
+
+
+_STANDARD = ("typing", "collections", "enum", "pathlib", "numbers", "types", "builtins")
+
+
+def _sections(imports: Iterable[_Import]) -> list[list[str]]:
+    sections: dict[int, list[_Import]] = {0: [], 1: []}
+    for entry in imports:
+        standard = entry.module.partition(".")[0] in _STANDARD
+        sections[0 if standard else 1].append(entry)
+    return [_statements(group) for group in sections.values() if group]
+
+
+def _statements(imports: list[_Import]) -> list[str]:
+    whole = sorted((i for i in imports if i.name is None), key=lambda i: i.module)
+    lines = [i.line() for i in whole]
+    modules = sorted({i.module for i in imports if i.name is not None})
+    for module in modules:
+        names = sorted((i for i in imports if i.module == module and i.name), key=_isort_key)
+        inner = ", ".join(i.line() for i in names)
+        line = f"from {module} import {inner}"
+        if len(line) > 88:
+            line = f"from {module} import (\n" + "".join(f"    {i.line()},\n" for i in names) + ")"
+        lines.append(line)
+    return lines
+
+
+def _isort_key(entry: _Import) -> tuple[int, str]:
+    name = entry.name or ""
+    rank = 0 if name.isupper() else 1 if name[:1].isupper() else 2
+    return rank, name

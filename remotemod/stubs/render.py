@@ -1,0 +1,84 @@
+"""Renders a stub's text; the only place that knows jinja."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from remotemod.interface.model import Interface
+from remotemod.stubs.declaration import STUB_ABI, Form
+from remotemod.stubs.plan import StubPlan, plan_stub
+from remotemod.version import VERSION
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ["default_source", "render", "render_plan"]
+
+
+def default_source(interface: Interface) -> str:
+    """The ``TARGET`` under which the interface can be found again."""
+    return f"{interface.module}:{interface.qualname}"
+
+
+def render(
+    interface: Interface,
+    *,
+    form: Form | None = None,
+    device_moves: bool = True,
+    source: str | None = None,
+) -> str:
+    """The text of the stub of ``interface``.
+
+    Args:
+        interface: the interface (``read_interface`` makes one).
+        form: ``"eager"`` or ``"scripted"``; by default scripted for what TorchScript vouches for
+            (``@torch.jit.interface`` and ScriptModules), eager for everything else.
+        device_moves: whether the owner's functions move tensors to the module's device and back.
+        source: the ``TARGET`` that the header names; by default ``module:qualname``.
+
+    Raises:
+        InterfaceError: the form cannot express the interface.
+    """
+    return render_plan(
+        plan_stub(
+            interface,
+            source=source if source is not None else default_source(interface),
+            version=VERSION,
+            form=form or ("scripted" if interface.scriptable else "eager"),
+            device_moves=device_moves,
+        )
+    )
+
+
+def render_plan(plan: StubPlan) -> str:
+    """The text of a stub that has been worked out."""
+    template = _environment().get_template(f"{plan.form}.py.jinja")
+    return template.render(stub=plan, abi=STUB_ABI).rstrip("\n") + "\n"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("remotemod.templates", "."),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - this writes Python, not HTML
+    )
+    environment.filters["docstring"] = _docstring
+    return environment
+
+
+def _docstring(text: str, indent: int) -> str:
+    """``text`` as a docstring literal, laid out the way the formatters leave it."""
+    pad = " " * indent
+    body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    lines = [line.rstrip().expandtabs() for line in body.strip().split("\n")]
+    if lines[0].startswith('"'):
+        lines[0] = " " + lines[0]
+    if len(lines) == 1:
+        end = " " if lines[0].endswith(('"', "\\")) else ""
+        return f'{pad}"""{lines[0]}{end}"""'
+    rest = [pad + line if line else "" for line in lines[1:]]
+    return "\n".join([f'{pad}"""{lines[0]}', *rest, f'{pad}"""'])

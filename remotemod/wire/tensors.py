@@ -1,0 +1,213 @@
+"""Tensors and numpy arrays as a small descriptor and raw frames that share their memory.
+
+A frame is a contiguous one-dimensional uint8 CPU tensor. A restored tensor shares the storage of its
+frame: the transport must keep that memory alive, and writable, for as long as the storage lives.
+Tensors of other devices arrive on the CPU; what is attached to a tensor (grad, hooks, attributes) stays behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from remotemod.errors import ProtocolError
+
+__all__ = ["TORCH_NAMES", "array_dtype_fits", "describe", "describe_array", "restore"]
+
+Descriptor = Any
+
+_DENSE, _META, _COO, _COMPRESSED, _NESTED, _ARRAY = range(6)
+_REQUIRES_GRAD, _PARAMETER = 1, 2
+
+_CPU = torch.device("cpu")
+
+TORCH_NAMES: dict[str, Any] = {
+    str(value).removeprefix("torch."): value
+    for value in vars(torch).values()
+    if isinstance(value, (torch.dtype, torch.layout, torch.memory_format))
+}
+"""The dtypes, layouts and memory formats of this torch by name."""
+
+_DTYPES = {
+    name: value
+    for name, value in TORCH_NAMES.items()
+    if isinstance(value, torch.dtype) and not name.startswith("q")
+}
+_DTYPE_NAMES = {value: name for name, value in _DTYPES.items()}
+
+_COMPRESSED_BY_ROW = (torch.sparse_csr, torch.sparse_bsr)
+_COMPRESSED_BY_COLUMN = (torch.sparse_csc, torch.sparse_bsc)
+
+
+def describe(tensor: Tensor, frames: list[Tensor]) -> Descriptor:
+    """Append the tensor's bytes to the frames and return what restores it from them."""
+    flags = 0
+    if tensor.requires_grad:
+        flags = _REQUIRES_GRAD
+    if type(tensor) is torch.nn.Parameter:
+        flags |= _PARAMETER
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta:
+        return _describe_odd(tensor.detach(), flags, frames)
+    name = _DTYPE_NAMES.get(tensor.dtype)
+    if name is None:
+        raise ProtocolError(
+            f"a {tensor.dtype} tensor has no portable bytes; send tensor.dequantize()"
+        )
+    frames.append(_bytes_of(tensor))
+    return [_DENSE, flags, name, tensor.shape]
+
+
+def _bytes_of(tensor: Tensor) -> Tensor:
+    if not tensor.is_cpu:
+        tensor = tensor.cpu()
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
+    tensor = tensor.contiguous()
+    start = tensor.storage_offset() * tensor.itemsize
+    return _shared(tensor.untyped_storage(), torch.uint8, start, (tensor.nbytes,))
+
+
+def _shared(
+    storage: torch.UntypedStorage, dtype: torch.dtype, offset: int, shape: Sequence[int]
+) -> Tensor:
+    """Lay a tensor over a storage: no view, for which autograd and odd strides have rules."""
+    tensor = torch.empty(0, dtype=dtype, device=_CPU)
+    tensor.set_(storage, offset, shape)  # type: ignore[call-overload]
+    return tensor
+
+
+def _describe_nested(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descriptor:
+    layout = tensor.layout
+    if layout is torch.jagged and getattr(tensor, "_ragged_idx", 1) != 1:
+        raise ProtocolError("a transposed jagged tensor cannot be taken apart; transpose it back")
+    parts = [describe(part, frames) for part in tensor.unbind()]
+    if not parts:
+        raise ProtocolError("a nested tensor without parts cannot be put together again")
+    return [_NESTED, flags, _layout_name(layout), parts]
+
+
+def _describe_odd(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descriptor:
+    if tensor.is_nested:
+        return _describe_nested(tensor, flags, frames)
+    shape, layout = tensor.shape, tensor.layout
+    if tensor.is_meta and layout is torch.strided:
+        name = str(tensor.dtype).removeprefix("torch.")
+        return [_META, flags, name, shape, tensor.stride()]
+    if tensor.is_meta:
+        raise ProtocolError("a sparse meta tensor cannot be described; send a dense one")
+    if layout is torch.sparse_coo:
+        parts = [describe(part, frames) for part in (tensor._indices(), tensor._values())]
+        return [_COO, flags, shape, tensor.is_coalesced(), *parts]
+    if layout in _COMPRESSED_BY_ROW:
+        pieces = (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    elif layout in _COMPRESSED_BY_COLUMN:
+        pieces = (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    else:
+        raise ProtocolError(f"a {layout} tensor has no portable bytes; send tensor.to_dense()")
+    parts = [describe(part, frames) for part in pieces]
+    return [_COMPRESSED, flags, _layout_name(layout), shape, *parts]
+
+
+def _layout_name(layout: torch.layout) -> str:
+    return str(layout).removeprefix("torch.")
+
+
+def restore(descriptor: Descriptor, frames: Iterator[Tensor]) -> Any:
+    """Rebuild one tensor or array, taking as many frames as it needs."""
+    flags = descriptor[1]
+    value = _RESTORERS[descriptor[0]](frames, *descriptor[2:])
+    if flags & _PARAMETER:
+        return torch.nn.Parameter(value, requires_grad=bool(flags & _REQUIRES_GRAD))
+    if flags:
+        value.requires_grad_()
+    return value
+
+
+def _take(frames: Iterator[Tensor], itemsize: int, shape: list[int]) -> Tensor:
+    frame = next(frames, None)
+    if frame is None:
+        raise ProtocolError("the message has fewer frames than its header describes")
+    expected = prod(shape) * itemsize
+    if frame.numel() != expected:
+        raise ProtocolError(f"a frame has {frame.numel()} bytes where {expected} were described")
+    if frame.storage_offset() % itemsize or frame.data_ptr() % itemsize:
+        return frame.clone()
+    return frame
+
+
+def _restore_dense(frames: Iterator[Tensor], dtype_name: str, shape: list[int]) -> Tensor:
+    dtype = _DTYPES[dtype_name]
+    itemsize = dtype.itemsize
+    frame = _take(frames, itemsize, shape)
+    return _shared(frame.untyped_storage(), dtype, frame.storage_offset() // itemsize, shape)
+
+
+def _restore_meta(
+    frames: Iterator[Tensor], dtype_name: str, shape: list[int], stride: list[int]
+) -> Tensor:
+    return torch.empty_strided(shape, stride, dtype=TORCH_NAMES[dtype_name], device="meta")
+
+
+# Both sparse forms check what they are given: indices from the wire must not reach outside the values.
+def _restore_coo(
+    frames: Iterator[Tensor], shape: list[int], coalesced: bool, *parts: Descriptor
+) -> Tensor:
+    indices, values = (restore(part, frames) for part in parts)
+    return torch.sparse_coo_tensor(
+        indices, values, shape, is_coalesced=bool(coalesced), check_invariants=True
+    )
+
+
+def _restore_compressed(
+    frames: Iterator[Tensor], layout: str, shape: list[int], *parts: Descriptor
+) -> Tensor:
+    compressed, plain, values = (restore(part, frames) for part in parts)
+    return torch.sparse_compressed_tensor(
+        compressed, plain, values, shape, layout=TORCH_NAMES[layout], check_invariants=True
+    )
+
+
+def _restore_nested(frames: Iterator[Tensor], layout: str, parts: list[Descriptor]) -> Tensor:
+    tensors = [restore(part, frames) for part in parts]
+    return torch.nested.as_nested_tensor(tensors, layout=TORCH_NAMES[layout])
+
+
+def array_dtype_fits(dtype: Any) -> bool:
+    """Tell whether a numpy dtype's items are plain bytes that its short name describes."""
+    import numpy
+
+    fits = dtype.kind in "biufcmMSU" and dtype.itemsize > 0
+    return fits and bool(numpy.dtype(dtype.str) == dtype)
+
+
+def describe_array(array: Any, frames: list[Tensor]) -> Descriptor:
+    """Do for a numpy array of plain items what ``describe`` does for a tensor."""
+    import numpy
+
+    flat = numpy.ascontiguousarray(array).reshape(-1)
+    if not flat.flags.writeable:
+        flat = flat.copy()  # torch has no read-only tensors and warns about sharing such memory
+    frames.append(torch.from_numpy(flat.view(numpy.uint8)))
+    return [_ARRAY, 0, array.dtype.str, array.shape]
+
+
+def _restore_array(frames: Iterator[Tensor], dtype_name: str, shape: list[int]) -> Any:
+    import numpy
+
+    dtype = numpy.dtype(dtype_name)
+    frame = _take(frames, dtype.itemsize, shape)
+    return frame.numpy().view(dtype).reshape(shape)
+
+
+_RESTORERS: dict[int, Callable[..., Any]] = {
+    _DENSE: _restore_dense,
+    _META: _restore_meta,
+    _COO: _restore_coo,
+    _COMPRESSED: _restore_compressed,
+    _NESTED: _restore_nested,
+    _ARRAY: _restore_array,
+}
