@@ -6,7 +6,7 @@ from remotemod.runtime.moves import move, move_to_caller, to_caller
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.declaration import Stub
-from remotemod.stubs.script import Operator, fork
+from remotemod.stubs.script import Operator, export, fork
 
 __all__ = [
     "LEFT_OUT",
@@ -15,6 +15,7 @@ __all__ = [
     "RemoteModule",
     "RemoteRef",
     "Stub",
+    "export",
     "fork",
     "given",
     "move",

@@ -12,6 +12,7 @@ from remotemod.interface.types import (
     DEVICE,
     DTYPE,
     NONE,
+    PARAMETER_LIST,
     STR,
     TENSOR,
     DictType,
@@ -215,8 +216,7 @@ def _parse(node: ast.expr, resolve: Resolver) -> Type:
         case ast.Subscript():
             return _subscript(node, resolve)
         case ast.List(elts=items):
-            # the parameters of a Callable
-            return OtherType(Symbol("", "[]"), tuple(_parse(item, resolve) for item in items))
+            return OtherType(PARAMETER_LIST, tuple(_parse(item, resolve) for item in items))
         case ast.Call(func=ast.Name("type"), args=[ast.Constant(value=None)], keywords=[]):
             return NONE
         case _:

@@ -21,6 +21,7 @@ from remotemod.interface.annotations import (
 from remotemod.interface.types import (
     ANY,
     NONE,
+    PARAMETER_LIST,
     NamedTupleType,
     OtherType,
     Symbol,
@@ -83,6 +84,8 @@ class TypeReader:
 
     def _describe(self, value: object) -> Symbol | Type | None:
         """What an object means in an annotation: a name that takes arguments, or a finished type."""
+        if isinstance(value, Symbol):
+            return canonical(value)
         if value is None or value is type(None):
             return NONE
         if value is typing.Any:
@@ -137,7 +140,7 @@ class TypeReader:
         if value is Ellipsis:
             return opaque("...")
         if isinstance(value, list):
-            return OtherType(Symbol("", "[]"), tuple(map(self.read, value)))
+            return OtherType(PARAMETER_LIST, tuple(map(self.read, value)))
         return self.read(value)
 
     def _class(self, cls: type) -> Symbol | Type:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Location:
 
 def locate(target: str) -> Location:
     """The place that ``pkg.mod:Name``, ``path/to/file.py:Name``, or either without a name, points to."""
+    importlib.invalidate_caches()  # files may be new since the last question
     head, colon, name = target.rpartition(":")
     if not colon or os.sep in name or "/" in name:
         head, name = target, ""
@@ -106,7 +107,6 @@ def find_module(module: str, path: Sequence[str]) -> Path | None:
     return Path(spec.origin)
 
 
-@lru_cache(maxsize=8192)
 def _spec(module: str, path: tuple[str, ...]) -> ModuleSpec | None:
     parent, _, _ = module.rpartition(".")
     if not parent:

@@ -75,6 +75,7 @@ def _classes(scope: Scope) -> Iterator[ClassDef]:
 
 def _find_class(scope: Scope, qualname: str) -> ClassDef:
     found: object = scope
+    part = qualname
     for part in qualname.split("."):
         if part == "<locals>" and isinstance(found, FunctionDef):
             continue
@@ -90,7 +91,7 @@ def _find_class(scope: Scope, qualname: str) -> ClassDef:
         if len(nested) == 1:
             return nested[0]
     if found is None:
-        _not_found(scope, qualname)
+        _not_found(scope, qualname, part)
     what = "a function" if isinstance(found, FunctionDef) else "no class that source can show"
     if isinstance(found, Named):
         what = f"{found.symbol}, which has no Python source"
@@ -102,11 +103,10 @@ def _find_class(scope: Scope, qualname: str) -> ClassDef:
     )
 
 
-def _not_found(scope: Scope, qualname: str) -> NoReturn:
-    missing = next((p for p in qualname.split(".") if p not in scope.names.table), qualname)
+def _not_found(scope: Scope, qualname: str, missing: str) -> NoReturn:
     raise InterfaceError(
         f"there is no class {qualname} in {scope.module}",
-        how=similar(missing.removeprefix("<"), scope.names.table) or "check the name",
+        how=similar(missing, scope.names.table) or "check the name",
         file=str(scope.source.file),
     )
 
@@ -262,7 +262,8 @@ def _line_of(scope: Scope, qualname: str) -> int | None:
             continue
         for node in _statements(body):
             if node.name == part:
-                body, line = node, node.lineno
+                body = node
+                line = min(node.lineno, *(d.lineno for d in node.decorator_list), node.lineno)
     return line
 
 

@@ -17,6 +17,7 @@ from remotemod.interface.live_types import TypeReader
 from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
 from remotemod.interface.read_script import read_script
 from remotemod.interface.selection import NO_FORWARD, method_order
+from remotemod.interface.type_checking import checked_imports
 from remotemod.interface.types import ANY
 
 __all__ = ["live_signatures", "read_live", "read_live_module"]
@@ -127,7 +128,9 @@ def _owners(cls: type, origin: Origin) -> list[type]:
 
 
 def _is_method(value: object) -> bool:
-    return inspect.isfunction(inspect.unwrap(value)) if callable(value) else False  # type: ignore[arg-type]
+    if isinstance(value, staticmethod | classmethod) or not callable(value):
+        return False
+    return inspect.isfunction(inspect.unwrap(value))
 
 
 def _signature(function: Any) -> inspect.Signature:
@@ -168,12 +171,13 @@ def _namespaces(function: Any, cls: type) -> list[Mapping[str, object]]:
     function = getattr(function, "__func__", function)
     owner = next((c for c in cls.__mro__ if function in vars(c).values()), cls)
     closure = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
-    module = sys.modules.get(owner.__module__)
+    module = sys.modules.get(getattr(function, "__module__", None) or owner.__module__)
     return [
         vars(owner),
         closure,
         getattr(function, "__globals__", {}),
         vars(module) if module is not None else {},
+        checked_imports(module) if module is not None else {},
     ]
 
 

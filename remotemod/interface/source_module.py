@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from libcst import ParserSyntaxError
@@ -136,7 +136,7 @@ class Source:
     def names(self) -> Names:
         """What the module binds; the file is parsed here, once."""
         try:
-            return parse_names(self.text)
+            return _parse(self.text)
         except ParserSyntaxError as error:
             raise InterfaceError(
                 f"cannot parse this file: {error.message}",
@@ -236,6 +236,7 @@ class Program:
 
     roots: tuple[str, ...] = ()
     _sources: dict[str, Source | None] = field(default_factory=dict)
+    _files: dict[str, Path | None] = field(default_factory=dict)
     _following: set[tuple[int, str]] = field(default_factory=set)
 
     @cached_property
@@ -252,10 +253,15 @@ class Program:
     def scope(self, module: str) -> Scope | None:
         """The names of a module; None where it has no Python source."""
         if module not in self._sources:
-            file = find_module(module, self._path)
+            file = self._file(module)
             self._sources[module] = _read(module, file) if file is not None else None
         source = self._sources[module]
         return Scope(self, source, source.names) if source is not None else None
+
+    def _file(self, module: str) -> Path | None:
+        if module not in self._files:
+            self._files[module] = find_module(module, self._path)
+        return self._files[module]
 
     @contextmanager
     def once(self, scope: Scope, name: str) -> Iterator[bool]:
@@ -291,7 +297,7 @@ class Program:
             return Named(canonical(Symbol(module, name)))
         scope = self.scope(module)
         found = scope.own(name) if scope is not None else None
-        if found is None and find_module(dotted, self._path) is not None:
+        if found is None and self._file(dotted) is not None:
             return ModuleDef(dotted)
         return found
 
@@ -328,6 +334,11 @@ class Program:
                 break
             found = target
         return found
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str) -> Names:
+    return parse_names(text)
 
 
 def _read(module: str, file: Path) -> Source:

@@ -12,6 +12,7 @@ __all__ = [
     "DEVICE",
     "DTYPE",
     "NONE",
+    "PARAMETER_LIST",
     "STR",
     "TENSOR",
     "AnyType",
@@ -145,9 +146,13 @@ class OptionalType(Type):
         return f"Optional[{self.item}]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnionType(Type):
-    """One of two or more ``items``; None never stands among them (that is an Optional of a Union)."""
+    """One of two or more ``items``; None never stands among them (that is an Optional of a Union).
+
+    ``items`` keep the source's order, which means nothing: typing caches ``List[Union[a, b]]`` and
+    ``List[Union[b, a]]`` as one object, so a live annotation may show either.
+    """
 
     items: tuple[Type, ...]
     style: Style = field(default="typing", compare=False)
@@ -155,8 +160,16 @@ class UnionType(Type):
     def children(self) -> tuple[Type, ...]:
         return self.items
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, UnionType):
+            return NotImplemented
+        return set(self.items) == set(other.items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items))
+
     def __str__(self) -> str:
-        return f"Union[{', '.join(map(str, self.items))}]"
+        return f"Union[{', '.join(sorted(map(str, self.items)))}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +268,14 @@ class OtherType(Type):
         return not self.symbol.module and not _WORD.match(self.symbol.qualname)
 
     def __str__(self) -> str:
-        return f"{self.symbol}[{', '.join(map(str, self.args))}]" if self.args else str(self.symbol)
+        inner = ", ".join(map(str, self.args))
+        if self.symbol == PARAMETER_LIST:
+            return f"[{inner}]"
+        return f"{self.symbol}[{inner}]" if self.args else str(self.symbol)
+
+
+PARAMETER_LIST = Symbol("", "[]")
+"""The symbol of the OtherType that holds the parameters in ``Callable[[int, str], T]``."""
 
 
 TENSOR = TensorType()

@@ -22,7 +22,7 @@ class Stub:
     Args:
         abi: the stub ABI that the generator wrote for.
         digest: the interface's digest (``Interface.digest``).
-        source: the ``TARGET`` that the stub was generated from.
+        source: the class that the stub was generated from, as ``module:qualname``.
         form: ``"eager"``, or ``"scripted"`` for stubs that TorchScript compiles.
         device_moves: whether ``_remote_*`` moves tensors to the module's device and back.
         methods: the remote methods, in order.

@@ -9,7 +9,7 @@ from remotemod.interface.model import Kind, Method
 from remotemod.interface.naming import fresh
 from remotemod.interface.types import ANY, NamedTupleType, NoneType
 from remotemod.stubs.layout import Group, Node, Seq, lay
-from remotemod.stubs.rewrite import holds_named_tuples, rebuild
+from remotemod.stubs.rewrite import flatten, holds_named_tuples, rebuild
 from remotemod.stubs.schema import argument_schema, result_schema
 from remotemod.stubs.signatures import Signatures
 
@@ -47,7 +47,8 @@ def plan_operator(
     names = [a.name for a in method.arguments]
     torch = imports.module("torch")
     operator = f"{torch}.ops.{namespace}.{method.name}"
-    arguments: tuple[Node, ...] = (f"{me}._ref", *names)
+    flat = (flatten(a.type, a.name) for a in method.arguments)
+    arguments: tuple[Node, ...] = (f"{me}._ref", *flat)
     returns = signatures.type(method.returns)
     assign, finish = _finish(method, names, returns, torch, signatures)
     collect, pack = imports.claim(f"_collect_{method.name}"), imports.claim(f"_pack_{method.name}")

@@ -87,6 +87,7 @@ def plan_stub(
     names["Callable"] = imports.name("collections.abc", "Callable")
     if form == "scripted":
         names["Operator"] = imports.abi("Operator")
+        names["export"] = imports.abi("export")
         names["torch"] = imports.module("torch")
     namespace = f"remotemod_{interface.digest}" if form == "scripted" else ""
     plans = tuple(_plan_method(m, imports, namespace, device_moves) for m in methods)
@@ -103,7 +104,7 @@ def plan_stub(
         class_doc=interface.doc or f"A ``{interface.name}`` that runs on another worker.",
         methods=plans,
         left_out=tuple(m.name for m in interface.remote_methods if m.name in RESERVED),
-        declaration=_declaration(names["Stub"], interface, source, form, device_moves, methods),
+        declaration=_declaration(names["Stub"], interface, form, device_moves, methods),
         import_sections=tuple(tuple(s) for s in imports.runtime_lines()),
         checking_lines=checking,
         bound=imports.bound,
@@ -156,7 +157,6 @@ def _user_names(methods: Sequence[Method]) -> set[str]:
 def _declaration(
     stub: str,
     interface: Interface,
-    source: str,
     form: Form,
     device_moves: bool,
     methods: Sequence[Method],
@@ -165,7 +165,7 @@ def _declaration(
     items: list[Node] = [
         f"abi={STUB_ABI}",
         f'digest="{interface.digest}"',
-        f"source={string(source)}",
+        f"source={string(f'{interface.module}:{interface.qualname}')}",
         f'form="{form}"',
         f"device_moves={device_moves}",
         Seq(("methods=", names)),

@@ -17,7 +17,7 @@ from remotemod.interface.types import (
     UnionType,
 )
 
-__all__ = ["carries_tensors", "holds_named_tuples", "move", "rebuild"]
+__all__ = ["carries_tensors", "flatten", "holds_named_tuples", "move", "rebuild"]
 
 Leaf = Callable[[Type, str], "str | None"]
 """Rewrites the value of a node by itself; None hands its children to the walk."""
@@ -81,6 +81,18 @@ def rebuild(tree: Type, value: str, spelled: Callable[[NamedTupleType], str]) ->
             for i, (_, t) in enumerate(node.fields)
         ]
         return f"{spelled(node)}({', '.join(fields)})"
+
+    return _rewrite(tree, value, holds_named_tuples, leaf)
+
+
+def flatten(tree: Type, value: str) -> str:
+    """The expression that makes plain tuples of named ones, which is what operators take."""
+
+    def leaf(node: Type, inner: str) -> str | None:
+        if not isinstance(node, NamedTupleType):
+            return None
+        fields = [_rewrite(t, f"{inner}.{n}", holds_named_tuples, leaf) for n, t in node.fields]
+        return f"({', '.join(fields)}{',' if len(fields) == 1 else ''})"
 
     return _rewrite(tree, value, holds_named_tuples, leaf)
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from remotemod.errors import InterfaceError
 from remotemod.stubs.declaration import Stub
 
-__all__ = ["Operator", "Router", "define_operators", "fork"]
+__all__ = ["Operator", "Router", "define_operators", "export", "fork"]
 
 fork = torch.jit.fork
 """Named here so that generated code imports from one place; TorchScript knows it by identity."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def export(method: _F) -> _F:
+    """Marks a method for compilation when its module is scripted, though nothing scripted calls it."""
+    marked: _F = torch.jit.export(method)
+    return marked
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,10 @@ def pack_script(writer: Writer, value: Any) -> Node:
     if not writer.allow_code:
         raise Refused(value, _NOT_TRUSTED)
     archive = io.BytesIO()
-    torch.jit.save(value, archive)
+    try:
+        torch.jit.save(value, archive)
+    except RuntimeError as error:
+        raise Refused(value, f"it cannot be saved: {error}") from error
     return [SCRIPT, writer.tensor(torch.frombuffer(archive.getbuffer(), dtype=torch.uint8))]
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from remotemod.errors import ProtocolError, RemoteError
 from remotemod.wire.code import find, reference_to
 from remotemod.wire.codec import Codec
-from remotemod.wire.records import slot_names
+from remotemod.wire.records import is_built_in, slot_names
 from remotemod.wire.walk import name_of
 
 __all__ = ["Failure", "pack_failure", "unpack_failure"]
@@ -102,7 +102,7 @@ def _content_of(error: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _built_in_base(cls: type) -> Any:
-    return next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    return next(filter(is_built_in, cls.__mro__))
 
 
 def _parcel(value: Any, codec: Codec) -> Parcel | None:
@@ -117,26 +117,27 @@ def unpack_failure(failure: Any, codec: Codec) -> RemoteError:
     if not isinstance(failure, Failure):
         raise ProtocolError(f"a failure was expected, not a {name_of(type(failure))}")
     try:
-        error = _build(failure, codec)
-        error.worker = str(failure.worker)
-        error.remote_type = str(failure.type_name)
-        error.remote_message = str(failure.message)
-        error.remote_traceback = str(failure.traceback)
+        return _build(failure, codec)
     except (AttributeError, TypeError, ValueError) as problem:
         raise ProtocolError(f"a damaged failure arrived: {problem}") from problem
-    return error
 
 
 def _build(failure: Failure, codec: Codec) -> RemoteError:
+    own = {
+        "worker": str(failure.worker),
+        "remote_type": str(failure.type_name),
+        "remote_message": str(failure.message),
+        "remote_traceback": str(failure.traceback),
+    }
     arguments = tuple(_open(parcel, codec) for parcel in failure.arguments)
     attributes = {name: _open(parcel, codec) for name, parcel in failure.attributes.items()}
     original = _find_type(failure, codec)
     if original is not None:
         try:
-            return _make(_combine(original), arguments, attributes)
+            return _make(_combine(original), arguments, attributes | own)
         except Exception:  # a type may forbid being combined, or its arguments did not get through
             pass
-    return RemoteError(*arguments)
+    return _make(RemoteError, arguments, own)
 
 
 def _open(parcel: Parcel, codec: Codec) -> Any:
@@ -178,7 +179,7 @@ def _make(
     cls: type[RemoteError], arguments: tuple[Any, ...], attributes: dict[str, Any]
 ) -> RemoteError:
     """Build an exception by the built-in parts of its class alone, whatever its own ``__init__`` asks for."""
-    base = _built_in_base(cls.__bases__[1] if "_remotemod_combined" in vars(cls) else cls)
+    base = _built_in_base(cls)
     error: RemoteError = base.__new__(cls, *arguments)
     base.__init__(error, *arguments)
     for name, value in attributes.items():
@@ -192,7 +193,5 @@ def _reduce(error: RemoteError) -> tuple[Any, ...]:
     return _rebuild, (_original_type(type(error)), arguments, attributes | own)
 
 
-def _rebuild(
-    original: Any, arguments: tuple[Any, ...], attributes: dict[str, Any]
-) -> RemoteError:
+def _rebuild(original: Any, arguments: tuple[Any, ...], attributes: dict[str, Any]) -> RemoteError:
     return _make(_combine(original), arguments, attributes)

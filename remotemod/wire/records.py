@@ -18,7 +18,7 @@ from remotemod.wire.containers import pack_items, pack_pairs, pairs_of
 from remotemod.wire.tags import DATACLASS, ENUM_MEMBER, FLAG, NAMED_TUPLE, STRUCT_SEQUENCE
 from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer, name_of
 
-__all__ = ["UNPACKERS", "record_packer", "slot_names"]
+__all__ = ["UNPACKERS", "is_built_in", "record_packer", "slot_names"]
 
 _HEAP_TYPE = 1 << 9
 _MISSING = object()
@@ -61,10 +61,14 @@ def _is_plain_dataclass(cls: Any) -> bool:
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
         return False
     base = _data_base(cls)
-    built_in = [part for part in cls.__mro__ if not part.__flags__ & _HEAP_TYPE]
-    return all(issubclass(base, part) for part in built_in) and all(
+    return all(issubclass(base, part) for part in filter(is_built_in, cls.__mro__)) and all(
         _is_default(cls, hook) for hook in ("__getstate__", "__setstate__")
     )
+
+
+def is_built_in(cls: type) -> bool:
+    """Tell whether a class is written in C; only such a class decides how instances lie in memory."""
+    return not cls.__flags__ & _HEAP_TYPE
 
 
 def _is_default(cls: type, hook: str) -> bool:

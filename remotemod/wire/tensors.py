@@ -72,7 +72,10 @@ def _bytes_of(tensor: Tensor) -> Tensor:
 
 
 def _shared(
-    storage: torch.UntypedStorage, dtype: torch.dtype, offset: int, shape: Sequence[int]
+    storage: torch.UntypedStorage,
+    dtype: torch.dtype,
+    offset: int | torch.SymInt,
+    shape: Sequence[int],
 ) -> Tensor:
     """Lay a tensor over a storage: no view, for which autograd and odd strides have rules."""
     tensor = torch.empty(0, dtype=dtype, device=_CPU)

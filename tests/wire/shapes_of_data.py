@@ -12,7 +12,7 @@ from torch import Tensor
 
 class Color(enum.Enum):
     RED = "red"
-    CRIMSON = "red"
+    CRIMSON = "red"  # noqa: PIE796 (an alias)
     BLUE = ("b", 2)
 
 
@@ -80,6 +80,13 @@ class SlottedError(ValueError):
     def __init__(self, position: int) -> None:
         super().__init__("slotted")
         self.position = position
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    """An exception that forbids changes from Python."""
+
+    reason: str
 
 
 class LonelyError(Exception):
