@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 
 from remotemod.interface.annotations import Resolver, TypeVariable, canonical, parse
 from remotemod.interface.defaults import Lookup, Reference, Unwritable, evaluate, well_known
@@ -15,6 +16,7 @@ from remotemod.interface.source_module import (
     Scope,
     VariableDef,
 )
+from remotemod.interface.source_syntax import Assigned
 from remotemod.interface.types import ANY, NamedTupleType, Symbol, Type
 
 __all__ = ["lookup_in", "type_in"]
@@ -48,13 +50,30 @@ def _meaning(found: Definition | None) -> Symbol | Type | None:
 def _class(found: ClassDef) -> Symbol | Type:
     fields = field_table(found)
     if fields is None:
-        return canonical(found.symbol)
+        made = _made_base(found)
+        return canonical(found.symbol) if made is None else NamedTupleType(found.symbol, made)
     with found.scope.program.once(found.body, "<fields>") as first:
         if not first:
             return found.symbol
         return NamedTupleType(
             found.symbol, tuple((n, type_in(s, t) if t else ANY) for n, t, s in fields)
         )
+
+
+def _made_base(found: ClassDef) -> tuple[tuple[str, Type], ...] | None:
+    """The fields of a class derived from ``namedtuple(...)``, called in place or before."""
+    for base in linearize(found):
+        for text in base.node.bases if isinstance(base, ClassDef) else ():
+            node = ast.parse(text.strip(), mode="eval").body
+            made: Symbol | Type | None = None
+            if isinstance(node, ast.Call):
+                made = _called(VariableDef(base.scope, base.node.name, Assigned(text)), node)
+            elif isinstance(node, ast.Name | ast.Attribute):
+                variable = base.scope.resolve(ast.unparse(node))
+                made = _variable(variable) if isinstance(variable, VariableDef) else None
+            if isinstance(made, NamedTupleType):
+                return made.fields
+    return None
 
 
 def _variable(found: VariableDef) -> Symbol | Type | None:
@@ -83,8 +102,24 @@ def _called(found: VariableDef, node: ast.Call) -> Symbol | Type:
     if maker == "typing.TypeVar":
         return TypeVariable(found.symbol)
     if maker in ("typing.NamedTuple", "collections.namedtuple") and len(node.args) == 2:
-        return NamedTupleType(found.symbol, tuple(_made_fields(found, node.args[1])))
+        fields = dict(_made_fields(found, node.args[1]))
+        return NamedTupleType(
+            found.symbol, tuple((fields | _annotated_later(found, fields)).items())
+        )
     return found.symbol
+
+
+def _annotated_later(found: VariableDef, fields: Collection[str]) -> dict[str, Type]:
+    """``Name.__annotations__ = {...}``, TorchScript's way to type the fields of a namedtuple."""
+    text = found.scope.names.attributes.get(f"{found.name}.__annotations__", "{}")
+    node = ast.parse(text.strip(), mode="eval").body
+    if not isinstance(node, ast.Dict):
+        return {}
+    return {
+        key.value: type_in(found.scope, ast.unparse(value))
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and key.value in fields
+    }
 
 
 def _made_fields(found: VariableDef, node: ast.expr) -> list[tuple[str, Type]]:

@@ -140,6 +140,7 @@ class OptionalType(Type):
     style: Style = field(default="typing", compare=False)
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return (self.item,)
 
     def __str__(self) -> str:
@@ -158,6 +159,7 @@ class UnionType(Type):
     style: Style = field(default="typing", compare=False)
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return self.items
 
     def __eq__(self, other: object) -> bool:
@@ -180,6 +182,7 @@ class ListType(Type):
     style: Style = field(default="typing", compare=False)
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return (self.item,)
 
     def __str__(self) -> str:
@@ -195,6 +198,7 @@ class DictType(Type):
     style: Style = field(default="typing", compare=False)
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return (self.key, self.value)
 
     def __str__(self) -> str:
@@ -210,6 +214,7 @@ class TupleType(Type):
     style: Style = field(default="typing", compare=False)
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return self.items
 
     def __str__(self) -> str:
@@ -226,6 +231,7 @@ class NamedTupleType(Type):
     fields: tuple[tuple[str, Type], ...]
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return tuple(t for _, t in self.fields)
 
     def __str__(self) -> str:
@@ -239,6 +245,7 @@ class FutureType(Type):
     item: Type
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return (self.item,)
 
     def __str__(self) -> str:
@@ -260,6 +267,7 @@ class OtherType(Type):
     args: tuple[Type, ...] = ()
 
     def children(self) -> tuple[Type, ...]:
+        """The types inside this one, in order."""
         return self.args
 
     @property

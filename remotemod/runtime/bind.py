@@ -61,7 +61,7 @@ def _define_operators(stub: LoadedStub) -> None:
 def stub_of_class(cls: type) -> LoadedStub | None:
     """The stub behind a generated class that somebody imported from a file; None for other classes."""
     for base in cls.__mro__:
-        if "_stub" in base.__dict__ and base._stub is not None:
+        if base.__dict__.get("_stub") is not None:
             return _stub_of_module(sys.modules[base.__module__])
     return None
 
@@ -108,7 +108,7 @@ def user_class(cls: type) -> type:
     while True:
         below: type | None = cls.__dict__.get("_user_class")
         if below is None:
-            below = cls.__bases__[0] if "_stub" in cls.__dict__ and cls._stub else None
+            below = cls.__bases__[0] if cls.__dict__.get("_stub") is not None else None
         if below is None:
             return cls
         cls = below
@@ -128,10 +128,10 @@ def _showing(function: Callable[..., Any], live: inspect.Signature) -> Callable[
     del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it past the signature
     copied.__kwdefaults__ = function.__kwdefaults__
     parameters = list(live.parameters.values())
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    if parameters and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY:
-        kind = inspect.Parameter.POSITIONAL_ONLY
-    me = inspect.Parameter("self_" if "self" in live.parameters else "self", kind)
+    positional = inspect.Parameter.POSITIONAL_ONLY
+    if not parameters or parameters[0].kind is not positional:
+        positional = inspect.Parameter.POSITIONAL_OR_KEYWORD  # type: ignore[assignment]
+    me = inspect.Parameter("self_" if "self" in live.parameters else "self", positional)
     shown = live.replace(parameters=[me, *parameters])
     copied.__signature__ = shown  # type: ignore[attr-defined]
     return copied

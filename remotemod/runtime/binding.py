@@ -28,7 +28,18 @@ class Binding:
         timeout: the handle's own bound in seconds; None for the cluster's.
     """
 
-    __slots__ = ("_bound", "_digest", "_guard", "_id", "cluster", "device", "ref", "stub", "timeout", "worker")
+    __slots__ = (
+        "_bound",
+        "_digest",
+        "_guard",
+        "_id",
+        "cluster",
+        "device",
+        "ref",
+        "stub",
+        "timeout",
+        "worker",
+    )
 
     def __init__(
         self,

@@ -33,9 +33,7 @@ class InprocBackend:
     """
 
     name = "inproc"
-    capabilities = Capabilities(
-        processes=False, code=True, shares_memory=True, device_tensors=True
-    )
+    capabilities = Capabilities(processes=False, code=True, shares_memory=True, device_tensors=True)
 
     def __init__(self, workers: Sequence[str]) -> None:
         self.workers = tuple(workers)

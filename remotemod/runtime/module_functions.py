@@ -57,6 +57,8 @@ def state_dict(ref: RemoteRef[nn.Module]) -> dict[str, Any]:
     return dict(ref.local_value().state_dict())
 
 
-def load_state_dict(ref: RemoteRef[nn.Module], state: dict[str, Any], strict: bool, assign: bool) -> Any:
+def load_state_dict(
+    ref: RemoteRef[nn.Module], state: dict[str, Any], strict: bool, assign: bool
+) -> Any:
     """Loads a state and returns the missing and unexpected keys."""
     return ref.local_value().load_state_dict(state, strict, assign)

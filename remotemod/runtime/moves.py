@@ -110,4 +110,3 @@ def _dataclass(value: Any, tensor: Callable[[Tensor], Tensor]) -> Any:
     for name, new in moved.items():
         object.__setattr__(copied, name, new)  # frozen dataclasses too
     return copied
-

@@ -83,9 +83,7 @@ class Owner:
         reachable: whether other processes can connect to this owner.
     """
 
-    def __init__(
-        self, name: str, *, device_tensors: bool = False, reachable: bool = False
-    ) -> None:
+    def __init__(self, name: str, *, device_tensors: bool = False, reachable: bool = False) -> None:
         self.name = name
         self.reachable = reachable
         self.device_tensors = device_tensors

@@ -59,11 +59,13 @@ class Placement:
         return self.worker is None and self.rank is None
 
     def resolve(self, workers: Sequence[str]) -> str:
-        """The worker's name among ``workers``.
+        """The worker's name among ``workers``; for this process, its only one.
 
         Raises:
             PlacementError: there is no such worker.
         """
+        if self.is_local:
+            return workers[0]
         if self.rank is not None:
             if self.rank < len(workers):
                 return workers[self.rank]

@@ -33,7 +33,7 @@ class RemoteRef(Generic[T]):
         self._type = kind
         self._cluster = cluster
         self._local: Owner | None = None
-        self._finalizer = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
         if cluster is not None:
             self._finalizer = weakref.finalize(self, cluster.release, owner, ref)
             self._finalizer.atexit = False
@@ -80,7 +80,8 @@ class RemoteRef(Generic[T]):
         """
         if self._local is not None:
             return self.local_value()
-        return self._invoke(fetch, (self,), {}, timeout).wait()
+        value: T = self._invoke(fetch, (self,), {}, timeout).wait()
+        return value
 
     def rpc_sync(self, timeout: float | None = None) -> Any:
         """A proxy: ``ref.rpc_sync().m(…)`` runs ``m`` of the value on the owner and returns its result."""
@@ -127,7 +128,9 @@ class _Proxy:
         ref, how, timeout = self._ref, self._how, self._timeout
 
         def method(*args: Any, **kwargs: Any) -> Any:
-            future = ref._invoke(run_method, (ref, name, args, kwargs), {}, timeout, how == "remote")
+            future = ref._invoke(
+                run_method, (ref, name, args, kwargs), {}, timeout, how == "remote"
+            )
             return future if how == "async" else future.wait()
 
         method.__name__ = name
@@ -147,5 +150,6 @@ def run_method(ref: RemoteRef[Any], name: str, args: Any, kwargs: Any) -> Any:
 def type_name(value: object) -> str:
     """The dotted name of a value's class, builtins without their module."""
     cls = type(value)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-
+    return (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )

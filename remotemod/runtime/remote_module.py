@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -15,8 +15,8 @@ from remotemod.runtime.bind import user_class, with_signatures
 from remotemod.runtime.binding import Binding
 from remotemod.runtime.cluster import UNSET, Cluster, find_cluster
 from remotemod.runtime.future import Future
-from remotemod.runtime.placement import Placement
 from remotemod.runtime.inproc import process_cluster
+from remotemod.runtime.placement import Placement
 from remotemod.runtime.recipe import recipe_for, recipe_from_description
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Build, Invoke
@@ -56,7 +56,11 @@ class RemoteModule(nn.Module):
         RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
     """
 
-    _stub: Any = None
+    _stub = None
+
+    if TYPE_CHECKING:
+        # Which methods there are is known when the interface is; generated stub classes say it exactly.
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(
         self,
@@ -90,7 +94,9 @@ class RemoteModule(nn.Module):
         if recipe is None:
             recipe = recipe_from_description(type(self), described, placement.device)
             cluster.load(worker, recipe.stub).wait()
-        self._attach(Binding(cluster, ref, placement.device, recipe.stub, timeout), recipe.cls, name)
+        self._attach(
+            Binding(cluster, ref, placement.device, recipe.stub, timeout), recipe.cls, name
+        )
 
     @staticmethod
     def init_from_module_rref(
@@ -114,18 +120,13 @@ class RemoteModule(nn.Module):
             PlacementError: the device string names another worker than the reference's owner.
         """
         placement = Placement.parse(remote_device)
-        if module_rref.is_owner():
-            owner, found = module_rref.owner_name(), None
-        else:
-            found = cluster or module_rref._cluster or find_cluster()
-            owner = placement.resolve(found.workers) if not placement.is_local else "this process"
+        found = _cluster_for(placement, cluster or module_rref._cluster)
+        owner = placement.resolve(found.workers)
         if owner != module_rref.owner_name():
             raise PlacementError(
                 f"remote_device {remote_device!r} names '{owner}', "
                 f"but the module lives on '{module_rref.owner_name()}'"
             )
-        if found is None:
-            found = cluster or find_cluster()
         self = RemoteModule.__new__(RemoteModule)
         nn.Module.__init__(self)
         recipe = recipe_for(RemoteModule, interface, None, placement.device)
@@ -253,7 +254,9 @@ class RemoteModule(nn.Module):
         """Clears the gradients of the remote module's parameters."""
         self._on_owner(on_owner.zero_grad, set_to_none)
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(  # type: ignore[override]  # torch still takes these by position as well
+        self, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
         """The remote module's state; tensors travel, the module does not.
 
         Takes ``destination``, ``prefix`` and ``keep_vars`` as every module does, so that a parent's
@@ -326,6 +329,4 @@ def _state_dict_arguments(
 
 
 def _cluster_for(placement: Placement, cluster: Cluster | None) -> Cluster:
-    if placement.is_local and cluster is None:
-        return process_cluster()
-    return find_cluster(cluster)
+    return process_cluster() if placement.is_local else find_cluster(cluster)

@@ -1,1 +1,14 @@
 """What third parties need to test a backend of their own."""
+
+from __future__ import annotations
+
+__all__ = ["BackendConformance"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "BackendConformance":
+        raise AttributeError(f"module 'remotemod.testing' has no attribute '{name}'")
+    # pytest is needed from here on, and only by those who test.
+    from remotemod.testing.conformance import BackendConformance
+
+    return BackendConformance

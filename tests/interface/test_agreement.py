@@ -101,6 +101,21 @@ def test_names_follow_imports_across_files(agree) -> None:
     assert result.item.fields[0] == ("first", TENSOR)
 
 
+def test_named_tuples_keep_their_fields(agree) -> None:
+    """Every way to make a named tuple shows its fields, annotated later or not."""
+    interface = agree(
+        LIVE_HEAD
+        + "from collections import namedtuple\nfrom torch.nn.utils.rnn import PackedSequence\n"
+        + "A = namedtuple('A', ['x', 'y'])\nB = NamedTuple('B', [('x', int), ('y', T)])\n"
+        + "class C(namedtuple('C', 'x y')): pass\nclass D(B): pass\n"
+        + BASE
+        + "    def forward(self, p: PackedSequence, a: A, b: B, c: C, d: D): pass\n"
+    )
+    kinds = [a.type for a in interface.method("forward").arguments]
+    assert all(isinstance(kind, NamedTupleType) for kind in kinds)
+    assert kinds[0].children()[0] == TENSOR
+
+
 def test_methods_are_inherited_in_a_stable_order(agree) -> None:
     """A base's methods come first and an override keeps its base's place; mixins count."""
     interface = agree(

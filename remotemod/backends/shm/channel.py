@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import mmap
 import os
 import select
 import socket
@@ -12,11 +10,13 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from mmap import mmap
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from remotemod.backends.shm.memory import ALIGN, HAVE_MEMFD, bytes_of, map_memory, round_up, share
 from remotemod.errors import ProtocolError
 
 __all__ = ["FAILURE", "REQUEST", "RESULT", "Channel", "Message"]
@@ -27,8 +27,6 @@ _PREFIX = struct.Struct("<QIHH")  # call, bytes of header, frames, kind | _MEMFD
 _FRAME = struct.Struct("<QQ")  # bytes, offset in the memfd or _INLINE
 _INLINE = 2**64 - 1
 _MEMFD = 0x8000
-_ALIGN = 64
-_HAVE_MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "CMSG_LEN")
 
 # Below this the socket's own copy is cheaper than mapping pages on both sides.
 _LARGE = 256 * 1024
@@ -144,19 +142,19 @@ class Channel:
         shared = at = 0
         for frame in frames:
             size = frame.numel()
-            if size >= _LARGE and _HAVE_MEMFD:
+            if size >= _LARGE and HAVE_MEMFD:
                 table += _FRAME.pack(size, shared)
                 large.append((shared, frame))
-                shared += _round_up(size)
+                shared += round_up(size)
                 continue
             table += _FRAME.pack(size, _INLINE)
-            pad = -at % _ALIGN
+            pad = -at % ALIGN
             if size:
                 if pad:
                     inline.append(bytes(pad))
-                inline.append(_bytes_of(frame))
+                inline.append(bytes_of(frame))
                 at += pad + size
-        memfd = _share(shared, large) if large else -1
+        memfd = share(shared, large) if large else -1
         kind |= _MEMFD if large else 0
         head = _PREFIX.pack(call, len(header), len(frames), kind)
         return [b"".join((head, table, header)), *inline], memfd
@@ -207,7 +205,9 @@ class Channel:
         prefix = _PREFIX.unpack_from(self._buffer, self._start)
         _, header_size, count, kind = prefix
         if kind & ~_MEMFD not in (REQUEST, RESULT, FAILURE):
-            raise ProtocolError(f"message of unknown kind {kind}: the peer does not speak remotemod")
+            raise ProtocolError(
+                f"message of unknown kind {kind}: the peer does not speak remotemod"
+            )
         table_size = count * _FRAME.size
         if not self._need(_PREFIX.size + table_size + header_size, until):
             return False
@@ -219,10 +219,10 @@ class Channel:
         size = 0
         for length, offset in table:
             if offset == _INLINE and length:
-                size = size + (-size % _ALIGN) + length
+                size = size + (-size % ALIGN) + length
         blob = torch.empty(size, dtype=torch.uint8)
         self._unfinished = _Unfinished(
-            prefix, header, table, blob, _bytes_of(blob) if size else memoryview(b"")
+            prefix, header, table, blob, bytes_of(blob) if size else memoryview(b"")
         )
         self._filled = 0
         return True
@@ -263,21 +263,18 @@ class Channel:
                     torch.frombuffer(shared, dtype=torch.uint8, count=length, offset=offset)
                 )
             elif length:
-                at += -at % _ALIGN
+                at += -at % ALIGN
                 frames.append(blob[at : at + length])
                 at += length
             else:
                 frames.append(torch.empty(0, dtype=torch.uint8))
         return Message(call, kind & ~_MEMFD, header, frames)
 
-    def _map(self) -> mmap.mmap:
+    def _map(self) -> mmap:
         if not self._fds:
             raise ProtocolError("a message names shared memory that did not come with it")
         fd = self._fds.popleft()
-        try:
-            return mmap.mmap(fd, os.fstat(fd).st_size)
-        finally:
-            os.close(fd)
+        return map_memory(fd)
 
     def _need(self, size: int, until: float | None) -> bool:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
@@ -342,28 +339,4 @@ class Channel:
             os.close(self._fds.popleft())
 
 
-_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if _HAVE_MEMFD else 0
-
-
-def _round_up(size: int) -> int:
-    return size + (-size % _ALIGN)
-
-
-def _bytes_of(frame: Tensor) -> memoryview:
-    """The memory of a flat uint8 tensor; the caller keeps the tensor alive."""
-    size = frame.numel()
-    return memoryview((ctypes.c_ubyte * size).from_address(frame.data_ptr())).cast("B")
-
-
-def _share(size: int, frames: Sequence[tuple[int, Tensor]]) -> int:
-    """A memfd that holds the frames at their offsets."""
-    memfd = os.memfd_create("remotemod", os.MFD_CLOEXEC)
-    try:
-        os.ftruncate(memfd, size)
-        memory = torch.frombuffer(mmap.mmap(memfd, size), dtype=torch.uint8)
-        for offset, frame in frames:
-            memory[offset : offset + frame.numel()].copy_(frame)
-    except BaseException:
-        os.close(memfd)
-        raise
-    return memfd
+_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if HAVE_MEMFD else 0

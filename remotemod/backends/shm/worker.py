@@ -26,7 +26,7 @@ __all__ = ["preload", "run"]
 
 def preload() -> None:
     """Imports what modules will need, so that no worker has to."""
-    import torch.nn  # noqa: F401
+    import torch.nn
     import torch.utils.data  # noqa: F401
 
     import remotemod.abi
@@ -98,7 +98,7 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
                 value = owner.handle(decode_request(codec, message), peer)
                 header, frames = codec.encode(value)
                 del value
-            except Exception as error:
+            except BaseException as error:  # SystemExit too: a module's exit is not the worker's
                 kind = FAILURE
                 header, frames = encode_failure(codec, error, owner.name)
             # The frames are the arguments: let them go before waiting for the next request.

@@ -1,0 +1,1 @@
+"""Handwritten digits, classified by a model whose backbone runs in another process."""

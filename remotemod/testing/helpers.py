@@ -1,0 +1,116 @@
+"""What the contract's tests run on workers, and how they compare what comes back."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import remotemod as rm
+
+__all__ = [
+    "Tracked",
+    "TrackedModule",
+    "alive",
+    "apply",
+    "assert_same",
+    "eventually",
+    "is_training",
+    "not_a_module",
+    "total",
+]
+
+_ALIVE: list[int] = [0]
+
+
+class Tracked:
+    """Counts its instances in this process."""
+
+    def __init__(self, name: str) -> None:
+        _ALIVE[0] += 1
+        self._name = name
+
+    def __del__(self) -> None:
+        _ALIVE[0] -= 1
+
+    def name(self) -> str:
+        """The name it was given."""
+        return self._name
+
+    def me(self) -> rm.RemoteRef[Any]:
+        """A further handle on this very object's name."""
+        from remotemod.runtime.owner import current_owner
+
+        owner = current_owner()
+        assert owner is not None
+        return owner.keep(self)
+
+
+class TrackedModule(nn.Module):
+    """A module that counts its instances."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tracked = Tracked("module")
+
+    def forward(self) -> None:
+        """Does nothing."""
+
+
+def not_a_module() -> Any:
+    """What a factory must not return."""
+    return {}
+
+
+def alive() -> int:
+    """How many tracked objects this process has."""
+    gc.collect()
+    return _ALIVE[0]
+
+
+def total(ref: rm.RemoteRef[Tensor]) -> Tensor:
+    """The sum of what a reference holds."""
+    return ref.to_here().sum()
+
+
+def apply(module: nn.Module, x: Tensor) -> Tensor:
+    """Calls a module that was passed along."""
+    result: Tensor = module(x)
+    return result
+
+
+def is_training(ref: rm.RemoteRef[nn.Module]) -> bool:
+    """The mode of a module on its owner."""
+    return ref.local_value().training
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Whether the condition comes true within the time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Equal types, structures and bits."""
+    assert type(found) is type(expected)
+    if isinstance(expected, Tensor):
+        assert found.dtype == expected.dtype
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert found == expected

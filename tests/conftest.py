@@ -1,0 +1,53 @@
+"""What all tests share: one fork server, and the proof that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import remotemod as rm
+
+
+def children() -> set[int]:
+    """The process ids of this process's children."""
+    found = set()
+    for thread in Path("/proc/self/task").iterdir():
+        found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found
+
+
+def sockets() -> list[str]:
+    """The listening sockets of clusters on this machine."""
+    return [
+        line for line in Path("/proc/net/unix").read_text().splitlines() if "remotemod-" in line
+    ]
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[None]:
+    """Keeps the fork server between tests, so that only the first launch loads torch."""
+    from remotemod.backends.shm.zygote import acquire, give_back
+
+    zygote = acquire()
+    yield
+    give_back(zygote)
+
+
+@pytest.fixture(scope="session")
+def shm(fork_server: None) -> Iterator[rm.Cluster]:
+    """Two worker processes for the tests that do no harm to them."""
+    with rm.launch(workers=["ps0", "ps1"]) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leaves_nothing() -> Iterator[None]:
+    files = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    before = children()
+    yield
+    assert children() <= before, "a test left a process behind"
+    if files or os.path.isdir("/dev/shm"):
+        assert not [n for n in set(os.listdir("/dev/shm")) - files if "remotemod" in n]

@@ -1,0 +1,221 @@
+"""What the process backend promises beyond the contract: isolation, life and death."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import remotemod as rm
+from remotemod.testing.zoo import Echo
+from tests.conftest import children, sockets
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_workers_are_other_processes(shm: rm.Cluster) -> None:
+    """Each worker has a process of its own."""
+    pids = {rm.rpc_sync(worker, os.getpid) for worker in shm.workers}
+    assert len(pids | {os.getpid()}) == 3
+
+
+def test_a_worker_computes_with_the_callers_threads(shm: rm.Cluster) -> None:
+    """The thread count is the caller's, because results depend on it."""
+    assert rm.rpc_sync("ps0", torch.get_num_threads) == torch.get_num_threads()
+
+
+def test_closing_leaves_no_process_and_no_socket(fork_server: None) -> None:
+    """After ``close`` the workers are gone and nothing listens."""
+    before = sockets()
+    with rm.launch(workers=3) as cluster:
+        pids = [rm.rpc_sync(worker, os.getpid) for worker in cluster.workers]
+        assert len(sockets()) > len(before)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert sockets() == before
+
+
+def test_closing_kills_a_worker_that_is_busy(fork_server: None) -> None:
+    """A long call does not keep the worker alive, and fails."""
+    cluster = rm.launch(workers=1)
+    pid = rm.rpc_sync("worker0", os.getpid)
+    future = rm.rpc_async("worker0", time.sleep, (60,))
+    start = time.monotonic()
+    cluster.close()
+    assert time.monotonic() - start < 10
+    assert not Path(f"/proc/{pid}").exists()
+    assert isinstance(future.exception(5), rm.RemoteModError)
+
+
+def test_a_killed_worker_fails_its_calls_and_no_others(fork_server: None) -> None:
+    """Every call in flight ends in WorkerLost that names the signal; the other worker goes on."""
+    with rm.launch(workers=["doomed", "fine"]) as cluster:
+        echo = rm.RemoteModule("fine", Echo)
+        futures = [rm.rpc_async("doomed", time.sleep, (60,)) for _ in range(50)]
+        os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
+        for future in futures:
+            error = future.exception(10)
+            assert isinstance(error, rm.WorkerLost)
+            assert error.worker == "doomed"
+            assert "SIGKILL" in str(error)
+        with pytest.raises(rm.WorkerLost):
+            rm.rpc_sync("doomed", os.getpid)
+        assert echo(5) == 5
+
+
+def test_a_worker_that_kills_itself_is_reported(fork_server: None) -> None:
+    """A crash inside a call is that call's WorkerLost."""
+    with rm.launch(workers=["fragile"]), pytest.raises(rm.WorkerLost, match="SIGKILL"):
+        rm.rpc_sync("fragile", kill_self)
+
+
+def test_an_exiting_module_is_reported(fork_server: None) -> None:
+    """``sys.exit`` on a worker is an error of the call, not the end of the worker."""
+    with rm.launch(workers=["w"]):
+        with pytest.raises(rm.RemoteError, match=r"SystemExit|3"):
+            rm.rpc_sync("w", sys.exit, (3,))
+        assert rm.rpc_sync("w", int, ("1",)) == 1
+
+
+@pytest.mark.slow
+def test_the_callers_death_ends_its_workers() -> None:
+    """Workers do not outlive a caller that is killed."""
+    script = textwrap.dedent(
+        """
+        import os, sys, time
+        import remotemod as rm
+        cluster = rm.launch(workers=2)
+        pids = [rm.rpc_sync(w, os.getpid) for w in cluster.workers]
+        rm.rpc_async("worker0", time.sleep, (60,))
+        print(*pids, flush=True)
+        time.sleep(60)
+        """
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert caller.stdout is not None
+    pids = [int(word) for word in caller.stdout.readline().split()]
+    caller.kill()
+    caller.wait()
+    caller.stdout.close()
+    until = time.monotonic() + 10
+    while time.monotonic() < until and any(Path(f"/proc/{pid}").exists() for pid in pids):
+        time.sleep(0.05)
+    assert len(pids) == 2
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.slow
+def test_a_script_without_main_guard_works(tmp_path: Path) -> None:
+    """A plain script, its classes defined in ``__main__``, needs no ``if __name__`` guard."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            from typing import NamedTuple
+            import torch
+            from torch import Tensor, nn
+            import remotemod as rm
+
+            class Pair(NamedTuple):
+                x: Tensor
+                n: int
+
+            class Net(nn.Module):
+                def __init__(self, k: int) -> None:
+                    super().__init__()
+                    self.k = k
+                def forward(self, x: Tensor) -> Pair:
+                    return Pair(x * self.k, self.k)
+
+            with rm.launch(workers=["w"]):
+                pair = rm.RemoteModule("w/cpu", Net, args=(3,))(torch.ones(2))
+                assert type(pair) is Pair, type(pair)
+                print(pair.x.tolist(), pair.n)
+            """
+        )
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "[3.0, 3.0] 3\n"), done.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_left_open_ends_with_the_program() -> None:
+    """A program that forgets to close its cluster exits cleanly and leaves nothing."""
+    script = "import remotemod as rm, os; c = rm.launch(); print(rm.rpc_sync('worker0', os.getpid))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert not Path(f"/proc/{done.stdout.strip()}").exists()
+
+
+def test_replies_larger_than_the_socket_do_not_block_requests(shm: rm.Cluster) -> None:
+    """Hundreds of calls in flight, each larger than a socket buffer both ways, all complete."""
+    echo = rm.RemoteModule("ps0", Echo)
+    value = torch.zeros(50_000)
+    futures = [echo.forward_async(value) for _ in range(200)]
+    assert all(torch.equal(f.wait(30), value) for f in futures)
+
+
+def test_memory_stays_flat(shm: rm.Cluster) -> None:
+    """Large results give their memory back when they die."""
+    echo = rm.RemoteModule("ps0", Echo)
+    value = torch.zeros(1_000_000)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    echo(value)
+    gc.collect()
+    before = resident()
+    for _ in range(100):
+        echo(value)
+    gc.collect()
+    assert resident() - before < 50_000_000
+
+
+def test_interrupted_waiting_leaves_the_connection_usable(shm: rm.Cluster) -> None:
+    """Ctrl-C while a call is waited for leaves the next call working."""
+
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            rm.rpc_sync("ps0", time.sleep, (0.6,))
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, old)
+    assert rm.rpc_sync("ps0", int, ("4",)) == 4
+
+
+def test_the_gradient_border_is_loud(shm: rm.Cluster) -> None:
+    """``backward`` through a remote result says that it cannot, instead of losing gradients."""
+    remote = rm.RemoteModule("ps0", nn.Linear, args=(2, 1))
+    with pytest.raises(rm.RemoteModError, match="gradients do not cross"):
+        remote(torch.ones(1, 2)).sum().backward()
+
+
+def test_many_clusters_at_once(fork_server: None) -> None:
+    """Two clusters with the same worker names do not meet."""
+    with rm.launch(workers=["a"]) as first, rm.launch(workers=["a"]) as second:
+        one = rm.RemoteModule("a", nn.Identity, cluster=first)
+        two = rm.RemoteModule("a", nn.Identity, cluster=second)
+        assert one.module_rref.rpc_sync().__class__ is not None
+        assert two(torch.ones(1)).item() == one(torch.ones(1)).item() == 1
+
+
+def test_no_child_is_left_waiting() -> None:
+    """The fork server is this process's only child."""
+    assert len(children()) <= 1
