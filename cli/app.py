@@ -53,7 +53,9 @@ def gen(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 if a stub is out of date.")
     ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what changes.")] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Write nothing; print what changes.")
+    ] = False,
     stdout: Annotated[
         bool, typer.Option("--stdout", help="Print the stubs instead of writing them.")
     ] = False,
@@ -78,7 +80,9 @@ def gen(
     if output is None and not stdout:
         raise typer.BadParameter("give -o DIR, or --stdout", param_hint="-o")
     form = None if scripted is None else ("scripted" if scripted else "eager")
-    status = run(targets, output, check=check, diff=diff, stdout=stdout, form=form, device_moves=device_moves)
+    status = run(
+        targets, output, check=check, diff=diff, stdout=stdout, form=form, device_moves=device_moves
+    )
     raise typer.Exit(status)
 
 

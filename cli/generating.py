@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from remotemod.cli import output as terminal
+
 from remotemod.stubs.declaration import Form
 from remotemod.stubs.generate import Outcome, generate, mending_command
 
@@ -76,4 +77,6 @@ def _print_table(outcomes: list[Outcome]) -> None:
         table.add_row(path, outcome.target, f"[{style}]{outcome.status}[/]")
     terminal.stdout().print(table)
     counts = Counter(o.status for o in outcomes)
-    terminal.stdout().print(", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+    terminal.stdout().print(
+        ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    )

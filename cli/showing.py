@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from remotemod.cli import output as terminal
+
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Interface, Kind, Method
 from remotemod.interface.read import read_interfaces

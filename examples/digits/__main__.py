@@ -7,17 +7,21 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
+
+import torch
+from rich.console import Console
+from torch import nn
 
 import remotemod as rm
-import torch
 from examples.digits import data, report
 from examples.digits.model import Backbone, Classifier, FeatureExtractor
 from examples.digits.training import train
 from examples.digits.ways import blocking, measure, place, remote_ways
-from rich.console import Console
-from torch import nn
 
 BATCH = 16
+THREADS = 1
+"""For each process: so small a model gains nothing from more, and processes on few cores lose a lot."""
 
 
 def main() -> int:
@@ -26,6 +30,7 @@ def main() -> int:
 
     console.rule("1. train a small model in this process")
     torch.manual_seed(0)
+    torch.set_num_threads(THREADS)
     training, test = data.load()
     model = Classifier(Backbone(), nn.Linear(64, 10))
     train(model, training, options.epochs, console)
@@ -43,12 +48,15 @@ def main() -> int:
 
     console.rule("3. move the backbone to another process")
     with rm.launch(workers=options.workers) as cluster:
-        remotes = [place(rm.RemoteModule, name, model.backbone) for name in cluster.workers]
-        stubs = [place(generated, name, model.backbone) for name in cluster.workers]
         console.print(f"this process: {os.getpid()}")
         for name in cluster.workers:
-            pid = rm.rpc_sync(name, os.getpid)
-            console.print(f"{name}: process {pid}, backend {cluster.backend}")
+            rm.rpc_sync(name, torch.set_num_threads, args=(THREADS,))
+            console.print(f"{name}: process {rm.rpc_sync(name, os.getpid)}")
+        remotes = [place(rm.RemoteModule, name, model.backbone) for name in cluster.workers]
+        stubs = [place(generated, name, model.backbone) for name in cluster.workers]
+        console.print(remotes[0], markup=False, soft_wrap=True)
+        weights = sum(tensor.nbytes for tensor in model.backbone.state_dict().values())
+        console.print(f"each copy received {weights / 1024:,.0f} KiB of weights")
 
         console.rule("4. classify the test images through it")
         ways = remote_ways(remotes, stubs, model.head)
@@ -89,7 +97,7 @@ def positive(text: str) -> int:
     return number
 
 
-def import_file(path: Path):
+def import_file(path: Path) -> ModuleType:
     """Imports a generated file as any program would: its folder on the path, its name imported."""
     sys.path.insert(0, str(path.parent.resolve()))
     return importlib.import_module(path.stem)

@@ -21,7 +21,10 @@ class Digits:
 
 def load() -> tuple[Digits, Digits]:
     """A training half and a test half; the two come from the same 1,797 images, shuffled once."""
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ModuleNotFoundError:
+        raise SystemExit("the demo needs scikit-learn: pip install 'remotemod[examples]'") from None
 
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).float().view(-1, 1, 8, 8) / 16

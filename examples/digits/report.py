@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import remotemod as rm
 import torch
-from examples.digits.ways import Result
+from rich import box
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 from torch import Tensor
+
+import remotemod as rm
+from examples.digits.ways import Result
 
 
 def show_interface(console: Console, interface: rm.Interface) -> None:
@@ -25,16 +27,19 @@ def show_stub(console: Console, text: str) -> None:
     lines = text.splitlines()
     first = next(i for i, line in enumerate(lines, 1) if line.startswith("class "))
     last = next(i for i, line in enumerate(lines, 1) if line.startswith("REMOTE_METHODS"))
-    excerpt = Syntax(text, "python", line_range=(first, last - 3), line_numbers=True)
+    excerpt = Syntax(
+        text, "python", line_range=(first, last - 3), line_numbers=True, word_wrap=True
+    )
     console.print(excerpt)
 
 
 def show_results(console: Console, results: list[Result], local: Result, labels: Tensor) -> None:
-    table = Table(title=f"{len(labels)} test images in {local.calls} batches")
-    table.add_column("backbone")
-    table.add_column("identical logits")
+    console.print(f"{len(labels)} images in {local.calls} calls; sent and received: tensor bytes")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("backbone", "identical logits"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("accuracy", "calls/s", "sent", "received"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in (local, *results):
         here = result is local
         accuracy = (result.logits.argmax(1) == labels).float().mean().item()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
-from examples.digits.data import Digits
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import nn
+
+from examples.digits.data import Digits
 
 
 def train(model: nn.Module, digits: Digits, epochs: int, console: Console) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-import remotemod as rm
 import torch
-from examples.digits.model import Backbone, Classifier, FeatureExtractor
 from torch import Tensor, nn
+
+import remotemod as rm
+from examples.digits.model import Backbone, Classifier, FeatureExtractor
 
 Answers = list[tuple[Tensor, Tensor]]
 """For each batch its logits, and the features that the backbone returned."""
@@ -61,8 +62,8 @@ def remote_ways(
     scripted = torch.jit.script(Classifier(remotes[0], head).eval())
     return {
         "RemoteModule": blocking([Classifier(remote, head) for remote in remotes]),
-        "generated stub": blocking([Classifier(stub, head) for stub in stubs]),
-        "generated stub, async": in_flight(stubs, head),
+        "stub file": blocking([Classifier(stub, head) for stub in stubs]),
+        "stub file, async": in_flight(stubs, head),
         "scripted": blocking([scripted]),
         "scripted, async": scripted.forward_all,
     }

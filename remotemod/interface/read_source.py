@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NoReturn
 
 from remotemod.errors import InterfaceError
@@ -253,7 +254,7 @@ def _mangled(name: str, scope: Scope) -> str:
 def _line_of(scope: Scope, qualname: str) -> int | None:
     """The line of a class or function; the tree of libcst knows no lines without a costly pass."""
     try:
-        body: ast.AST = ast.parse(scope.source.text)
+        body: ast.AST = _lined_tree(scope.source.text)
     except (SyntaxError, ValueError):
         return None
     line = None
@@ -265,6 +266,11 @@ def _line_of(scope: Scope, qualname: str) -> int | None:
                 body = node
                 line = min(node.lineno, *(d.lineno for d in node.decorator_list), node.lineno)
     return line
+
+
+@lru_cache(maxsize=4)
+def _lined_tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _statements(body: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef]:

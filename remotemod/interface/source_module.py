@@ -6,14 +6,12 @@ import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
-from libcst import ParserSyntaxError
-
-from remotemod.errors import InterfaceError
 from remotemod.interface.annotations import canonical
 from remotemod.interface.locate import find_module, search_path
+from remotemod.interface.source_file import Source, read_source_file
 from remotemod.interface.source_syntax import (
     Assigned,
     Binding,
@@ -21,7 +19,6 @@ from remotemod.interface.source_syntax import (
     Function,
     Import,
     Names,
-    parse_names,
 )
 from remotemod.interface.types import Symbol
 
@@ -124,33 +121,6 @@ class VariableDef:
 Definition = ModuleDef | Named | ClassDef | FunctionDef | VariableDef
 
 
-@dataclass(eq=False)
-class Source:
-    """One parsed file."""
-
-    module: str
-    file: Path
-    text: str
-
-    @cached_property
-    def names(self) -> Names:
-        """What the module binds; the file is parsed here, once."""
-        try:
-            return _parse(self.text)
-        except ParserSyntaxError as error:
-            raise InterfaceError(
-                f"cannot parse this file: {error.message}",
-                how="mend the syntax error",
-                file=str(self.file),
-                line=error.raw_line,
-            ) from None
-
-    @property
-    def package(self) -> str:
-        """The package that relative imports start from."""
-        return self.module if self.file.stem == "__init__" else self.module.rpartition(".")[0]
-
-
 @dataclass(frozen=True, eq=False)
 class Scope:
     """A block with names: a module, a class body (``owner``), or a function's locals."""
@@ -247,14 +217,14 @@ class Program:
         """Read ``file`` as ``module``."""
         source = self._sources.get(module)
         if source is None or source.file != file:
-            source = self._sources[module] = _read(module, file)
+            source = self._sources[module] = read_source_file(module, file)
         return Scope(self, source, source.names)
 
     def scope(self, module: str) -> Scope | None:
         """The names of a module; None where it has no Python source."""
         if module not in self._sources:
             file = self._file(module)
-            self._sources[module] = _read(module, file) if file is not None else None
+            self._sources[module] = read_source_file(module, file) if file is not None else None
         source = self._sources[module]
         return Scope(self, source, source.names) if source is not None else None
 
@@ -303,12 +273,15 @@ class Program:
 
     def starred(self, star: Import, name: str, importer: Scope) -> Definition | None:
         """What ``from module import *`` brings in under ``name``; None where it does not."""
-        scope = self.scope(importer.absolute(star))
+        module = importer.absolute(star)
+        scope = self.scope(module)
         if scope is None:
             return None
         exported = scope.names.exported
         if name.startswith("_") if exported is None else name not in exported:
             return None
+        if module in _AS_WRITTEN:
+            return self._member(module, name) if name in scope.names.table else None
         return scope.own(name)
 
     def attribute(self, owner: Definition, name: str, seen_from: Scope) -> Definition | None:
@@ -334,18 +307,3 @@ class Program:
                 break
             found = target
         return found
-
-
-@lru_cache(maxsize=512)
-def _parse(text: str) -> Names:
-    return parse_names(text)
-
-
-def _read(module: str, file: Path) -> Source:
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InterfaceError(
-            f"cannot read this file: {error.strerror}", how="check its permissions", file=str(file)
-        ) from None
-    return Source(module, file, text)

@@ -63,7 +63,9 @@ def _class(found: ClassDef) -> Symbol | Type:
 def _made_base(found: ClassDef) -> tuple[tuple[str, Type], ...] | None:
     """The fields of a class derived from ``namedtuple(...)``, called in place or before."""
     for base in linearize(found):
-        for text in base.node.bases if isinstance(base, ClassDef) else ():
+        if not isinstance(base, ClassDef):
+            continue
+        for text in base.node.bases:
             node = ast.parse(text.strip(), mode="eval").body
             made: Symbol | Type | None = None
             if isinstance(node, ast.Call):
@@ -118,7 +120,7 @@ def _annotated_later(found: VariableDef, fields: Collection[str]) -> dict[str, T
     return {
         key.value: type_in(found.scope, ast.unparse(value))
         for key, value in zip(node.keys, node.values, strict=True)
-        if isinstance(key, ast.Constant) and key.value in fields
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value in fields
     }
 
 

@@ -75,6 +75,12 @@ class RemoteModule(nn.Module):
         name: str | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(module_cls, nn.Module) or not callable(module_cls):
+            raise TypeError(
+                "module_cls must be an nn.Module class or a function that returns a module, "
+                f"built on the worker; got {type(module_cls).__name__} {module_cls!r:.60}. To move a trained "
+                "module, place its class and then load_state_dict(module.state_dict())"
+            )
         placement = Placement.parse(remote_device)
         cluster = _cluster_for(placement, cluster)
         worker = placement.resolve(cluster.workers)

@@ -95,6 +95,11 @@ def _read(target: object) -> list[tuple[str, Interface]]:
             base = target.partition(":")[0] if not target.endswith(":") else target
             name = f"{base}:{interface.qualname}"
         found.append((name, interface))
+    if not found:
+        raise InterfaceError(
+            f"there is no interface and no module class with a forward in {target}",
+            how="name a class (TARGET:Name) to see why it is none",
+        )
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["WIDTH", "Group", "Node", "Noted", "Seq", "explode", "flat", "lay"]
+__all__ = ["WIDTH", "Group", "Node", "Seq", "explode", "flat", "lay", "statement"]
 
 WIDTH = 88
 """Columns before a line is broken: the default of black and ruff; a wider setting keeps our breaks."""
@@ -32,15 +32,7 @@ class Seq:
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """An item with a comment behind it; the group that holds it always breaks."""
-
-    item: Node
-    comment: str
-
-
-Node = str | Group | Seq | Noted
+Node = str | Group | Seq
 
 
 def flat(node: Node) -> str:
@@ -49,8 +41,6 @@ def flat(node: Node) -> str:
         return node
     if isinstance(node, Seq):
         return "".join(map(flat, node.parts))
-    if isinstance(node, Noted):
-        return flat(node.item)
     inner = ", ".join(map(flat, node.items))
     if node.lone_comma and len(node.items) == 1:
         inner += ","
@@ -71,8 +61,6 @@ def lay(node: Node, indent: int = 0, before: int = 0, after: int = 0) -> str:
         return line
     if isinstance(node, Group):
         return explode(node, indent) if node.items else line
-    if isinstance(node, Noted):
-        return lay(node.item, indent, before, after)
     # The last bracket gives way first, as in every formatter that splits from the right.
     for index in range(len(node.parts) - 1, -1, -1):
         part = node.parts[index]
@@ -92,7 +80,14 @@ def explode(group: Group, indent: int) -> str:
     lines = []
     for index, item in enumerate(group.items):
         end = comma if index == last else ","
-        if isinstance(item, Noted):
-            end += f"  # {item.comment}"
         lines.append(pad + lay(item, indent + 4, 0, 1) + end)
     return "\n".join([group.open, *lines, " " * indent + group.close])
+
+
+def statement(node: Node, indent: int) -> str:
+    """``node`` as a statement; where no line break of ours helps, formatters are told to leave it."""
+    text = lay(node, indent)
+    first, *rest = text.split("\n")
+    if indent + len(first) > WIDTH or any(len(line) > WIDTH for line in rest):
+        text += "  # fmt: skip"
+    return text

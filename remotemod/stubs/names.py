@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,57 +32,73 @@ class Imports:
     """The import block of one stub, filled while its annotations and bodies are spelled.
 
     Args:
-        taken: names that are not to be had: every parameter and method of the interface.
+        users: the names of every parameter and method of the interface, which shadow what is imported.
+        own: the stub's own names at the top of the file.
     """
 
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = set(taken)
-        self._runtime: dict[tuple[str, str | None], _Import] = {}
-        self._checking: dict[tuple[str, str | None], _Import] = {}
+    def __init__(self, users: Iterable[str], own: Iterable[str]) -> None:
+        self._users = set(users)
+        self._claimed = set(own)
+        self._imports: dict[tuple[str, str | None], _Import] = {}
+        self._at_run_time: set[tuple[str, str | None]] = set()
         self._bound: dict[Symbol, str] = {}
 
     def claim(self, wanted: str) -> str:
         """A name like ``wanted`` that nothing else in the stub has."""
-        alias = fresh(wanted, self._taken)
-        self._taken.add(alias)
+        if wanted.startswith("__"):  # a class body would mangle it
+            wanted = "_" + wanted.lstrip("_")
+        alias = fresh(wanted, self._users | self._claimed | _BUILTINS)
+        self._claimed.add(alias)
         return alias
 
-    def _add(
-        self, table: dict[tuple[str, str | None], _Import], module: str, name: str | None
-    ) -> str:
+    def local(self, wanted: str, parameters: Iterable[str]) -> str:
+        """A name like ``wanted`` for a variable of a function with these parameters."""
+        name = fresh(wanted, {*parameters, *self._aliases(), *_BUILTINS})
+        self._claimed.add(name)
+        return name
+
+    def _aliases(self) -> set[str]:
+        return {i.alias for i in self._imports.values()} | set(self._bound.values())
+
+    def _add(self, module: str, name: str | None, *, at_run_time: bool) -> str:
         key = (module, name)
-        if key not in table:
+        if key not in self._imports:
             wanted = name if name is not None else module
             if "." in wanted:  # ``import a.b as a_b``: one plain name for a dotted module
                 wanted = wanted.replace(".", "_")
-            table[key] = _Import(module, name, self.claim(wanted))
-        return table[key].alias
+            self._imports[key] = _Import(module, name, self.claim(wanted))
+        if at_run_time:
+            self._at_run_time.add(key)
+        return self._imports[key].alias
 
     def name(self, module: str, name: str) -> str:
         """The name under which ``module.name`` is there at run time."""
-        return self._add(self._runtime, module, name)
+        return self._add(module, name, at_run_time=True)
 
     def module(self, module: str) -> str:
         """The name under which ``module`` itself is there at run time."""
-        return self._add(self._runtime, module, None)
+        return self._add(module, None, at_run_time=True)
+
+    def builtin(self, name: str) -> str:
+        """The name under which a builtin is there, whatever parameters and methods are called."""
+        if name in self._users:
+            return f"{self.module('builtins')}.{name}"
+        return name
 
     def abi(self, name: str) -> str:
         """The name under which ``name`` of remotemod's stub ABI is there."""
         return self.name(ABI_MODULE, name)
 
     def checking(self, symbol: Symbol) -> str:
-        """A name that only type checkers see, so that the stub costs no import of user code."""
+        """A name that only type checkers need, so that the stub costs no import of user code."""
         top, _, rest = symbol.qualname.partition(".")
-        if (symbol.module, top) in self._runtime:
-            alias = self._runtime[symbol.module, top].alias
-        else:
-            alias = self._add(self._checking, symbol.module, top)
+        alias = self._add(symbol.module, top, at_run_time=False)
         return f"{alias}.{rest}" if rest else alias
 
     def symbol(self, symbol: Symbol) -> str:
         """A name that stands for ``symbol`` at run time: imported, or bound by whoever loads the stub."""
         if symbol.module in ("", "builtins"):
-            return symbol.qualname
+            return self.builtin(symbol.qualname)
         if not symbol.importable:
             if symbol not in self._bound:
                 self._bound[symbol] = self.claim(symbol.qualname.rpartition(".")[2])
@@ -97,13 +114,15 @@ class Imports:
 
     def runtime_lines(self) -> list[list[str]]:
         """Import statements in isort's order, one list a section."""
-        return _sections(self._runtime.values())
+        return _sections(i for key, i in self._imports.items() if key in self._at_run_time)
 
     def checking_lines(self) -> list[str]:
         """Import statements for the ``TYPE_CHECKING`` block."""
-        return [line for section in _sections(self._checking.values()) for line in section]
+        late = (i for key, i in self._imports.items() if key not in self._at_run_time)
+        return [line for section in _sections(late) for line in section]
 
 
+_BUILTINS = frozenset(dir(builtins))
 _STANDARD = ("typing", "collections", "enum", "pathlib", "numbers", "types", "builtins")
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from remotemod.interface.model import Argument, Kind, Method
-from remotemod.interface.naming import fresh
-from remotemod.interface.types import ANY, OptionalType, Type
-from remotemod.stubs.layout import WIDTH, Group, Node, Seq, lay
+from remotemod.interface.types import ANY, OptionalType
+from remotemod.stubs.layout import WIDTH, Group, Node, Seq, statement
 from remotemod.stubs.rewrite import carries_tensors, move
-from remotemod.stubs.signatures import Signatures, has_opaque_defaults
+from remotemod.stubs.signatures import Locals, Signatures, has_opaque_defaults
 
 __all__ = ["OwnerPlan", "plan_owner"]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerPlan:
-    """The text of one ``_remote_<method>``; ``result_move`` is None where nothing is to be moved back."""
+    """The text of one ``_remote_<method>``.
+
+    ``result_move`` is None where nothing is to be moved back; ``call`` then returns.
+    """
 
     name: str
     definition: str
@@ -26,7 +27,7 @@ class OwnerPlan:
     is_device_map_set: str
     moves: tuple[str, ...]
     call: str
-    ret: str
+    ret: str | None
     result_move: str | None
 
 
@@ -44,13 +45,13 @@ def plan_owner(
         device_moves: whether tensors go to the module's device and the result's come back.
     """
     imports = signatures.imports
-    taken = {a.name for a in method.arguments}
-    local = {n: fresh(n, taken) for n in ("module_rref", "device", "is_device_map_set")}
-    module, ret = fresh("module", taken), fresh("ret", taken)
+    names = Locals(imports, (a.name for a in method.arguments))
+    local = {n: names.local(n) for n in ("module_rref", "device", "is_device_map_set")}
+    module, ret = names.local("module"), names.local("ret")
     first = [
         f"{local['module_rref']}: {imports.abi('RemoteRef')}[{imports.name('typing', 'Any')}]",
-        f"{local['device']}: str",
-        f"{local['is_device_map_set']}: bool",
+        f"{local['device']}: {imports.builtin('str')}",
+        f"{local['is_device_map_set']}: {imports.builtin('bool')}",
     ]
     if positional_only and all(a.kind is not Kind.POSITIONAL_ONLY for a in method.arguments):
         first.append("/")
@@ -58,9 +59,13 @@ def plan_owner(
     moves: list[str] = []
     if device_moves:
         for argument in method.arguments:
-            moved = _argument_move(argument, local["device"], signatures)
+            moved = _argument_move(argument, local["device"], names, signatures)
             if moved != argument.name:
                 moves.append(f"{argument.name} = {moved}")
+    result_move = _result_move(method, ret, names, signatures) if device_moves else None
+    # An unannotated result needs no name unless something is done with it.
+    kept = returns is not None or result_move is not None
+    typed = "" if returns is None else f": {returns}"
     return OwnerPlan(
         name=name,
         definition=signatures.define(name, first, method.arguments, returns, 0),
@@ -68,20 +73,20 @@ def plan_owner(
         module_rref=local["module_rref"],
         is_device_map_set=local["is_device_map_set"],
         moves=tuple(moves),
-        call=_call(method, module, f"{ret}{'' if returns is None else f': {returns}'} = ", signatures),
-        ret=ret,
-        result_move=_result_move(method, ret, signatures) if device_moves else None,
+        call=_call(method, module, f"{ret}{typed} = " if kept else "return ", names, signatures),
+        ret=ret if kept else None,
+        result_move=result_move,
     )
 
 
-def _call(method: Method, module: str, result: str, signatures: Signatures) -> str:
+def _call(method: Method, module: str, result: str, names: Locals, signatures: Signatures) -> str:
     # Calling the module itself runs the hooks that were registered on it, as a local call would.
     target = module if method.name == "forward" else f"{module}.{method.name}"
     if has_opaque_defaults(method):
-        taken = {a.name for a in method.arguments} | {module}
-        args, kwargs = fresh("args", taken), fresh("kwargs", taken)
-        unpacked = lay(Seq((f"{args}, {kwargs} = ", signatures.given(method))), 4)
-        return f"{unpacked}\n    {result}{target}(*{args}, **{kwargs})"
+        args, kwargs = names.local("args"), names.local("kwargs")
+        unpacked = statement(Seq((f"{args}, {kwargs} = ", signatures.given(method))), 4)
+        call: Node = Group(f"{target}(", (f"*{args}", f"**{kwargs}"), ")")
+        return f"{unpacked}\n    {statement(Seq((result, call)), 4)}"
     items: list[Node] = []
     for argument in method.arguments:
         name = argument.name
@@ -91,10 +96,10 @@ def _call(method: Method, module: str, result: str, signatures: Signatures) -> s
             Kind.KEYWORD_ONLY: f"{name}={name}",
         }
         items.append(spelled.get(argument.kind, name))
-    return lay(Seq((result, Group(f"{target}(", tuple(items), ")"))), 4)
+    return statement(Seq((result, Group(f"{target}(", tuple(items), ")"))), 4)
 
 
-def _argument_move(argument: Argument, device: str, signatures: Signatures) -> str:
+def _argument_move(argument: Argument, device: str, names: Locals, signatures: Signatures) -> str:
     tree = argument.type
     if argument.default is not None:
         if argument.default.text == "None" and not isinstance(tree, OptionalType):
@@ -103,29 +108,22 @@ def _argument_move(argument: Argument, device: str, signatures: Signatures) -> s
             tree = ANY if carries_tensors(tree) else tree
     if argument.kind in (Kind.VAR_POSITIONAL, Kind.VAR_KEYWORD) and carries_tensors(tree):
         tree = ANY
+    exact = move(tree, argument.name, names, lambda v: f"{v}.to({device})")
+    if exact is not None and _is_short(exact, argument.name):
+        return exact
+    return f"{signatures.imports.abi('move')}({argument.name}, {device})"
 
-    def whatever(value: str) -> str:
-        return f"{signatures.imports.abi('move')}({value}, {device})"
 
-    return _fitting(tree, argument.name, lambda v: f"{v}.to({device})", whatever)
-
-
-def _result_move(method: Method, ret: str, signatures: Signatures) -> str | None:
+def _result_move(method: Method, ret: str, names: Locals, signatures: Signatures) -> str | None:
     if not carries_tensors(method.returns):
         return None
-
-    def whatever(value: str) -> str:
-        return f"{signatures.imports.abi('move_to_caller')}({value})"
-
-    def tensor(value: str) -> str:
-        return f"{signatures.imports.abi('to_caller')}({value})"
-
-    return _fitting(method.returns, ret, tensor, whatever)
+    exact = move(method.returns, ret, names, lambda v: f"to_caller({v})")
+    if exact is None or not _is_short(exact, ret):
+        return f"{signatures.imports.abi('move_to_caller')}({ret})"
+    to_caller = signatures.imports.abi("to_caller")
+    return move(method.returns, ret, names, lambda v: f"{to_caller}({v})")
 
 
-def _fitting(
-    tree: Type, value: str, tensor: Callable[[str], str], whatever: Callable[[str], str]
-) -> str:
-    exact = move(tree, value, tensor, whatever)
-    # What no longer fits on a line is no longer readable either; the helper does the same.
-    return exact if len(exact) + len(value) + 11 <= WIDTH else whatever(value)
+def _is_short(exact: str, value: str) -> bool:
+    """Whether a move fits on a line: what does not is no longer readable, and a helper does the same."""
+    return len(exact) + len(value) + 11 <= WIDTH

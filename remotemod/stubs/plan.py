@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from remotemod.errors import InterfaceError
-from remotemod.interface.model import Interface, Kind, Method
-from remotemod.interface.naming import fresh, stub_class_name
-from remotemod.interface.types import FutureType, NoneType, Symbol
+from remotemod.interface.model import Interface, Method
+from remotemod.interface.naming import stub_class_name
+from remotemod.interface.types import FutureType, Symbol
+from remotemod.stubs.checkers import checker_settings
+from remotemod.stubs.conversions import Conversion, Conversions
 from remotemod.stubs.declaration import STUB_ABI, Form
-from remotemod.stubs.layout import Group, Node, Seq, lay
+from remotemod.stubs.layout import Group, Node, Seq, lay, statement
+from remotemod.stubs.literals import string
 from remotemod.stubs.names import Imports
 from remotemod.stubs.operators import OperatorPlan, plan_operator
 from remotemod.stubs.owner_side import OwnerPlan, plan_owner
 from remotemod.stubs.reserved import RESERVED
-from remotemod.stubs.signatures import Signatures
-from remotemod.stubs.spell import string
+from remotemod.stubs.scriptable import refuse_unscriptable
+from remotemod.stubs.signatures import Locals, Signatures
 
 __all__ = ["MethodPlan", "StubPlan", "plan_stub"]
 
-_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "tuple", "str", "dict", "bool", "int", "None")
+_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "_stub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,7 @@ class MethodPlan:
     doc: str | None
     definition: str
     async_definition: str
-    call: str
-    ret: str
+    call: tuple[str, ...]
     submit: str
     owner: OwnerPlan
     operator: OperatorPlan | None
@@ -54,6 +55,8 @@ class StubPlan:
     class_name: str
     class_doc: str
     methods: tuple[MethodPlan, ...]
+    conversions: tuple[Conversion, ...]
+    type_checking: tuple[str, ...]
     left_out: tuple[str, ...]
     declaration: str
     import_sections: tuple[tuple[str, ...], ...]
@@ -79,18 +82,23 @@ def plan_stub(
     """
     methods = [m for m in interface.remote_methods if m.name not in RESERVED]
     if form == "scripted":
-        _refuse_unscriptable(interface, methods)
+        refuse_unscriptable(interface, methods)
     class_name = stub_class_name(interface)
-    imports = Imports([*_user_names(methods), *_TOP_LEVEL, class_name])
+    imports = Imports(_user_names(methods), [*_TOP_LEVEL, class_name])
     names = {n: imports.abi(n) for n in ("RemoteModule", "Stub")}
+    names |= {n: imports.builtin(n) for n in ("dict", "str")}
     names["Any"] = imports.name("typing", "Any")
     names["Callable"] = imports.name("collections.abc", "Callable")
     if form == "scripted":
         names["Operator"] = imports.abi("Operator")
         names["export"] = imports.abi("export")
-        names["torch"] = imports.module("torch")
+        names["is_scripting"] = imports.name("torch._jit_internal", "is_scripting")
+    signatures = Signatures(imports, evaluated=form == "scripted")
+    conversions = Conversions(signatures)
     namespace = f"remotemod_{interface.digest}" if form == "scripted" else ""
-    plans = tuple(_plan_method(m, imports, namespace, device_moves) for m in methods)
+    plans = tuple(
+        _plan_method(m, signatures, conversions, namespace, device_moves) for m in methods
+    )
     checking = tuple(imports.checking_lines())
     if checking:
         names["TYPE_CHECKING"] = imports.name("typing", "TYPE_CHECKING")
@@ -103,6 +111,8 @@ def plan_stub(
         class_name=class_name,
         class_doc=interface.doc or f"A ``{interface.name}`` that runs on another worker.",
         methods=plans,
+        conversions=tuple(conversions.functions),
+        type_checking=checker_settings(methods),
         left_out=tuple(m.name for m in interface.remote_methods if m.name in RESERVED),
         declaration=_declaration(names["Stub"], interface, form, device_moves, methods),
         import_sections=tuple(tuple(s) for s in imports.runtime_lines()),
@@ -113,21 +123,28 @@ def plan_stub(
 
 
 def _plan_method(
-    method: Method, imports: Imports, namespace: str, device_moves: bool
+    method: Method,
+    signatures: Signatures,
+    conversions: Conversions,
+    namespace: str,
+    device_moves: bool,
 ) -> MethodPlan:
+    imports = signatures.imports
     scripted = bool(namespace)
-    signatures = Signatures(imports, evaluated=scripted)
-    taken = [a.name for a in method.arguments]
-    me, ret = fresh("self", taken), fresh("ret", taken)
+    names = Locals(imports, (a.name for a in method.arguments))
+    me, ret = names.local("self"), names.local("ret")
     returns = signatures.type(method.returns) if method.annotated else None
     future = signatures.type(FutureType(method.returns))
     travels: tuple[Node, ...] = (f'"{method.name}"', *signatures.call_arguments(method))
     call = Group(f"{me}._remote_call(", travels, ")")
     submit = Group(f"{me}._remote_submit(", travels, ")")
-    # Beside a scripted branch the name already has its type.
-    declared = scripted and not isinstance(method.returns, NoneType)
-    typed = "" if returns is None or declared else f": {returns}"
     indent = 12 if scripted else 8
+    if returns is None:
+        lines: tuple[str, ...] = (statement(Seq(("return ", call)), indent),)
+    elif scripted and returns == "None":
+        lines = (statement(call, indent), "return")
+    else:
+        lines = (statement(Seq((f"{ret}: {returns} = ", call)), indent), f"return {ret}")
     return MethodPlan(
         name=method.name,
         doc=method.doc,
@@ -135,9 +152,8 @@ def _plan_method(
         async_definition=signatures.define(
             f"{method.name}_async", [me], method.arguments, future, 4
         ),
-        call=lay(Seq((f"{ret}{typed} = ", call)), indent),
-        ret=ret,
-        submit=lay(Seq(("return ", submit)), indent),
+        call=lines,
+        submit=statement(Seq(("return ", submit)), indent),
         owner=plan_owner(
             method,
             imports.claim(f"_remote_{method.name}"),
@@ -145,7 +161,9 @@ def _plan_method(
             positional_only=not scripted,
             device_moves=device_moves,
         ),
-        operator=plan_operator(method, namespace, me, signatures) if scripted else None,
+        operator=plan_operator(method, namespace, me, signatures, conversions)
+        if scripted
+        else None,
     )
 
 
@@ -171,18 +189,3 @@ def _declaration(
         Seq(("methods=", names)),
     ]
     return lay(Seq(("STUB = ", Group(f"{stub}(", tuple(items), ")"))), 0, 0, 100)
-
-
-def _refuse_unscriptable(interface: Interface, methods: Sequence[Method]) -> None:
-    for method in methods:
-        for argument in method.arguments:
-            if argument.kind in (Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY):
-                continue
-            kind = argument.kind.name.lower().replace("_", "-")
-            raise InterfaceError(
-                f"{interface.name}.{method.name}: '{argument.name}' is {kind}, "
-                "and TorchScript has no such parameters",
-                how="name every argument in the interface, or generate an eager stub (--eager)",
-                file=interface.file,
-                line=interface.line,
-            )

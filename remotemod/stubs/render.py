@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["default_source", "render", "render_plan"]
 
+_NOQA = (
+    "B006",
+    "B008",
+    "E741",
+    "I001",
+    "RUF013",
+    "RUF100",
+    "UP006",
+    "UP007",
+    "UP035",
+    "UP037",
+    "UP045",
+)
+"""Rules about how the source spells things, which a stub repeats."""
+
 
 def default_source(interface: Interface) -> str:
     """The ``TARGET`` under which the interface can be found again."""
@@ -54,7 +69,7 @@ def render(
 def render_plan(plan: StubPlan) -> str:
     """The text of a stub that has been worked out."""
     template = _environment().get_template(f"{plan.form}.py.jinja")
-    return template.render(stub=plan, abi=STUB_ABI).rstrip("\n") + "\n"
+    return template.render(stub=plan, abi=STUB_ABI, noqa=_NOQA).rstrip("\n") + "\n"
 
 
 @functools.cache
@@ -64,7 +79,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("remotemod.templates", "."),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - this writes Python, not HTML
+        autoescape=False,  # this writes Python, not HTML
     )
     environment.filters["docstring"] = _docstring
     return environment
@@ -78,7 +93,7 @@ def _docstring(text: str, indent: int) -> str:
     if lines[0].startswith('"'):
         lines[0] = " " + lines[0]
     if len(lines) == 1:
-        end = " " if lines[0].endswith(('"', "\\")) else ""
+        end = " " if lines[0].endswith('"') else ""
         return f'{pad}"""{lines[0]}{end}"""'
     rest = [pad + line if line else "" for line in lines[1:]]
     return "\n".join([f'{pad}"""{lines[0]}', *rest, f'{pad}"""'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from remotemod.interface.types import (
     AnyType,
@@ -17,10 +18,20 @@ from remotemod.interface.types import (
     UnionType,
 )
 
-__all__ = ["carries_tensors", "flatten", "holds_named_tuples", "move", "rebuild"]
+__all__ = ["Names", "carries_tensors", "holds_named_tuples", "move", "rewrite"]
 
 Leaf = Callable[[Type, str], "str | None"]
 """Rewrites the value of a node by itself; None hands its children to the walk."""
+
+
+class Names(Protocol):
+    """Finds names that no variable of the function at hand has."""
+
+    def local(self, wanted: str) -> str:
+        """A name like ``wanted`` for a new variable."""
+
+    def builtin(self, name: str) -> str:
+        """The name under which a builtin is there."""
 
 
 def carries_tensors(tree: Type) -> bool:
@@ -43,88 +54,75 @@ def _is_exact(tree: Type) -> bool:
     )
 
 
-def move(tree: Type, value: str, tensor: Callable[[str], str], whatever: Callable[[str], str]) -> str:
+def move(tree: Type, value: str, names: Names, tensor: Callable[[str], str]) -> str | None:
     """The expression that moves ``value``'s tensors.
 
     Args:
         tree: the value's type.
         value: a Python expression that may be repeated (a name, an attribute, an element).
+        names: names the variables of comprehensions.
         tensor: makes the expression that moves one tensor.
-        whatever: makes the expression that moves a value of which the type says too little.
 
     Returns:
-        An expression; ``value`` itself where there is nothing to move.
+        An expression, which is ``value`` itself where there is nothing to move; None where the type
+        does not say where the tensors are.
     """
     if not carries_tensors(tree):
         return value
     if not _is_exact(tree):
-        return whatever(value)
-    return _rewrite(
-        tree, value, carries_tensors, lambda t, v: tensor(v) if isinstance(t, TensorType) else None
-    )
+        return None
+
+    def leaf(node: Type, inner: str) -> str | None:
+        return tensor(inner) if isinstance(node, TensorType) else None
+
+    return rewrite(tree, value, names, carries_tensors, leaf)
 
 
-def rebuild(tree: Type, value: str, spelled: Callable[[NamedTupleType], str]) -> str:
-    """The expression that makes named tuples again out of the plain tuples that operators return.
+def rewrite(
+    tree: Type,
+    value: str,
+    names: Names,
+    changes: Callable[[Type], bool],
+    leaf: Leaf,
+    depth: int = 0,
+) -> str:
+    """The expression that rewrites the parts of ``value`` that ``changes`` picks and keeps the rest.
 
     Args:
         tree: the value's type.
-        value: a Python (and TorchScript) expression that may be repeated.
-        spelled: the name under which a named tuple's class is there.
+        value: a Python expression that may be repeated.
+        names: names the variables of comprehensions.
+        changes: whether there is anything to rewrite in a type.
+        leaf: rewrites a node by itself.
+        depth: how many comprehensions stand around the expression.
     """
-
-    def leaf(node: Type, inner: str) -> str | None:
-        if not isinstance(node, NamedTupleType):
-            return None
-        fields = [
-            _rewrite(t, f"{inner}[{i}]", holds_named_tuples, leaf)
-            for i, (_, t) in enumerate(node.fields)
-        ]
-        return f"{spelled(node)}({', '.join(fields)})"
-
-    return _rewrite(tree, value, holds_named_tuples, leaf)
-
-
-def flatten(tree: Type, value: str) -> str:
-    """The expression that makes plain tuples of named ones, which is what operators take."""
-
-    def leaf(node: Type, inner: str) -> str | None:
-        if not isinstance(node, NamedTupleType):
-            return None
-        fields = [_rewrite(t, f"{inner}.{n}", holds_named_tuples, leaf) for n, t in node.fields]
-        return f"({', '.join(fields)}{',' if len(fields) == 1 else ''})"
-
-    return _rewrite(tree, value, holds_named_tuples, leaf)
-
-
-def _rewrite(
-    tree: Type, value: str, changes: Callable[[Type], bool], leaf: Leaf, depth: int = 0
-) -> str:
     if not changes(tree):
         return value
     done = leaf(tree, value)
     if done is not None:
         return done
-    item = f"item{depth or ''}"
-    key = f"key{depth or ''}"
 
     def sub(inner: Type, name: str, deeper: int) -> str:
-        return _rewrite(inner, name, changes, leaf, deeper)
+        return rewrite(inner, name, names, changes, leaf, deeper)
 
     def part(inner: Type, name: str) -> str:
         moved = sub(inner, name, depth)
-        return f"({moved})" if isinstance(inner, OptionalType) and moved != name else moved
+        return f"({moved})" if isinstance(inner, OptionalType) and " if " in moved else moved
 
     match tree:
         case OptionalType(item=inner):
             return f"None if {value} is None else {sub(inner, value, depth)}"
         case ListType(item=inner):
+            item = names.local(f"item{depth or ''}")
             return f"[{sub(inner, item, depth + 1)} for {item} in {value}]"
         case DictType(value=inner):
+            key, item = names.local(f"key{depth or ''}"), names.local(f"item{depth or ''}")
             moved = sub(inner, item, depth + 1)
             return f"{{{key}: {moved} for {key}, {item} in {value}.items()}}"
         case TupleType(items=(inner,), variadic=True):
-            return f"tuple({sub(inner, item, depth + 1)} for {item} in {value})"
+            item = names.local(f"item{depth or ''}")
+            made = f"{sub(inner, item, depth + 1)} for {item} in {value}"
+            return f"{names.builtin('tuple')}({made})"
         case TupleType(items=items):
             moves = [part(t, f"{value}[{i}]") for i, t in enumerate(items)]
             return f"({', '.join(moves)}{',' if len(moves) == 1 else ''})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from remotemod.interface.model import Method
 from remotemod.interface.naming import fresh
 from remotemod.interface.types import (
+    ANY,
     DeviceType,
     DictType,
     DtypeType,
@@ -19,11 +20,42 @@ from remotemod.interface.types import (
     Type,
 )
 
-__all__ = ["argument_schema", "result_schema", "type_schema"]
+__all__ = ["argument_schema", "is_loose", "result_schema"]
 
 
-def type_schema(tree: Type) -> str:
-    """``tree`` in the schema language; whatever it has no word for travels as ``Any``."""
+def argument_schema(method: Method) -> str:
+    """``(str ref, …)``: the reference to the remote module, then the method's arguments in order."""
+    names = [a.name for a in method.arguments]
+    parts = [f"str {fresh('ref', names)}"]
+    for index, argument in enumerate(method.arguments):
+        # The schema language knows ASCII identifiers alone, and takes some words for itself.
+        usable = argument.name.isascii() and argument.name not in _WORDS
+        name = argument.name if usable else fresh(f"arg{index}", names)
+        parts.append(f"{_schema(argument.type)} {name}")
+    return f"({', '.join(parts)})"
+
+
+def result_schema(returns: Type) -> str:
+    """The result in one pair of parentheses, so that a tuple stays one value instead of several."""
+    return "()" if isinstance(returns, NoneType) else f"({_schema(returns)})"
+
+
+def is_loose(tree: Type) -> bool:
+    """Whether a value travels as ``Any`` though its type says more, so that it must be refined again.
+
+    ``Any`` does not go below a list or dict: to TorchScript a list of an enum is no list of Any.
+    """
+    if tree == ANY:
+        return False
+    return any(t != ANY and _known(t) is None for t in tree.walk())
+
+
+def _schema(tree: Type) -> str:
+    return "Any" if is_loose(tree) else _known(tree) or "Any"
+
+
+def _known(tree: Type) -> str | None:
+    """``tree`` in the schema language; None where it has no word for the node itself."""
     match tree:
         case TensorType():
             return "Tensor"
@@ -40,30 +72,16 @@ def type_schema(tree: Type) -> str:
         case DtypeType():
             return "ScalarType"
         case OptionalType(item=item):
-            inner = type_schema(item)
-            return inner if inner == "Any" else f"{inner}?"
+            return "Any" if item == ANY else f"{_schema(item)}?"
         case ListType(item=item):
-            return f"{type_schema(item)}[]"
+            return f"{_schema(item)}[]"
         case DictType(key=key, value=value):
-            return f"Dict({type_schema(key)}, {type_schema(value)})"
+            return f"Dict({_schema(key)}, {_schema(value)})"
         case TupleType(items=items, variadic=False) if items:
-            return f"({', '.join(map(type_schema, items))})"
+            return f"({', '.join(map(_schema, items))})"
         case NamedTupleType(fields=fields) if fields:
-            return f"({', '.join(type_schema(t) for _, t in fields)})"
-    return "Any"
+            return f"({', '.join(_schema(t) for _, t in fields)})"
+    return None
 
 
-def argument_schema(method: Method) -> str:
-    """``(str ref, …)``: the reference to the remote module, then the method's arguments in order."""
-    names = [a.name for a in method.arguments]
-    parts = [f"str {fresh('ref', names)}"]
-    for index, argument in enumerate(method.arguments):
-        # The schema language knows ASCII identifiers alone.
-        name = argument.name if argument.name.isascii() else fresh(f"arg{index}", names)
-        parts.append(f"{type_schema(argument.type)} {name}")
-    return f"({', '.join(parts)})"
-
-
-def result_schema(returns: Type) -> str:
-    """The result in one pair of parentheses, so that a tuple stays one value instead of several."""
-    return "()" if isinstance(returns, NoneType) else f"({type_schema(returns)})"
+_WORDS = frozenset({"None", "True", "False", "inf", "nan"})

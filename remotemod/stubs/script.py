@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
@@ -14,16 +14,24 @@ from remotemod.stubs.declaration import Stub
 
 __all__ = ["Operator", "Router", "define_operators", "export", "fork"]
 
-fork = torch.jit.fork
-"""Named here so that generated code imports from one place; TorchScript knows it by identity."""
-
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
+
+if TYPE_CHECKING:
+    from remotemod.runtime.future import Future
+
+    def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:
+        """Runs a scripted function beside the caller."""
+
+else:
+    # Named here so that generated code imports from one place; TorchScript knows it by identity.
+    fork = torch.jit.fork
 
 
 def export(method: _F) -> _F:
     """Marks a method for compilation when its module is scripted, though nothing scripted calls it."""
-    marked: _F = torch.jit.export(method)
-    return marked
+    torch.jit.export(method)
+    return method
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class Router(Protocol):
 
 
 _LOCK = threading.Lock()
-_LIBRARIES: dict[str, torch.library.Library] = {}
+_LIBRARIES: dict[str, Any] = {}
 
 
 def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router) -> None:
@@ -74,7 +82,7 @@ def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router
     with _LOCK:
         if stub.namespace in _LIBRARIES:
             return
-        library = torch.library.Library(stub.namespace, "DEF")
+        library = _library(stub.namespace)
         try:
             for operator in operators:
                 _define(library, operator, router)
@@ -87,22 +95,48 @@ def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router
         _LIBRARIES[stub.namespace] = library
 
 
-def _define(library: torch.library.Library, operator: Operator, router: Router) -> None:
+def _library(namespace: str) -> Any:
+    make: Any = torch.library.Library  # untyped in torch
+    return make(namespace, "DEF")
+
+
+def _define(library: Any, operator: Operator, router: Router) -> None:
     method, pack = operator.method, operator.pack
+    finish = _plain if operator.result == "(Any)" else _as_it_is
 
     def call(ref: str, *values: Any, **named: Any) -> Any:
         args, kwargs = pack(*values, **named)
-        return router.call(ref, method, args, kwargs)
+        return finish(router.call(ref, method, args, kwargs))
 
     def submit(ref: str, *values: Any, **named: Any) -> int:
         args, kwargs = pack(*values, **named)
         return router.submit(ref, method, args, kwargs)
 
+    def collect(call: int) -> Any:
+        return finish(router.collect(call))
+
     kernels = (
         (f"{method}{operator.arguments} -> {operator.result}", method, call),
         (f"{method}_submit{operator.arguments} -> int", f"{method}_submit", submit),
-        (f"{method}_collect(int call) -> {operator.result}", f"{method}_collect", router.collect),
+        (f"{method}_collect(int call) -> {operator.result}", f"{method}_collect", collect),
     )
     for schema, name, kernel in kernels:
-        library.define(schema)
+        # Without this TorchScript takes the call for a pure function: it drops calls whose result nobody
+        # uses, and makes one of two that look alike.
+        library.define(schema, "CONSERVATIVE")
         library.impl(name, kernel, "CompositeExplicitAutograd")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """``value`` with plain tuples for named ones: an ``Any`` has the type that its value shows."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

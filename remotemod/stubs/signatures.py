@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from remotemod.interface.model import Argument, Kind, Method
-from remotemod.interface.types import AnyType, NoneType, OptionalType, OtherType, Type
-from remotemod.stubs.layout import WIDTH, Group, Node, Noted, Seq, flat, lay
+from remotemod.interface.types import Type
+from remotemod.stubs.layout import WIDTH, Group, Node, Seq, flat, lay
+from remotemod.stubs.literals import default
 from remotemod.stubs.names import Imports
-from remotemod.stubs.spell import annotation, default
+from remotemod.stubs.spell import annotation
 
-__all__ = ["Signatures", "has_opaque_defaults"]
+__all__ = ["Locals", "Signatures", "has_opaque_defaults", "split_arguments"]
 
 _IGNORE = "  # type: ignore[no-untyped-def]"
 _BREAK = 10_000  # columns "needed" behind a bracket that must break
@@ -19,6 +20,27 @@ _BREAK = 10_000  # columns "needed" behind a bracket that must break
 def has_opaque_defaults(method: Method) -> bool:
     """Whether a default of the method is known to the owner alone."""
     return any(a.default is not None and a.default.form == "opaque" for a in method.arguments)
+
+
+class Locals:
+    """Names the variables of one function.
+
+    Args:
+        imports: the stub's imports, none of which a variable may hide.
+        parameters: the function's parameters.
+    """
+
+    def __init__(self, imports: Imports, parameters: Iterable[str]) -> None:
+        self._imports = imports
+        self._parameters = frozenset(parameters)
+
+    def local(self, wanted: str) -> str:
+        """A name like ``wanted`` for a new variable."""
+        return self._imports.local(wanted, self._parameters)
+
+    def builtin(self, name: str) -> str:
+        """The name under which a builtin is there."""
+        return self._imports.builtin(name)
 
 
 class Signatures:
@@ -33,28 +55,28 @@ class Signatures:
         self.imports = imports
         self.evaluated = evaluated
 
+    def node(self, tree: Type) -> Node:
+        """An annotation that can be broken into lines."""
+        return annotation(tree, self.imports, evaluated=self.evaluated)
+
     def type(self, tree: Type) -> str:
         """An annotation on one line."""
-        return flat(annotation(tree, self.imports, evaluated=self.evaluated))
+        return flat(self.node(tree))
 
     def parameter(self, argument: Argument) -> Node:
         """``name: type = default`` as the interface has it."""
         star = {Kind.VAR_POSITIONAL: "*", Kind.VAR_KEYWORD: "**"}.get(argument.kind, "")
         parts: list[Node] = [star + argument.name]
         if argument.annotated:
-            parts += [": ", annotation(argument.type, self.imports, evaluated=self.evaluated)]
+            parts += [": ", self.node(argument.type)]
         if argument.default is not None:
-            value = default(argument.default, self.imports)
-            parts.append(f" = {value}" if argument.annotated else f"={value}")
-        if _is_implicitly_optional(argument):
-            # ``x: Tensor = None`` in the interface: kept as it is, and excused to type checkers.
-            return Noted(Seq(tuple(parts)), "type: ignore[assignment]")
+            parts += [" = " if argument.annotated else "=", default(argument.default, self.imports)]
         return Seq(tuple(parts))
 
     def define(
         self,
         name: str,
-        first: Sequence[str],
+        first: Sequence[Node],
         arguments: Sequence[Argument],
         returns: str | None,
         indent: int,
@@ -83,8 +105,10 @@ class Signatures:
         tail = ":" if returns is None else f" -> {returns}:"
         group = Group(f"def {name}(", tuple(items), ")")
         line = flat(group) + tail
-        if indent + len(line) > WIDTH or any(isinstance(i, Noted) for i in items):
+        if indent + len(line) > WIDTH:
             line = lay(group, indent, _BREAK) + tail
+            if indent + 1 + len(tail) > WIDTH:
+                line += "  # fmt: skip"
         if returns is None or not all(a.annotated for a in arguments):
             # The interface says no more; a strict type checker is told that this is meant.
             head, newline, rest = line.partition("\n")
@@ -96,7 +120,7 @@ class Signatures:
         positional, rest, keywords = split_arguments(method)
         if has_opaque_defaults(method):
             return (Seq(("*", self.given(method))),)
-        names: list[Node] = [a.name for a in positional] + [f"*{r}" for r in rest]
+        names: list[Node] = [*(a.name for a in positional), *(f"*{r}" for r in rest)]
         return (
             Group("(", tuple(names), ")", lone_comma=True),
             Group("{", tuple(keywords), "}"),
@@ -115,12 +139,7 @@ def split_arguments(method: Method) -> tuple[list[Argument], list[str], tuple[No
     """The positional arguments, the name of ``*args``, and the items of the keyword dict."""
     positional = [a for a in method.arguments if a.kind.value <= Kind.POSITIONAL_OR_KEYWORD.value]
     rest = [a.name for a in method.arguments if a.kind is Kind.VAR_POSITIONAL]
-    keywords = [f'"{a.name}": {a.name}' for a in method.arguments if a.kind is Kind.KEYWORD_ONLY]
+    named = (a for a in method.arguments if a.kind is Kind.KEYWORD_ONLY)
+    keywords: list[Node] = [f'"{a.name}": {a.name}' for a in named]
     keywords += [f"**{a.name}" for a in method.arguments if a.kind is Kind.VAR_KEYWORD]
     return positional, rest, tuple(keywords)
-
-
-def _is_implicitly_optional(argument: Argument) -> bool:
-    if argument.default is None or argument.default.text != "None" or not argument.annotated:
-        return False
-    return not isinstance(argument.type, (AnyType, NoneType, OptionalType, OtherType))

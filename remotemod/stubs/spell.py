@@ -1,12 +1,14 @@
-"""Spells types and defaults as Python, importing what they need."""
+"""Spells types as Python, importing what they need."""
 
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Sequence
 
-from remotemod.interface.model import Default
+from remotemod.interface.annotations import TypeVariable
 from remotemod.interface.types import (
+    PARAMETER_LIST,
     AnyType,
     DeviceType,
     DictType,
@@ -27,12 +29,41 @@ from remotemod.interface.types import (
     UnionType,
 )
 from remotemod.stubs.layout import Group, Node, Seq, flat
+from remotemod.stubs.literals import literal, string
 from remotemod.stubs.names import Imports
 
-__all__ = ["annotation", "default", "spell"]
+__all__ = ["annotation", "is_nameless", "spell"]
 
 _LIGHT = frozenset({"typing", "collections", "enum", "numbers", "types", "pathlib", "builtins"})
-_BARE = {"list": 1, "set": 1, "frozenset": 1, "type": 1, "dict": 2}
+_LITERAL = Symbol("typing", "Literal")
+_ANYTHING_GOES = {
+    # What strict type checkers want in the brackets of a bare generic; 0: ``[..., Any]``.
+    **dict.fromkeys(("list", "set", "frozenset", "type"), 1),
+    **dict.fromkeys(("collections.deque", "collections.Counter"), 1),
+    **dict.fromkeys(("collections.OrderedDict", "collections.defaultdict", "dict"), 2),
+    **{
+        f"collections.abc.{name}": count
+        for count, names in {
+            0: ("Callable",),
+            1: (
+                *(
+                    "Iterable",
+                    "Iterator",
+                    "Collection",
+                    "Container",
+                    "Sequence",
+                    "Reversible",
+                    "Set",
+                ),
+                *("MutableSequence", "MutableSet", "Awaitable", "AsyncIterable", "AsyncIterator"),
+                *("KeysView", "ValuesView"),
+            ),
+            2: ("Mapping", "MutableMapping", "ItemsView"),
+            3: ("Generator", "Coroutine"),
+        }.items()
+        for name in names
+    },
+}
 
 
 def annotation(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
@@ -46,24 +77,40 @@ def annotation(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
     """
     if evaluated or not any(_needs_user_code(t) for t in tree.walk()):
         return spell(tree, imports, evaluated=True)
-    return '"' + flat(spell(tree, imports, evaluated=False)).replace('"', "'") + '"'
+    return string(flat(spell(tree, imports, evaluated=False)))
 
 
 def _needs_user_code(tree: Type) -> bool:
     if isinstance(tree, NamedTupleType):
-        return tree.symbol.module.partition(".")[0] != "torch"
-    if isinstance(tree, OtherType):
+        return tree.symbol.importable and tree.symbol.module.partition(".")[0] != "torch"
+    if isinstance(tree, OtherType) and tree.symbol.importable:
         top = tree.symbol.module.partition(".")[0]
-        if not tree.symbol.module:
-            return not _is_builtin(tree.symbol.qualname)
         return top != "torch" and top not in _LIGHT
     return False
 
 
-def _is_builtin(name: str) -> bool:
-    import builtins
+def is_nameless(tree: Type) -> bool:
+    """Whether nothing that can be written stands for ``tree``: it is spelled ``Any``."""
+    if isinstance(tree, TypeVariable):
+        return True
+    if not isinstance(tree, OtherType):
+        return False
+    if tree.symbol == PARAMETER_LIST or tree.symbol == Symbol("", "..."):
+        return False
+    if tree.symbol == _LITERAL:
+        return not all(_is_literal_text(str(arg)) for arg in tree.args)
+    if not tree.symbol.module and not hasattr(builtins, tree.symbol.qualname):
+        return True
+    # ``Float[Tensor, "batch channels"]``: text in brackets means something to its library alone.
+    return any(isinstance(arg, OtherType) and arg.opaque and is_nameless(arg) for arg in tree.args)
 
-    return hasattr(builtins, name)
+
+def _is_literal_text(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return False
+    return True
 
 
 def spell(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
@@ -78,9 +125,9 @@ def spell(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
         case ScalarType(name="Number"):
             return imports.name("torch.types", "Number")
         case ScalarType(name=name):
-            return name
+            return imports.builtin(name)
         case StrType():
-            return "str"
+            return imports.builtin("str")
         case NoneType():
             return "None"
         case AnyType():
@@ -101,18 +148,24 @@ def spell(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
             return _subscript(_container("Dict", style, imports), (sub(key), sub(value)))
         case TupleType(items=items, variadic=variadic, style=style):
             inner: tuple[Node, ...] = tuple(map(sub, items))
-            return _subscript(
-                _container("Tuple", style, imports), (*inner, "...") if variadic else inner or ("()",)
-            )
+            spelled = (*inner, "...") if variadic else inner or ("()",)
+            return _subscript(_container("Tuple", style, imports), spelled)
         case NamedTupleType(symbol=symbol):
             return _symbol(symbol, imports, evaluated)
+        case OtherType() if is_nameless(tree):
+            return imports.name("typing", "Any")
+        case OtherType(symbol=symbol, args=args) if symbol == PARAMETER_LIST:
+            return Group("[", tuple(map(sub, args)), "]")
+        case OtherType(symbol=symbol, args=args) if symbol == _LITERAL:
+            texts = tuple(literal(str(arg), imports) for arg in args)
+            return _subscript(imports.symbol(symbol), texts)
         case OtherType(symbol=symbol, args=args):
             return _other(symbol, tuple(map(sub, args)), imports, evaluated)
     raise TypeError(f"no spelling for {tree!r}")
 
 
 def _container(name: str, style: Style, imports: Imports) -> str:
-    return name.lower() if style == "builtin" else imports.name("typing", name)
+    return imports.builtin(name.lower()) if style == "builtin" else imports.name("typing", name)
 
 
 def _subscript(head: str, items: Sequence[Node]) -> Node:
@@ -133,74 +186,19 @@ def _union(items: tuple[Node, ...], style: Style, imports: Imports, optional: bo
 def _symbol(symbol: Symbol, imports: Imports, evaluated: bool) -> str:
     if evaluated:
         return imports.symbol(symbol)
-    if not symbol.importable:
-        return symbol.qualname.rpartition(".")[2]
-    return imports.checking(symbol)
+    return imports.checking(symbol) if symbol.importable else imports.name("typing", "Any")
 
 
 def _other(symbol: Symbol, args: tuple[Node, ...], imports: Imports, evaluated: bool) -> Node:
-    if not symbol.module:
-        text = symbol.qualname
-        if args or text not in _BARE:
-            return _subscript(text, args) if args else text
-        symbol = Symbol("builtins", text)
-    if symbol.module == "builtins" and not args and symbol.qualname in (*_BARE, "tuple"):
+    if not symbol.module and symbol.qualname == "...":
+        return "..."
+    count = _ANYTHING_GOES.get(str(symbol).removeprefix("builtins."))
+    if not args and (count is not None or str(symbol) == "tuple"):
         # A bare container means "of anything"; strict type checkers want that said.
         anything = imports.name("typing", "Any")
-        count = _BARE.get(symbol.qualname)
-        args = (anything, "...") if count is None else (anything,) * count
-    head = symbol.qualname if symbol.module == "builtins" else _symbol(symbol, imports, evaluated)
+        if str(symbol) == "tuple":
+            args = (anything, "...")
+        else:
+            args = (anything,) * count if count else ("...", anything)
+    head = _symbol(symbol, imports, evaluated or symbol.module in ("", "builtins"))
     return _subscript(head, args) if args else head
-
-
-def default(value: Default, imports: Imports) -> str:
-    """A default value as a Python expression; the opaque one is the sentinel that leaves an argument out."""
-    if value.form == "opaque":
-        return imports.abi("LEFT_OUT")
-    if value.form == "literal":
-        return _double_quoted(value.text)
-    # The longest import that the dotted path starts with.
-    module = max((m for m in value.imports if value.text.startswith(m + ".")), key=len)
-    rest = value.text.removeprefix(module + ".")
-    if module == "torch":
-        return f"{imports.module('torch')}.{rest}"
-    top, _, below = rest.partition(".")
-    alias = imports.name(module, top)
-    return f"{alias}.{below}" if below else alias
-
-
-def _double_quoted(text: str) -> str:
-    """Literals as the formatters write them: ``"a"`` where repr says ``'a'``."""
-    tree = ast.parse(text, mode="eval")
-    return _literal(tree.body)
-
-
-def _literal(node: ast.expr) -> str:
-    match node:
-        case ast.Constant(value=str(value)):
-            return string(value)
-        case ast.Tuple(elts=elts):
-            inner = ", ".join(map(_literal, elts))
-            return f"({inner},)" if len(elts) == 1 else f"({inner})"
-        case ast.List(elts=elts):
-            return f"[{', '.join(map(_literal, elts))}]"
-        case ast.Dict(keys=keys, values=values):
-            pairs = [f"{_literal(k)}: {_literal(v)}" for k, v in zip(keys, values, strict=True) if k]
-            return "{" + ", ".join(pairs) + "}"
-        case ast.Call(func=ast.Name(id=name), args=args):
-            return f"{name}({', '.join(map(_literal, args))})"
-        case ast.Constant(value=bytes(value)):
-            return _quotes(repr(value)[1:], "b")
-    return ast.unparse(node)
-
-
-def string(value: str) -> str:
-    """A string literal in double quotes where that needs no more escapes."""
-    return _quotes(repr(value), "")
-
-
-def _quotes(text: str, prefix: str) -> str:
-    inner = text[1:-1]
-    if text[0] == "'" and '"' not in inner:
-        return f'{prefix}"{inner}"'.replace("\\'", "'")
-    return prefix + text

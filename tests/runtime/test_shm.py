@@ -219,3 +219,73 @@ def test_many_clusters_at_once(fork_server: None) -> None:
 def test_no_child_is_left_waiting() -> None:
     """The fork server is this process's only child."""
     assert len(children()) <= 1
+
+
+def test_modules_that_became_importable_later_can_be_sent(
+    shm: rm.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker imports from what was put on ``sys.path`` after it was launched."""
+    (tmp_path / "came_later.py").write_text("def answer():\n    return 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import came_later
+
+    assert rm.rpc_sync("ps0", came_later.answer) == 42
+
+
+def test_a_module_instance_is_refused_with_advice(shm: rm.Cluster) -> None:
+    """Passing a module instead of its class says what to do."""
+    with pytest.raises(TypeError, match="load_state_dict"):
+        rm.RemoteModule("ps0", nn.Linear(1, 1))
+
+
+def test_very_many_tensors_in_one_call(shm: rm.Cluster) -> None:
+    """The number of tensors in one value has no small bound."""
+    echo = rm.RemoteModule("ps0", Echo)
+    assert len(echo([torch.zeros(1)] + [torch.zeros(2) for _ in range(70_000)])) == 70_001
+
+
+def test_a_slot_is_not_written_while_a_tensor_reads_it(shm: rm.Cluster) -> None:
+    """Views, slices and kept inputs hold their memory against any number of later calls."""
+    echo = rm.RemoteModule("ps0", Echo)
+    size = 200_000
+    views = [echo(torch.full((size,), i))[10:20] for i in range(12)]
+    gc.collect()
+    for i in range(50):
+        echo(torch.full((size,), 1000 + i))
+    assert [int(v[0]) for v in views] == list(range(12))
+    keeper = rm.remote("ps0", Keeper)
+    for i in range(5):
+        keeper.rpc_sync().keep(torch.full((size,), i))
+    for i in range(50):
+        echo(torch.full((size,), 2000 + i))
+    assert keeper.rpc_sync().first() == list(range(5))
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.kept: list[torch.Tensor] = []
+
+    def keep(self, tensor: torch.Tensor) -> None:
+        self.kept.append(tensor)
+
+    def first(self) -> list[int]:
+        return [int(t[0]) for t in self.kept]
+
+
+def test_slots_are_bounded_and_reused() -> None:
+    """A pool gives free slots again, gives up idle ones for room, and says when there is none."""
+    from remotemod.backends.shm.memory import SlotPool
+
+    pool = SlotPool(limit=4 << 20)
+    dropped: list[int] = []
+    first = pool.take(1 << 20, dropped.append)
+    assert first is not None
+    pool.free(first.number)
+    assert pool.take(900_000, dropped.append) is first
+    assert pool.take(8 << 20, dropped.append) is None
+    assert pool.take(4 << 20, dropped.append) is None
+    pool.free(first.number)
+    big = pool.take(4 << 20, dropped.append)
+    assert big is not None
+    assert dropped == [first.number]
+    pool.close()

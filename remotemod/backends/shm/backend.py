@@ -61,11 +61,14 @@ class ShmBackend:
         self._zygote: fork_server.Zygote | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._told_path = list(sys.path)
 
     # --- the Backend protocol -----------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request to a worker."""
+        if sys.path != self._told_path and self._zygote is not None:
+            self._tell_path()
         connection = self._connections.get(worker) or self._connect(worker)
         return connection.submit(request, timeout)
 
@@ -120,6 +123,13 @@ class ShmBackend:
         assert self.cluster is not None
         return self.cluster
 
+    def _tell_path(self) -> None:
+        """What this process can import by now, its workers can."""
+        self._told_path = list(sys.path)
+        request = Invoke(extend_path, (import_path(),))
+        for connection in list(self._connections.values()):
+            connection.submit(request, None)
+
     # --- processes ----------------------------------------------------------------------------
 
     def start(self, options: dict[str, Any]) -> None:
@@ -161,6 +171,20 @@ class ShmBackend:
         return f"it exited with status {os.WEXITSTATUS(status)}"
 
 
+def import_path() -> list[str]:
+    """Where this process imports from, as absolute paths."""
+    return [os.path.abspath(entry) for entry in sys.path]
+
+
+def extend_path(entries: list[str]) -> None:
+    """On a worker: imports from these places too."""
+    import importlib
+
+    missing = [entry for entry in entries if entry not in sys.path]
+    sys.path[:0] = missing
+    importlib.invalidate_caches()
+
+
 def launch(
     workers: Sequence[str], *, timeout: float | None = DEFAULT_TIMEOUT, threads: int | None = None
 ) -> Cluster:
@@ -178,7 +202,7 @@ def launch(
     try:
         backend.start(
             {
-                "sys_path": [os.path.abspath(p) if p else os.getcwd() for p in sys.path],
+                "sys_path": import_path(),
                 "cwd": os.getcwd(),
                 "threads": threads or torch.get_num_threads(),
                 "timeout": timeout,

@@ -1,4 +1,4 @@
-"""Messages over a Unix socket: a header, small frames inline, large frames in a passed memfd."""
+"""Messages over a Unix socket: a header, small frames inline, large frames in shared slots."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from mmap import mmap
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from remotemod.backends.shm.memory import ALIGN, HAVE_MEMFD, bytes_of, map_memory, round_up, share
+from remotemod.backends.shm.memory import ALIGN, Slot, SlotMap, SlotPool, bytes_of, round_up
 from remotemod.errors import ProtocolError
 
 __all__ = ["FAILURE", "REQUEST", "RESULT", "Channel", "Message"]
 
 REQUEST, RESULT, FAILURE = 1, 2, 3
+_FREE, _DROP = 4, 5  # notes about slots; their number stands where a call's does
 
-_PREFIX = struct.Struct("<QIHH")  # call, bytes of header, frames, kind | _MEMFD
-_FRAME = struct.Struct("<QQ")  # bytes, offset in the memfd or _INLINE
+_PREFIX = struct.Struct("<QIIHI")  # call, bytes of header, frames, kind and flags, slot
+_FRAME = struct.Struct("<QQ")  # bytes, offset in the slot or _INLINE
 _INLINE = 2**64 - 1
-_MEMFD = 0x8000
+_LIMIT = 2**32
+_SHARED, _NEW = 0x8000, 0x4000
+_KIND = 0x00FF
 
-# Below this the socket's own copy is cheaper than mapping pages on both sides.
-_LARGE = 256 * 1024
+# Below this the socket's own copy is cheaper than the bookkeeping of a slot.
+_LARGE = 64 * 1024
 _BUFFER = 128 * 1024
 _SOCKET_BUFFER = 1024 * 1024
 
@@ -46,7 +49,7 @@ class Message(NamedTuple):
 class _Unfinished(NamedTuple):
     """A message whose inline bytes are still arriving; kept so that an interruption loses nothing."""
 
-    prefix: tuple[int, int, int, int]
+    prefix: tuple[int, int, int, int, int]
     header: bytes
     table: list[tuple[int, int]]
     blob: Tensor
@@ -54,7 +57,7 @@ class _Unfinished(NamedTuple):
 
 
 class Channel:
-    """One end of a connection. One thread may send while another receives.
+    """One end of a connection. Any thread may send; one thread at a time may receive.
 
     Args:
         sock: a connected Unix stream socket; the channel owns it from now on.
@@ -66,6 +69,10 @@ class Channel:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
         self._sock = sock
+        self._sending = threading.Lock()
+        self._notes: deque[bytes] = deque()
+        self._pool = SlotPool()
+        self._map = SlotMap()
         self._buffer = bytearray(_BUFFER)
         self._start = self._end = 0
         self._fds: deque[int] = deque()
@@ -100,24 +107,42 @@ class Channel:
 
         Raises:
             OSError: the peer is gone.
+            ProtocolError: the message is too large; nothing was sent.
         """
-        parts, memfd = self._layout(call, kind, header, frames)
-        try:
-            self._send_all(parts, memfd, blocked or self.wait_writable)
-        finally:
-            if memfd >= 0:
-                os.close(memfd)
+        if len(header) >= _LIMIT or len(frames) >= _LIMIT:
+            raise ProtocolError(
+                f"a message of {len(header)} bytes beside its tensors is too large to send; "
+                "pass large data as tensors or numpy arrays"
+            )
+        with self._sending:
+            parts, fd = self._layout(call, kind, header, frames)
+            self._send_all(parts, fd, blocked or self.wait_writable)
+        if self._notes:
+            self.flush()
 
-    def send_now(self, call: int, kind: int, header: bytes) -> bool:
-        """Sends a small message unless that would block; whether it was sent."""
-        data = _PREFIX.pack(call, len(header), 0, kind) + header
-        try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            return False
-        if sent < len(data):
-            self._send_all([memoryview(data)[sent:]], -1, self.wait_writable)
-        return True
+    def post(self, call: int, kind: int, header: bytes = b"") -> None:
+        """Sends a small message now or with the next one. Never blocks or raises: finalizers call this."""
+        self._notes.append(_PREFIX.pack(call, len(header), 0, kind, 0) + header)
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what was posted, as far as that does not block."""
+        while self._notes and not self._closed:
+            if not self._sending.acquire(blocking=False):
+                return  # whoever sends now flushes afterwards
+            try:
+                note = self._notes.popleft()
+                try:
+                    sent = self._sock.send(note)
+                except BlockingIOError:
+                    self._notes.appendleft(note)
+                    return
+                if sent < len(note):
+                    self._send_all([memoryview(note)[sent:]], -1, self.wait_writable)
+            except (IndexError, OSError, ValueError):
+                return
+            finally:
+                self._sending.release()
 
     def wait_writable(self) -> None:
         """Waits until the peer takes more."""
@@ -134,15 +159,17 @@ class Channel:
     def _layout(
         self, call: int, kind: int, header: bytes, frames: Sequence[Tensor]
     ) -> tuple[list[bytes | memoryview], int]:
+        """The parts of a message in their order, and the descriptor to send along (or -1)."""
         if not frames:
-            return [_PREFIX.pack(call, len(header), 0, kind) + header], -1
+            return [_PREFIX.pack(call, len(header), 0, kind, 0) + header], -1
+        slot = self._take_slot(frames)
         table = bytearray()
         inline: list[bytes | memoryview] = []
         large: list[tuple[int, Tensor]] = []
         shared = at = 0
         for frame in frames:
             size = frame.numel()
-            if size >= _LARGE and HAVE_MEMFD:
+            if slot is not None and size >= _LARGE:
                 table += _FRAME.pack(size, shared)
                 large.append((shared, frame))
                 shared += round_up(size)
@@ -154,17 +181,29 @@ class Channel:
                     inline.append(bytes(pad))
                 inline.append(bytes_of(frame))
                 at += pad + size
-        memfd = share(shared, large) if large else -1
-        kind |= _MEMFD if large else 0
-        head = _PREFIX.pack(call, len(header), len(frames), kind)
-        return [b"".join((head, table, header)), *inline], memfd
+        fd = -1
+        if slot is not None:
+            slot.write(large)
+            kind |= _SHARED
+            if not slot.sent:
+                slot.sent, fd = True, slot.fd
+                kind |= _NEW
+        number = 0 if slot is None else slot.number
+        head = _PREFIX.pack(call, len(header), len(frames), kind, number)
+        return [b"".join((head, table, header)), *inline], fd
+
+    def _take_slot(self, frames: Sequence[Tensor]) -> Slot | None:
+        size = sum(round_up(n) for n in (frame.numel() for frame in frames) if n >= _LARGE)
+        if not size:
+            return None
+        return self._pool.take(size, lambda number: self._notes.append(_note(number, _DROP)))
 
     def _send_all(
-        self, parts: list[bytes | memoryview], memfd: int, blocked: Callable[[], None]
+        self, parts: list[bytes | memoryview], fd: int, blocked: Callable[[], None]
     ) -> None:
         rights = []
-        if memfd >= 0:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", memfd))]
+        if fd >= 0:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
         while parts:
             try:
                 sent = self._sock.sendmsg(parts[:64], rights)
@@ -194,17 +233,24 @@ class Channel:
             EOFError: the peer is gone.
             ProtocolError: what arrived is no message.
         """
-        if self._unfinished is None and not self._begin(until):
-            return None
-        return self._finish(until)
+        while True:
+            if self._unfinished is None and not self._begin(until):
+                return None
+            message = self._finish(until)
+            if message is None or message.kind <= FAILURE:
+                return message
+            if message.kind == _FREE:
+                self._pool.free(message.call)
+            else:
+                self._map.drop(message.call)
 
     def _begin(self, until: float | None) -> bool:
         """Reads a message's prefix, table and header."""
         if not self._need(_PREFIX.size, until):
             return False
         prefix = _PREFIX.unpack_from(self._buffer, self._start)
-        _, header_size, count, kind = prefix
-        if kind & ~_MEMFD not in (REQUEST, RESULT, FAILURE):
+        _, header_size, count, kind, _ = prefix
+        if not REQUEST <= kind & _KIND <= _DROP:
             raise ProtocolError(
                 f"message of unknown kind {kind}: the peer does not speak remotemod"
             )
@@ -252,29 +298,38 @@ class Channel:
                 raise EOFError("the connection ended in the middle of a message")
             self._filled += got
         self._unfinished = None
-        call, _, _, kind = prefix
-        shared = self._map() if kind & _MEMFD else None
+        call, _, _, kind, slot = prefix
+        shared = self._shared(kind, slot, table) if kind & _SHARED else None
         frames = []
         at = 0
         for length, offset in table:
             if offset != _INLINE:
-                assert shared is not None
+                if shared is None:
+                    raise ProtocolError("a message names shared memory that did not come with it")
                 frames.append(
                     torch.frombuffer(shared, dtype=torch.uint8, count=length, offset=offset)
                 )
             elif length:
                 at += -at % ALIGN
-                frames.append(blob[at : at + length])
+                # The only inline frame is the whole of the bytes that arrived.
+                frames.append(blob if length == size else blob[at : at + length])
                 at += length
             else:
                 frames.append(torch.empty(0, dtype=torch.uint8))
-        return Message(call, kind & ~_MEMFD, header, frames)
+        return Message(call, kind & _KIND, header, frames)
 
-    def _map(self) -> mmap:
-        if not self._fds:
-            raise ProtocolError("a message names shared memory that did not come with it")
-        fd = self._fds.popleft()
-        return map_memory(fd)
+    def _shared(self, kind: int, slot: int, table: Sequence[tuple[int, int]]) -> object:
+        """The slot of a message, as a buffer that is free again when the message's tensors have died."""
+        try:
+            if kind & _NEW:
+                self._map.add(slot, self._fds.popleft())
+            size = max(offset + length for length, offset in table if offset != _INLINE)
+            return self._map.view(slot, size, self._free_slot)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ProtocolError(f"a message names slot {slot}, which was never shared") from error
+
+    def _free_slot(self, number: int) -> None:
+        self.post(number, _FREE)
 
     def _need(self, size: int, until: float | None) -> bool:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
@@ -335,8 +390,13 @@ class Channel:
         self._sock.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
+        self._pool.close()
         while self._fds:
             os.close(self._fds.popleft())
 
 
-_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if HAVE_MEMFD else 0
+_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if hasattr(socket, "CMSG_SPACE") else 0
+
+
+def _note(number: int, kind: int) -> bytes:
+    return _PREFIX.pack(number, 0, 0, kind, 0)

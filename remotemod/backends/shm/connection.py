@@ -50,8 +50,6 @@ class Connection:
         self._why_lost = why_lost
         self._calls = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
-        self._sending = threading.Lock()
-        self._posts: deque[Request] = deque()
         self._stash: deque[Message] = deque()
         self._turn = threading.Condition(threading.Lock())
         self._reading = False
@@ -69,10 +67,9 @@ class Connection:
         future = _Pending(call, f"a call to '{self.worker}'", self, deadline)
         self._pending[call] = future
         try:
-            with self._sending:
-                if self._lost is not None:
-                    raise self._lost
-                self._channel.send(call, REQUEST, header, frames, self._while_blocked)
+            if self._lost is not None:
+                raise self._lost
+            self._channel.send(call, REQUEST, header, frames, self._while_blocked)
         except (OSError, ValueError) as error:
             self._lose(error)
         except RemoteModError as error:
@@ -82,32 +79,14 @@ class Connection:
             # Half a message cannot be taken back: the connection is of no more use.
             self._lose(ProtocolError("a send was interrupted"))
             raise
-        if self._posts:
-            self.flush()
         if self._stash:
             self._drain()
         return future
 
     def post(self, request: Request) -> None:
         """Sends a request that nobody answers, now or with the next send; safe in finalizers."""
-        self._posts.append(request)
-        self.flush()
-
-    def flush(self) -> None:
-        """Sends what finalizers left behind, as far as that does not block."""
-        while self._posts and self._lost is None:
-            if not self._sending.acquire(blocking=False):
-                return  # whoever sends now flushes afterwards
-            try:
-                request = self._posts.popleft()
-                header, _ = encode_request(self._codec, request)
-                if not self._channel.send_now(0, REQUEST, header):
-                    self._posts.appendleft(request)
-                    return
-            except (IndexError, OSError, ValueError):
-                return
-            finally:
-                self._sending.release()
+        if self._lost is None:
+            self._channel.post(0, REQUEST, encode_request(self._codec, request)[0])
 
     def _while_blocked(self) -> None:
         """The worker takes no more: it may be waiting for its answers to be read, so read them."""

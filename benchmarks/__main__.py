@@ -1,0 +1,5 @@
+"""Runs every benchmark, one after another."""
+
+from benchmarks import calls
+
+calls.main()

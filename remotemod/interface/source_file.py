@@ -1,0 +1,57 @@
+"""Holds one source file and parses it when first asked, once in the whole process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from libcst import ParserSyntaxError
+
+from remotemod.errors import InterfaceError
+from remotemod.interface.source_syntax import Names, parse_names
+
+__all__ = ["Source", "read_source_file"]
+
+
+@dataclass(eq=False)
+class Source:
+    """One parsed file."""
+
+    module: str
+    file: Path
+    text: str
+
+    @cached_property
+    def names(self) -> Names:
+        """What the module binds; the file is parsed here, once."""
+        try:
+            return _parse(self.text)
+        except ParserSyntaxError as error:
+            raise InterfaceError(
+                f"cannot parse this file: {error.message}",
+                how="mend the syntax error",
+                file=str(self.file),
+                line=error.raw_line,
+            ) from None
+
+    @property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        return self.module if self.file.stem == "__init__" else self.module.rpartition(".")[0]
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str) -> Names:
+    return parse_names(text)
+
+
+def read_source_file(module: str, file: Path) -> Source:
+    """The text of ``file``, known as ``module``."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InterfaceError(
+            f"cannot read this file: {error.strerror}", how="check its permissions", file=str(file)
+        ) from None
+    return Source(module, file, text)

@@ -1,0 +1,74 @@
+"""Refuses, before anything is compiled, what TorchScript or its operators cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from remotemod.errors import InterfaceError
+from remotemod.interface.model import Interface, Kind, Method
+from remotemod.interface.types import FutureType, Type, UnionType
+from remotemod.stubs.rewrite import holds_named_tuples
+from remotemod.stubs.spell import is_nameless
+
+__all__ = ["refuse_unscriptable"]
+
+_KINDS = {
+    Kind.POSITIONAL_ONLY: "positional-only",
+    Kind.VAR_POSITIONAL: "variadic",
+    Kind.VAR_KEYWORD: "variadic",
+}
+_NAME_THEM = "name every argument in the interface, or generate an eager stub (--eager)"
+_SIMPLIFY = "give it a type that TorchScript has, or generate an eager stub (--eager)"
+
+
+def refuse_unscriptable(interface: Interface, methods: Iterable[Method]) -> None:
+    """Raises for the first part of the methods that no scripted stub can have.
+
+    Raises:
+        InterfaceError: it names the argument and the reason.
+    """
+    for method in methods:
+        reason = _reason(method)
+        if reason is not None:
+            what, how = reason
+            raise InterfaceError(
+                f"{interface.name}.{method.name}: {what}",
+                how=how,
+                file=interface.file,
+                line=interface.line,
+            )
+
+
+def _reason(method: Method) -> tuple[str, str] | None:
+    if not method.name.isascii():
+        return "the name is not ASCII, and operators have no other", "rename the method"
+    for argument in method.arguments:
+        if argument.kind in _KINDS:
+            kind = _KINDS[argument.kind]
+            return (
+                f"'{argument.name}' is {kind}, and TorchScript has no such parameters",
+                _NAME_THEM,
+            )
+        if argument.default is not None and argument.default.form == "opaque":
+            shown = argument.default.shown or "its default"
+            return f"'{argument.name}' defaults to {shown}, which cannot be written", (
+                "give it a literal default, or generate an eager stub (--eager)"
+            )
+        problem = _problem(argument.type)
+        if problem:
+            return f"'{argument.name}' is {problem}", _SIMPLIFY
+    if not method.annotated:
+        return "the result has no annotation, and TorchScript needs one", "annotate the result"
+    problem = _problem(method.returns)
+    return None if problem is None else (f"the result is {problem}", _SIMPLIFY)
+
+
+def _problem(tree: Type) -> str | None:
+    for node in tree.walk():
+        if is_nameless(node):
+            return f"'{node}', which TorchScript cannot resolve"
+        if isinstance(node, FutureType):
+            return "a Future, which cannot travel"
+        if isinstance(node, UnionType) and holds_named_tuples(node):
+            return f"'{node}', and TorchScript cannot tell a named tuple in a Union"
+    return None

@@ -1,0 +1,7 @@
+# scripted
+from torch import Tensor, nn
+
+
+class OpaqueDefault(nn.Module):
+    def forward(self, x: Tensor, y: object = object()) -> Tensor:
+        return x

@@ -1,0 +1,7 @@
+# scripted
+from torch import Tensor, nn
+
+
+class UnknownType(nn.Module):
+    def forward(self, x: "DoesNotExist") -> Tensor:
+        return x
