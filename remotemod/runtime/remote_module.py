@@ -56,7 +56,7 @@ class RemoteModule(nn.Module):
         RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
     """
 
-    _stub = None
+    _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
 
     if TYPE_CHECKING:
         # Which methods there are is known when the interface is; generated stub classes say it exactly.

@@ -88,8 +88,9 @@ def _environment() -> jinja2.Environment:
 def _docstring(text: str, indent: int) -> str:
     """``text`` as a docstring literal, laid out the way the formatters leave it."""
     pad = " " * indent
-    body = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    lines = [line.rstrip().expandtabs() for line in body.strip().split("\n")]
+    body = text.expandtabs().replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
+    body = "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in body)
+    lines = [line.rstrip() for line in body.split("\n")]
     if lines[0].startswith('"'):
         lines[0] = " " + lines[0]
     if len(lines) == 1:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from remotemod.backends.shm.channel import FAILURE, Message
+from remotemod.backends.shm.frames import FAILURE, Message
 from remotemod.errors import RemoteModError
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.owner import Owner, Peer

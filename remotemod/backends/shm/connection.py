@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.shm.carriage import decode_answer, encode_request
-from remotemod.backends.shm.channel import REQUEST, Channel, Message
+from remotemod.backends.shm.channel import Channel
+from remotemod.backends.shm.frames import REQUEST, Message
 from remotemod.errors import ProtocolError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future
 from remotemod.runtime.requests import Request

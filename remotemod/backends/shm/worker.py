@@ -16,7 +16,8 @@ import torch
 
 from remotemod.backends.shm.backend import ShmBackend, address_of
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
-from remotemod.backends.shm.channel import FAILURE, RESULT, Channel
+from remotemod.backends.shm.channel import Channel
+from remotemod.backends.shm.frames import FAILURE, RESULT
 from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster, set_process_cluster
 from remotemod.runtime.owner import Owner, Peer

@@ -38,6 +38,8 @@ class Zygote:
                 [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # Idle compute threads that spin would take the core on which the caller works.
+                env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
                 start_new_session=True,  # Ctrl-C is for the caller to handle
             )
         self._sock = ours

@@ -1,17 +1,15 @@
 import builtins
 from typing import Dict, List
 
-import builtins
-
 import torch
 from torch import Tensor, nn
 
 
 class Methods(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
-    def int(self, x: Tensor, n: "builtins.int") -> "List[builtins.str]":
+    def int(self, x: torch.Tensor, n: "builtins.int") -> "List[builtins.str]":
         return []
 
     def str(self, x: "builtins.int") -> "Dict[builtins.str, bool]":
@@ -23,7 +21,7 @@ class Methods(nn.Module):
     def list(self, x: "builtins.list[builtins.int]") -> "builtins.list[builtins.int]":
         return x
 
-    def Tensor(self, x: Tensor) -> Tensor:
+    def Tensor(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
     def remote_parameters(self) -> "builtins.int":
@@ -32,13 +30,13 @@ class Methods(nn.Module):
     def state_dict(self) -> "builtins.int":
         return 1
 
-    def forward_async(self, x: Tensor) -> Tensor:
+    def forward_async(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
-    def wait(self, x: Tensor) -> Tensor:
+    def wait(self, x: torch.Tensor) -> torch.Tensor:
         return x
 
-    def call(self) -> Tensor:
+    def call(self) -> torch.Tensor:
         return torch.ones(1)
 
 

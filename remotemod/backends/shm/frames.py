@@ -1,0 +1,53 @@
+"""What a message looks like on the socket."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = [
+    "DROP",
+    "FAILURE",
+    "FRAME",
+    "FREE",
+    "INLINE",
+    "KIND",
+    "LARGE",
+    "LIMIT",
+    "NEW",
+    "PREFIX",
+    "REQUEST",
+    "RESULT",
+    "SHARED",
+    "Message",
+    "note",
+]
+
+REQUEST, RESULT, FAILURE = 1, 2, 3
+FREE, DROP = 4, 5  # notes about slots; their number stands where a call's does
+
+PREFIX = struct.Struct("<QIIHI")  # call, bytes of header, frames, kind and flags, slot
+FRAME = struct.Struct("<QQ")  # bytes, offset in the slot or INLINE
+INLINE = 2**64 - 1
+LIMIT = 2**32
+SHARED, NEW = 0x8000, 0x4000
+KIND = 0x00FF
+
+# Below this the socket's own copy is cheaper than the bookkeeping of a slot.
+LARGE = 64 * 1024
+
+
+class Message(NamedTuple):
+    """What arrived: the call it belongs to, its kind, the codec's header and frames."""
+
+    call: int
+    kind: int
+    header: bytes
+    frames: list[Tensor]
+
+
+def note(kind: int, number: int, header: bytes = b"") -> bytes:
+    """A message without frames."""
+    return PREFIX.pack(number, len(header), 0, kind, 0) + header

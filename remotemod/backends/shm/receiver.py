@@ -1,0 +1,216 @@
+"""The receiving half of a channel: messages out of a stream of bytes, with nothing lost between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from remotemod.backends.shm.frames import (
+    DROP,
+    FRAME,
+    INLINE,
+    KIND,
+    NEW,
+    PREFIX,
+    REQUEST,
+    SHARED,
+    Message,
+)
+from remotemod.backends.shm.memory import ALIGN, SlotMap, bytes_of
+from remotemod.errors import ProtocolError
+
+__all__ = ["Receiver"]
+
+_BUFFER = 128 * 1024
+_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if hasattr(socket, "CMSG_SPACE") else 0
+
+
+class _Unfinished(NamedTuple):
+    """A message whose inline bytes are still arriving; kept so that an interruption loses nothing."""
+
+    prefix: tuple[int, int, int, int, int]
+    header: bytes
+    table: list[tuple[int, int]]
+    blob: Tensor
+    view: memoryview
+
+
+class Receiver:
+    """Reads messages from a non-blocking socket, in one thread at a time.
+
+    Args:
+        sock: the socket; somebody else closes it.
+        free: told the number of a slot when the last tensor in it has died.
+    """
+
+    def __init__(self, sock: socket.socket, free: Callable[[int], None]) -> None:
+        self._sock = sock
+        self._free = free
+        self.slots = SlotMap()
+        self._buffer = bytearray(_BUFFER)
+        self._start = self._end = 0
+        self._fds: deque[int] = deque()
+        self._unfinished: _Unfinished | None = None
+        self._filled = 0
+        self._wake_in, self._wake_out = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
+        self._readable = select.poll()
+        self._readable.register(sock.fileno(), select.POLLIN)
+        self._readable.register(self._wake_in, select.POLLIN)
+
+    def receive(self, until: float | None) -> Message | None:
+        """The next message, notes among them; see ``Channel.receive``."""
+        if self._unfinished is None and not self._begin(until):
+            return None
+        return self._finish(until)
+
+    def _begin(self, until: float | None) -> bool:
+        """Reads a message's prefix, table and header."""
+        if not self._need(PREFIX.size, until):
+            return False
+        prefix = PREFIX.unpack_from(self._buffer, self._start)
+        _, header_size, count, kind, _ = prefix
+        if not REQUEST <= kind & KIND <= DROP:
+            raise ProtocolError(
+                f"message of unknown kind {kind}: the peer does not speak remotemod"
+            )
+        table_size = count * FRAME.size
+        if not self._need(PREFIX.size + table_size + header_size, until):
+            return False
+        at = self._start + PREFIX.size
+        table = list(FRAME.iter_unpack(memoryview(self._buffer)[at : at + table_size]))
+        at += table_size
+        header = bytes(memoryview(self._buffer)[at : at + header_size])
+        self._start = at + header_size
+        size = 0
+        for length, offset in table:
+            if offset == INLINE and length:
+                size = size + (-size % ALIGN) + length
+        blob = torch.empty(size, dtype=torch.uint8)
+        self._unfinished = _Unfinished(
+            prefix, header, table, blob, bytes_of(blob) if size else memoryview(b"")
+        )
+        self._filled = 0
+        return True
+
+    def _finish(self, until: float | None) -> Message | None:
+        """Reads a message's inline frames and maps its memfd."""
+        unfinished = self._unfinished
+        assert unfinished is not None
+        prefix, header, table, blob, view = unfinished
+        size = len(view)
+        while self._filled < size:
+            ready = min(self._end - self._start, size - self._filled)
+            if ready:
+                view[self._filled : self._filled + ready] = memoryview(self._buffer)[
+                    self._start : self._start + ready
+                ]
+                self._start += ready
+                self._filled += ready
+                continue
+            try:
+                got = self._sock.recv_into(view[self._filled :])
+            except BlockingIOError:
+                if not self._wait(until):
+                    return None
+                continue
+            if not got:
+                raise EOFError("the connection ended in the middle of a message")
+            self._filled += got
+        self._unfinished = None
+        call, _, _, kind, slot = prefix
+        shared = self._shared(kind, slot, table) if kind & SHARED else None
+        frames = []
+        at = 0
+        for length, offset in table:
+            if offset != INLINE:
+                if shared is None:
+                    raise ProtocolError("a message names shared memory that did not come with it")
+                frames.append(
+                    torch.frombuffer(shared, dtype=torch.uint8, count=length, offset=offset)
+                )
+            elif length:
+                at += -at % ALIGN
+                # The only inline frame is the whole of the bytes that arrived.
+                frames.append(blob if length == size else blob[at : at + length])
+                at += length
+            else:
+                frames.append(torch.empty(0, dtype=torch.uint8))
+        return Message(call, kind & KIND, header, frames)
+
+    def _shared(self, kind: int, slot: int, table: Sequence[tuple[int, int]]) -> object:
+        """The slot of a message, as a buffer that is free again when the message's tensors have died."""
+        try:
+            if kind & NEW:
+                self.slots.add(slot, self._fds.popleft())
+            size = max(offset + length for length, offset in table if offset != INLINE)
+            return self.slots.view(slot, size, self._free)
+        except (IndexError, KeyError, ValueError) as error:
+            raise ProtocolError(f"a message names slot {slot}, which was never shared") from error
+
+    def _need(self, size: int, until: float | None) -> bool:
+        """Has ``size`` bytes in the buffer; False when the time is over first."""
+        while self._end - self._start < size:
+            self._make_room(size)
+            try:
+                got, rights, _, _ = self._sock.recvmsg_into(
+                    [memoryview(self._buffer)[self._end :]], _RIGHTS_SPACE
+                )
+            except BlockingIOError:
+                if not self._wait(until):
+                    return False
+                continue
+            if not got:
+                raise EOFError("the connection ended")
+            self._end += got
+            for level, kind, data in rights:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    self._fds.extend(struct.unpack(f"{len(data) // 4}i", data))
+        return True
+
+    def _make_room(self, size: int) -> None:
+        if self._start == self._end:
+            self._start = self._end = 0
+        if self._start + size > len(self._buffer):
+            kept = bytes(memoryview(self._buffer)[self._start : self._end])
+            if size > len(self._buffer):
+                self._buffer = bytearray(2 * size)
+            self._buffer[: len(kept)] = kept
+            self._start, self._end = 0, len(kept)
+
+    def _wait(self, until: float | None) -> bool:
+        """Waits for bytes; False when the time is over or somebody called :meth:`wake`."""
+        left = None
+        if until is not None:
+            left = max(0.0, until - time.monotonic()) * 1000
+            if left and left < 1:
+                left = 1.0
+        events = self._readable.poll(left)
+        woken = any(fd == self._wake_in for fd, _ in events)
+        if woken:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_in, 4096)
+        return bool(events) and not (woken and len(events) == 1)
+
+    def wake(self) -> None:
+        """Makes a :meth:`receive` in another thread return."""
+        with contextlib.suppress(OSError):
+            os.write(self._wake_out, b"!")
+
+    def close(self) -> None:
+        """Closes what was received and never used."""
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+        while self._fds:
+            os.close(self._fds.popleft())

@@ -1,0 +1,148 @@
+"""Stubs of interfaces that nobody thought of."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from remotemod.errors import InterfaceError
+from remotemod.interface.model import Argument, Default, Interface, Kind, Method
+from remotemod.interface.read import read_interface
+from remotemod.stubs.load import load_stub
+from remotemod.stubs.render import render
+from tests.stubs.conftest import GOLDEN
+from tests.stubs.interfaces import interfaces
+
+NUMBERS = itertools.count()
+RELAXED = settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def without_opaque(method: Method) -> Method:
+    """``method`` with the defaults that only the owner knows reduced to the fact that there is one."""
+    arguments = tuple(
+        Argument(a.name, a.type, a.kind, a.default and _plain(a.default), a.annotated)
+        for a in method.arguments
+    )
+    return Method(method.name, arguments, method.returns, method.annotated)
+
+
+def _plain(default: Default) -> Default:
+    left_out = default.form == "opaque" or default.text.endswith("LEFT_OUT")
+    return Default.opaque() if left_out else default
+
+
+@RELAXED
+@given(interface=interfaces(), moves=st.booleans())
+def test_stub_reads_back_as_its_interface(
+    interface: Interface, moves: bool, golden: Path, tmp_path: Path
+) -> None:
+    """``read(render(i)) == i``, from the file and from the class that it becomes."""
+    path = tmp_path / f"stub_{next(NUMBERS)}.py"
+    path.write_text(render(interface, device_moves=moves), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    [name] = module.__all__
+    try:
+        for again in (read_interface(f"{path}:{name}"), read_interface(getattr(module, name))):
+            for method in interface.methods:
+                assert without_opaque(again.method(method.name)) == without_opaque(method)
+    finally:
+        del sys.modules[path.stem]
+
+
+@RELAXED
+@given(interface=interfaces(), form=st.sampled_from(["eager", "scripted"]))
+def test_signature_shows_the_interface(interface: Interface, form: str, golden: Path) -> None:
+    """``inspect.signature`` has the interface's names, kinds and defaults in whatever form."""
+    try:
+        stub = load_stub(render(interface, form=form))
+    except InterfaceError:
+        assert form == "scripted"
+        return
+    for method in interface.methods:
+        shown = list(inspect.signature(getattr(stub.cls, method.name)).parameters.values())[1:]
+        assert [p.name for p in shown] == [a.name for a in method.arguments]
+        assert [Kind(p.kind.value) for p in shown] == [a.kind for a in method.arguments]
+        for parameter, argument in zip(shown, method.arguments, strict=True):
+            if argument.default is None:
+                assert parameter.default is inspect.Parameter.empty
+            elif argument.default.form == "literal":
+                value = eval(argument.default.text, {"float": float})
+                assert repr(parameter.default) == repr(value)
+
+
+def run_on_many(
+    many: list[Interface], forms: tuple[str, ...], where: Path, command: list[str]
+) -> None:
+    for index, interface in enumerate(many):
+        for form in forms:
+            try:
+                text = render(interface, form=form, device_moves=bool(index % 2))
+            except InterfaceError:
+                continue
+            (where / f"stub_{form}_{index}.py").write_text(text, encoding="utf-8")
+    path = f"{GOLDEN.parent.parent}:{GOLDEN / 'cases'}"
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=where,
+        env={**os.environ, "MYPYPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    shown = done.stdout + done.stderr
+    if done.returncode:
+        files = sorted({line.split(":")[0].strip(" ->") for line in shown.splitlines()})
+        for file in files[:2]:
+            if file.endswith(".py") and (where / file).is_file():
+                shown += "\n" + (where / file).read_text()
+    assert done.returncode == 0, shown
+
+
+COMMANDS: dict[str, list[str]] = {
+    "ruff": ["ruff", "check", "--isolated", "--no-cache", "--output-format", "concise", "."],
+    "house rules": [
+        *("ruff", "check", "--no-cache", "--output-format", "concise"),
+        *("--config", str(GOLDEN.parent.parent / "pyproject.toml"), "."),
+    ],
+    "format": ["ruff", "format", "--check", "--isolated", "--no-cache", "--diff", "."],
+    "mypy": ["mypy", "--strict", "--follow-imports=silent", "--no-incremental", "."],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", COMMANDS)
+def test_tools_have_nothing_to_say(
+    tool: str, golden: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Linter, formatter and type checker accept stubs of any interface."""
+
+    @settings(RELAXED, max_examples=2 if tool == "mypy" else 6)
+    @given(
+        eager=st.lists(interfaces(), min_size=15, max_size=15),
+        scripted=st.lists(interfaces(scriptable=True), min_size=15, max_size=15),
+    )
+    def check(eager: list[Interface], scripted: list[Interface]) -> None:
+        where = tmp_path_factory.mktemp("many")
+        run_on_many([*eager, *scripted], ("eager", "scripted"), where, COMMANDS[tool])
+
+    check: Callable[[], None]
+    importlib.import_module("named_tuples")
+    check()
