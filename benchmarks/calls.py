@@ -6,7 +6,7 @@ import argparse
 import functools
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -54,11 +54,11 @@ def measure() -> dict[int, dict[str, Sample]]:
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measures, prints a table, and writes the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore")
     found = measure()
     table = Table(title=f"echo, median µs (p99), {machine()}", title_justify="left")

@@ -7,6 +7,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the ``remotemod`` command."""
-    from remotemod.cli.app import app
+    from .app import app
 
     app(prog_name="remotemod")

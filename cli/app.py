@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+
+if TYPE_CHECKING:
+    from remotemod.stubs.declaration import Form
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,11 +78,11 @@ def gen(
     ] = True,
 ) -> None:
     """Generate stubs: typed, readable Python that calls a module somewhere else."""
-    from remotemod.cli.generating import run
+    from .generating import run
 
     if output is None and not stdout:
         raise typer.BadParameter("give -o DIR, or --stdout", param_hint="-o")
-    form = None if scripted is None else ("scripted" if scripted else "eager")
+    form: Form | None = None if scripted is None else ("scripted" if scripted else "eager")
     status = run(
         targets, output, check=check, diff=diff, stdout=stdout, form=form, device_moves=device_moves
     )
@@ -92,6 +95,6 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Show an interface: its methods, arguments, types and defaults."""
-    from remotemod.cli.showing import run
+    from .showing import run
 
     raise typer.Exit(run(targets, as_json=json))

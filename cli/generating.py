@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from remotemod.cli import output as terminal
-
 from remotemod.stubs.declaration import Form
 from remotemod.stubs.generate import Outcome, generate, mending_command
+
+from . import output as terminal
 
 __all__ = ["run"]
 

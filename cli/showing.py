@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from remotemod.cli import output as terminal
-
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Interface, Kind, Method
 from remotemod.interface.read import read_interfaces
+
+from . import output as terminal
 
 __all__ = ["run"]
 

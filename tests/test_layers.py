@@ -25,6 +25,7 @@ FLOORS = [
     ["remotemod"],
     ["remotemod.testing"],
     ["remotemod.cli"],
+    ["remotemod.__main__"],
 ]
 # The wire knows nothing of interfaces and stubs, and they nothing of it.
 APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemod.stubs")]

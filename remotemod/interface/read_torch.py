@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import linecache
+import re
 import sys
 from collections.abc import Mapping
 from types import ModuleType
@@ -227,7 +229,24 @@ def _unreadable(cls: type, what: str) -> InterfaceError:
 
 
 def _place(cls: type) -> tuple[str | None, int | None]:
+    """Where a class stands, for messages. inspect would parse the whole file for each class in it."""
     try:
-        return inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
+        file = inspect.getsourcefile(cls)
     except (OSError, TypeError):
         return None, None
+    lines = linecache.getlines(file) if file else []
+    heading = re.compile(rf"\s*class\s+{cls.__name__}\b")
+    last = _first_line_inside(cls, file, len(lines))
+    for number in range(last, 0, -1):
+        if heading.match(lines[number - 1]):
+            while number > 1 and lines[number - 2].lstrip().startswith("@"):
+                number -= 1
+            return file, number
+    return file, None
+
+
+def _first_line_inside(cls: type, file: str | None, default: int) -> int:
+    """The first line of the class's methods that stand in ``file``."""
+    values = [inspect.unwrap(value) for value in vars(cls).values() if callable(value)]
+    codes = [code for value in values if (code := getattr(value, "__code__", None)) is not None]
+    return min((c.co_firstlineno for c in codes if c.co_filename == file), default=default)

@@ -21,7 +21,7 @@ from remotemod.interface.types import (
     UnionType,
 )
 
-__all__ = ["checker_settings"]
+__all__ = ["checker_settings", "default_fits"]
 
 _NUMBERS = {
     "bool": (bool,),
@@ -41,8 +41,8 @@ def checker_settings(methods: Iterable[Method]) -> tuple[str, ...]:
     settings = []
     if any(_is_none(a) and not _takes_none(a.type) for a in arguments):
         settings.append("implicit-optional")
-    if any(not _is_none(a) and not _fits(a) for a in arguments):
-        settings.append('disable-error-code="assignment"')
+    if any(not _is_none(a) and not default_fits(a) for a in arguments):
+        settings.append('disable-error-code="assignment, dict-item, list-item"')
     return tuple(settings)
 
 
@@ -54,8 +54,10 @@ def _takes_none(tree: Type) -> bool:
     return isinstance(tree, (AnyType, NoneType, OptionalType))
 
 
-def _fits(argument: Argument) -> bool:
-    assert argument.default is not None
+def default_fits(argument: Argument) -> bool:
+    """Whether a default visibly is of the parameter's type; what a name refers to cannot be seen."""
+    if argument.default is None:
+        return True
     if argument.default.form != "literal":
         return argument.default.form == "opaque" or isinstance(argument.type, AnyType)
     try:

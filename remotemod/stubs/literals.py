@@ -46,7 +46,7 @@ def _spell(node: ast.expr, imports: Imports, modules: tuple[str, ...]) -> Node:
             return Seq((_spell(function, imports, modules), Group("(", each(args), ")")))
         case ast.Name() | ast.Attribute():
             return _path(ast.unparse(node), imports, modules)
-    return ast.unparse(node)
+    return ast.unparse(node).replace("e+", "e")  # numbers: 1e+20 is written 1e20
 
 
 def _path(path: str, imports: Imports, modules: tuple[str, ...]) -> str:

@@ -75,6 +75,12 @@ class Imports:
         """The name under which ``module.name`` is there at run time."""
         return self._add(module, name, at_run_time=True)
 
+    def top_level(self, module: str, name: str) -> None:
+        """Imports ``module.name`` under its own name, for use outside of functions and classes alone."""
+        self._imports[module, name] = _Import(module, name, name)
+        self._at_run_time.add((module, name))
+        self._claimed.add(name)
+
     def module(self, module: str) -> str:
         """The name under which ``module`` itself is there at run time."""
         return self._add(module, None, at_run_time=True)

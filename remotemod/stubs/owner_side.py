@@ -61,7 +61,7 @@ def plan_owner(
         for argument in method.arguments:
             moved = _argument_move(argument, local["device"], names, signatures)
             if moved != argument.name:
-                moves.append(f"{argument.name} = {moved}")
+                moves.append(statement(Seq((f"{argument.name} = ", moved)), 4))
     result_move = _result_move(method, ret, names, signatures) if device_moves else None
     # An unannotated result needs no name unless something is done with it.
     kept = returns is not None or result_move is not None
@@ -99,7 +99,7 @@ def _call(method: Method, module: str, result: str, names: Locals, signatures: S
     return statement(Seq((result, Group(f"{target}(", tuple(items), ")"))), 4)
 
 
-def _argument_move(argument: Argument, device: str, names: Locals, signatures: Signatures) -> str:
+def _argument_move(argument: Argument, device: str, names: Locals, signatures: Signatures) -> Node:
     tree = argument.type
     if argument.default is not None:
         if argument.default.text == "None" and not isinstance(tree, OptionalType):
@@ -111,7 +111,7 @@ def _argument_move(argument: Argument, device: str, names: Locals, signatures: S
     exact = move(tree, argument.name, names, lambda v: f"{v}.to({device})")
     if exact is not None and _is_short(exact, argument.name):
         return exact
-    return f"{signatures.imports.abi('move')}({argument.name}, {device})"
+    return Group(f"{signatures.imports.abi('move')}(", (argument.name, device), ")")
 
 
 def _result_move(method: Method, ret: str, names: Locals, signatures: Signatures) -> str | None:

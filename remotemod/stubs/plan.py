@@ -22,7 +22,7 @@ from remotemod.stubs.signatures import Locals, Signatures
 
 __all__ = ["MethodPlan", "StubPlan", "plan_stub"]
 
-_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "_stub")
+_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "TYPE_CHECKING", "_stub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def plan_stub(
     )
     checking = tuple(imports.checking_lines())
     if checking:
-        names["TYPE_CHECKING"] = imports.name("typing", "TYPE_CHECKING")
+        imports.top_level("typing", "TYPE_CHECKING")  # type checkers know it by this name alone
     return StubPlan(
         version=version,
         source=source,

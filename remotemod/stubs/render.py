@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 from typing import TYPE_CHECKING
 
 from remotemod.interface.model import Interface
@@ -16,19 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["default_source", "render", "render_plan"]
 
 _NOQA = (
-    "B006",
-    "B008",
-    "E741",
-    "I001",
-    "RUF013",
-    "RUF100",
-    "UP006",
-    "UP007",
-    "UP035",
-    "UP037",
-    "UP045",
+    *("B006", "B008", "E741", "I001", "PYI041", "RUF013", "RUF100"),
+    *("UP006", "UP007", "UP035", "UP037", "UP045"),
 )
 """Rules about how the source spells things, which a stub repeats."""
+
+_OPEN_QUOTE = re.compile(r'(?<!\\)(\\\\)*"$')
+"""A quote at the end that no backslash escapes: it would end the docstring too early."""
 
 
 def default_source(interface: Interface) -> str:
@@ -88,13 +84,13 @@ def _environment() -> jinja2.Environment:
 def _docstring(text: str, indent: int) -> str:
     """``text`` as a docstring literal, laid out the way the formatters leave it."""
     pad = " " * indent
-    body = text.expandtabs().replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
+    body = inspect.cleandoc(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
     body = "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in body)
     lines = [line.rstrip() for line in body.split("\n")]
     if lines[0].startswith('"'):
         lines[0] = " " + lines[0]
     if len(lines) == 1:
-        end = " " if lines[0].endswith('"') else ""
+        end = " " if _OPEN_QUOTE.search(lines[0]) else ""
         return f'{pad}"""{lines[0]}{end}"""'
     rest = [pad + line if line else "" for line in lines[1:]]
     return "\n".join([f'{pad}"""{lines[0]}', *rest, f'{pad}"""'])

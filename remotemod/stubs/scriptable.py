@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from remotemod.errors import InterfaceError
-from remotemod.interface.model import Interface, Kind, Method
-from remotemod.interface.types import FutureType, Type, UnionType
+from remotemod.interface.model import Argument, Interface, Kind, Method
+from remotemod.interface.types import TENSOR, FutureType, Type, UnionType
+from remotemod.stubs.checkers import default_fits
 from remotemod.stubs.rewrite import holds_named_tuples
 from remotemod.stubs.spell import is_nameless
 
@@ -54,7 +55,7 @@ def _reason(method: Method) -> tuple[str, str] | None:
             return f"'{argument.name}' defaults to {shown}, which cannot be written", (
                 "give it a literal default, or generate an eager stub (--eager)"
             )
-        problem = _problem(argument.type)
+        problem = _problem(argument.type) or _default_problem(argument)
         if problem:
             return f"'{argument.name}' is {problem}", _SIMPLIFY
     if not method.annotated:
@@ -72,3 +73,11 @@ def _problem(tree: Type) -> str | None:
         if isinstance(node, UnionType) and holds_named_tuples(node):
             return f"'{node}', and TorchScript cannot tell a named tuple in a Union"
     return None
+
+
+def _default_problem(argument: Argument) -> str | None:
+    if argument.default is None or argument.default.form != "literal" or default_fits(argument):
+        return None
+    if argument.type == TENSOR and argument.default.text == "None":
+        return None  # TorchScript's own exception
+    return f"'{argument.type}', and its default {argument.default.text} is of another type"

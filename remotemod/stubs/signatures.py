@@ -107,7 +107,7 @@ class Signatures:
         line = flat(group) + tail
         if indent + len(line) > WIDTH:
             line = lay(group, indent, _BREAK) + tail
-            if indent + 1 + len(tail) > WIDTH:
+            if any(len(part) > WIDTH for part in line.split("\n")):
                 line += "  # fmt: skip"
         if returns is None or not all(a.annotated for a in arguments):
             # The interface says no more; a strict type checker is told that this is meant.

@@ -289,3 +289,11 @@ def test_slots_are_bounded_and_reused() -> None:
     assert big is not None
     assert dropped == [first.number]
     pool.close()
+
+
+def test_what_cannot_travel_is_named_by_its_place(shm: rm.Cluster) -> None:
+    """The error says which argument it was, and the connection goes on."""
+    echo = rm.RemoteModule("ps0", Echo)
+    with pytest.raises(rm.ProtocolError, match=r"^args\[0\]\['deep'\]\[1\]"):
+        echo({"deep": [1, (i for i in "x")]})
+    assert echo(1) == 1

@@ -66,7 +66,11 @@ def _deeper(inner: st.SearchStrategy[Type]) -> st.SearchStrategy[Type]:
         st.builds(DictType, st.sampled_from([STR, ScalarType("int")]), inner, styles),
         st.builds(lambda i, s: union((i, NONE), s), inner, styles),
         st.builds(lambda i, s: union(tuple(i), s), st.lists(inner, min_size=2, max_size=3), styles),
-        st.builds(lambda i, s: TupleType(tuple(i), style=s), st.lists(inner, max_size=3), styles),
+        st.builds(
+            lambda i, s: TupleType(tuple(i), style=s),
+            st.lists(inner, min_size=1, max_size=3),
+            styles,
+        ),
         st.builds(lambda i, s: TupleType((i,), variadic=True, style=s), inner, styles),
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.shm.frames import FAILURE, Message
-from remotemod.errors import RemoteModError
+from remotemod.errors import ProtocolError, RemoteModError
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.ref import RemoteRef
@@ -28,12 +29,21 @@ from remotemod.wire.failure import pack_failure, unpack_failure
 __all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request", "make_codec"]
 
 _VERBS: tuple[type[Any], ...] = (Call, Invoke, Build, Load, Release, Retain, Adopt)
+_FIELD = re.compile(r"^value\[(\d+)\]")
 _CODES = {verb: code for code, verb in enumerate(_VERBS)}
 
 
 def encode_request(codec: Codec, request: Request) -> tuple[bytes, list[Any]]:
-    """A request as header and frames."""
-    return codec.encode((_CODES[type(request)], *request))
+    """A request as header and frames.
+
+    Raises:
+        ProtocolError: a value in it cannot travel; the message names it by its place in the call.
+    """
+    try:
+        return codec.encode((_CODES[type(request)], *request))
+    except ProtocolError as error:
+        named = _FIELD.sub(lambda found: request._fields[int(found[1]) - 1], str(error), count=1)
+        raise ProtocolError(named) from error.__cause__
 
 
 def decode_request(codec: Codec, message: Message) -> Request:
