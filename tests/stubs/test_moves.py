@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from remotemod.interface.read import read_interface
 from remotemod.stubs.load import LoadedStub, load_stub
-from remotemod.stubs.render import render
 from remotemod.stubs.plan import plan_stub
+from remotemod.stubs.render import render
 
 
 class Pair(NamedTuple):
