@@ -22,7 +22,7 @@ Targets = Annotated[
     list[str],
     typer.Argument(
         metavar="TARGET...",
-        help="pkg.mod:Name, path/to/file.py:Name, or a module or file alone (everything in it).",
+        help="pkg.mod:Name, path/to/file.py:Name, or a module, file, package or folder alone (everything in it).",
         show_default=False,
     ),
 ]
@@ -76,6 +76,10 @@ def gen(
             "--device-moves/--no-device-moves", help="Move tensors to the module's device and back."
         ),
     ] = True,
+    live: Annotated[
+        bool,
+        typer.Option("--import", help="Import the targets and read them live (runs their code)."),
+    ] = False,
 ) -> None:
     """Generate stubs: typed, readable Python that calls a module somewhere else."""
     from .generating import run
@@ -84,7 +88,14 @@ def gen(
         raise typer.BadParameter("give -o DIR, or --stdout", param_hint="-o")
     form: Form | None = None if scripted is None else ("scripted" if scripted else "eager")
     status = run(
-        targets, output, check=check, diff=diff, stdout=stdout, form=form, device_moves=device_moves
+        targets,
+        output,
+        check=check,
+        diff=diff,
+        stdout=stdout,
+        form=form,
+        device_moves=device_moves,
+        live=live,
     )
     raise typer.Exit(status)
 
@@ -93,8 +104,12 @@ def gen(
 def show(
     targets: Targets,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--import", help="Import the targets and read them live (runs their code)."),
+    ] = False,
 ) -> None:
     """Show an interface: its methods, arguments, types and defaults."""
     from .showing import run
 
-    raise typer.Exit(run(targets, as_json=json))
+    raise typer.Exit(run(targets, as_json=json, live=live))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from remotemod.stubs.declaration import Form
 from remotemod.stubs.generate import Outcome, generate, mending_command
+from remotemod.stubs.sources import Progress
 
 from . import output as terminal
 
 __all__ = ["run"]
+
+_STYLES = {"written": "green", "unchanged": "dim", "skipped": "dim", "failed": "red"}
+_MANY = 40
 
 
 def run(
@@ -22,16 +28,19 @@ def run(
     stdout: bool,
     form: Form | None,
     device_moves: bool,
+    live: bool,
 ) -> int:
     """Generates, prints, and returns the exit status."""
-    write = not (check or diff or stdout)
-    outcomes = generate(
-        targets,
-        None if stdout else output,
-        form=form,
-        device_moves=device_moves,
-        write=write,
-    )
+    with _progress() as progress:
+        outcomes = generate(
+            targets,
+            None if stdout else output,
+            form=form,
+            device_moves=device_moves,
+            write=not (check or diff or stdout),
+            live=live,
+            progress=progress,
+        )
     failed = [o for o in outcomes if o.error is not None]
     for outcome in failed:
         assert outcome.error is not None
@@ -40,42 +49,77 @@ def run(
         for outcome in outcomes:
             print(outcome.text, end="")
         return 1 if failed else 0
-    stale = [o for o in outcomes if o.status in ("drifted", "missing")]
+    behind = [o for o in outcomes if o.status in ("drifted", "missing", "stale")]
     if check or diff:
-        for outcome in stale:
-            _print_diff(outcome.diff)
-    if check and stale:
+        for outcome in behind:
+            _print_diff(outcome)
+    if check and behind:
         flags = [] if form is None else [f"--{form}"]
         flags += [] if device_moves else ["--no-device-moves"]
-        count = f"{len(stale)} stub{'s are' if len(stale) > 1 else ' is'} out of date"
+        flags += ["--import"] if live else []
+        count = f"{len(behind)} stub{'s are' if len(behind) > 1 else ' is'} out of date"
         terminal.stderr().print(f"{count}; mend with:", style="bold")
-        terminal.stderr().print("  " + mending_command(stale, output, flags), markup=False)
+        command = mending_command(_mending_targets(targets, behind), output, flags)
+        terminal.stderr().print("  " + command, markup=False)
     elif not diff:
         _print_table(outcomes)
-    return 1 if failed or (check and stale) else 0
+    return 1 if failed or (check and behind) else 0
 
 
-def _print_diff(diff: str) -> None:
+def _mending_targets(targets: Sequence[str], behind: Sequence[Outcome]) -> list[str]:
+    """The least to name: the outcomes' own targets, or the given ones where that is shorter."""
+    own = [o.target for o in behind]
+    stale = any(o.status == "stale" for o in behind)
+    return list(targets) if stale or len(own) > len(targets) else own
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on a terminal; nothing where nobody looks."""
+    console = terminal.stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(done: int, total: int, target: str) -> None:
+            bar.update(task, completed=done, total=total, description=target)
+
+        yield progress
+
+
+def _print_diff(outcome: Outcome) -> None:
     console = terminal.stdout()
+    if outcome.status == "stale":
+        console.print(f"stale: {outcome.path} (of {outcome.target})", style="red", markup=False)
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in diff.splitlines():
+    for line in outcome.diff.splitlines():
         console.print(line, style=colours.get(line[:1]), markup=False)
 
 
 def _print_table(outcomes: list[Outcome]) -> None:
-    if not outcomes:
-        return
+    """Every outcome, or of very many those that somebody may want to know of; then the counts."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("stub", "of", "status"):
-        table.add_column(heading, overflow="fold")
-    styles = {"written": "green", "unchanged": "dim", "failed": "red"}
-    for outcome in outcomes:
-        style = styles.get(outcome.status, "yellow")
-        path = "" if outcome.path is None else str(outcome.path)
-        table.add_row(path, outcome.target, f"[{style}]{outcome.status}[/]")
-    terminal.stdout().print(table)
+    shown = outcomes
+    if len(outcomes) > _MANY:
+        shown = [o for o in outcomes if o.status not in ("written", "unchanged")]
+    if shown:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("stub", "of", "status"):
+            table.add_column(heading, overflow="fold")
+        for outcome in shown:
+            path = "" if outcome.path is None else str(outcome.path)
+            status = f"{outcome.status}: {outcome.reason}" if outcome.reason else outcome.status
+            style = _STYLES.get(outcome.status, "yellow")
+            table.add_row(Text(path), Text(outcome.target), Text(status, style))
+        terminal.stdout().print(table)
     counts = Counter(o.status for o in outcomes)
     terminal.stdout().print(
         ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
 __all__ = ["error", "stderr", "stdout"]
 
 
+_UNBOUNDED = 100_000
+"""The width of what is no terminal: whoever reads a pipe wants whole lines."""
+
+
 def stdout() -> Console:
-    """For results; colours only on a terminal."""
+    """For results; colours and folded lines only on a terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    at_terminal = sys.stdout.isatty()
+    return Console(
+        highlight=False, soft_wrap=not at_terminal, width=None if at_terminal else _UNBOUNDED
+    )
 
 
 def stderr() -> Console:
     """For everything that is said about the results."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    at_terminal = sys.stderr.isatty()
+    return Console(
+        stderr=True,
+        highlight=False,
+        soft_wrap=not at_terminal,
+        width=None if at_terminal else _UNBOUNDED,
+    )
 
 
 def error(problem: RemoteModError | str) -> None:

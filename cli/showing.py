@@ -7,20 +7,20 @@ from typing import Any
 
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Interface, Kind, Method
-from remotemod.interface.read import read_interfaces
+from remotemod.stubs.sources import read_target
 
 from . import output as terminal
 
 __all__ = ["run"]
 
 
-def run(targets: list[str], *, as_json: bool) -> int:
+def run(targets: list[str], *, as_json: bool, live: bool = False) -> int:
     """Reads, prints, and returns the exit status."""
     interfaces: list[Interface] = []
     status = 0
     for target in targets:
         try:
-            interfaces += read_interfaces(target)
+            interfaces += read_target(target, live=live)
         except InterfaceError as error:
             terminal.error(error)
             status = 1

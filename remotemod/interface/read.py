@@ -1,4 +1,4 @@
-"""The two questions everyone asks of this package, answered by whichever reader the target calls for."""
+"""The questions everyone asks of this package, answered by whichever reader the target calls for."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from remotemod.interface.model import Interface
 __all__ = ["read_interface", "read_interfaces"]
 
 
-def read_interface(target: object) -> Interface:
+def read_interface(target: object, *, live: bool = False) -> Interface:
     """The interface of ``target``.
 
     Text (``"pkg.mod:Name"``, ``"path/to/file.py:Name"``) is read from source and runs no user code;
     anything else is read as it lives: a ``torch.jit.interface``, a ``typing.Protocol``, an
     ``nn.Module`` class or instance, a ScriptModule.
+
+    Args:
+        target: text or a live object.
+        live: import what the text names and read that, where source alone cannot tell.
     """
+    if isinstance(target, str) and live:
+        from remotemod.interface.imports import import_target
+
+        target = import_target(target)
     if isinstance(target, str):
         from remotemod.interface.read_source import read_from_source
 
@@ -25,8 +33,17 @@ def read_interface(target: object) -> Interface:
     return read_live(target)
 
 
-def read_interfaces(target: object) -> list[Interface]:
-    """All interfaces and module classes of a module or file; of any other target, the one it has."""
+def read_interfaces(target: object, *, live: bool = False) -> list[Interface]:
+    """All interfaces and module classes of a module or file; of any other target, the one it has.
+
+    Args:
+        target: text or a live object.
+        live: import what the text names and read that, where source alone cannot tell.
+    """
+    if isinstance(target, str) and live:
+        from remotemod.interface.imports import import_target
+
+        target = import_target(target)
     if isinstance(target, str):
         from remotemod.interface.read_source import read_all_from_source
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NoReturn
 
 from remotemod.errors import InterfaceError
@@ -18,18 +16,23 @@ from remotemod.interface.selection import (
     PROTOCOL_NAMES,
     method_order,
 )
+from remotemod.interface.source_bindings import Assigned, Parameter
 from remotemod.interface.source_class import Base, ancestors, find_method, is_named, linearize
-from remotemod.interface.source_module import ClassDef, FunctionDef, Named, Program, Scope
-from remotemod.interface.source_syntax import Assigned, Class, Function, Parameter
+from remotemod.interface.source_decorators import Unclear, shown_function
+from remotemod.interface.source_module import ClassDef, FunctionDef, Named, Scope
+from remotemod.interface.source_program import Program
+from remotemod.interface.source_syntax import Class, Function
 from remotemod.interface.source_types import lookup_in, type_in
 from remotemod.interface.types import ANY
 
-__all__ = ["read_all_from_source", "read_from_source"]
+__all__ = ["read_all_from_source", "read_each_from_source", "read_from_source"]
 
 _NOT_METHODS = {
     *("property", "staticmethod", "classmethod", "cached_property", "functools.cached_property"),
-    *("abc.abstractproperty"),
+    "abc.abstractproperty",
 }
+
+_PLAIN_BASES = {"object", "typing.Generic", "abc.ABC", *PROTOCOL_NAMES}
 
 
 def read_from_source(target: str, program: Program | None = None) -> Interface:
@@ -49,16 +52,37 @@ def read_all_from_source(target: str, program: Program | None = None) -> list[In
     """All interfaces and module classes that a module or file itself defines and that have a forward.
 
     A target that names one class gives that class's interface.
+
+    Raises:
+        InterfaceError: one of them cannot be read.
+    """
+    found = []
+    for each in read_each_from_source(target, program):
+        if isinstance(each, InterfaceError):
+            raise each
+        found.append(each)
+    return found
+
+
+def read_each_from_source(
+    target: str, program: Program | None = None
+) -> Iterator[Interface | InterfaceError]:
+    """Like :func:`read_all_from_source`; a class that cannot be read gives its error and stops nobody.
+
+    Raises:
+        InterfaceError: the module itself cannot be read.
     """
     location = locate(target)
     if location.qualname is not None:
-        return [read_from_source(target, program)]
-    found = []
+        yield read_from_source(target, program)
+        return
     for cls in _classes(_open(location, program)):
-        origin = _origin(cls, linearize(cls))
-        if origin is not None and _has_forward(cls, origin):
-            found.append(_read_class(cls, cls.symbol.qualname))
-    return found
+        try:
+            origin = _origin(cls, linearize(cls))
+            if origin is not None and _has_forward(cls, origin):
+                yield _read_class(cls, cls.symbol.qualname)
+        except InterfaceError as error:
+            yield error
 
 
 def _open(location: Location, program: Program | None) -> Scope:
@@ -93,6 +117,7 @@ def _find_class(scope: Scope, qualname: str) -> ClassDef:
             return nested[0]
     if found is None:
         _not_found(scope, qualname, part)
+    line = found.node.line if isinstance(found, FunctionDef) else None
     what = "a function" if isinstance(found, FunctionDef) else "no class that source can show"
     if isinstance(found, Named):
         what = f"{found.symbol}, which has no Python source"
@@ -100,7 +125,7 @@ def _find_class(scope: Scope, qualname: str) -> ClassDef:
         f"{qualname} is {what}",
         how="name a class, or read the live object: remotemod.read_interface(the_object)",
         file=str(scope.source.file),
-        line=_line_of(scope, qualname),
+        line=line,
     )
 
 
@@ -126,11 +151,12 @@ def _local_classes(scope: Scope) -> Iterator[ClassDef]:
 def _read_class(cls: ClassDef, shown: str) -> Interface:
     mro = linearize(cls)
     origin = _origin(cls, mro)
-    file, line = str(cls.scope.source.file), _line_of(cls.scope, cls.symbol.qualname)
+    file, line = str(cls.scope.source.file), cls.node.line
     if origin is None:
         raise InterfaceError(
-            f"{shown} is neither an nn.Module, a typing.Protocol nor a torch.jit.interface",
-            how="derive it from torch.nn.Module, or name a class that is" + _blind_spot(mro),
+            f"{shown} is neither an nn.Module, a typing.Protocol nor a torch.jit.interface"
+            + _blind_spot(mro),
+            how="derive it from torch.nn.Module, or name a class that is" + _remedy(mro),
             file=file,
             line=line,
         )
@@ -139,10 +165,13 @@ def _read_class(cls: ClassDef, shown: str) -> Interface:
     for name in method_order([_bound(owner) for owner in owners], _hidden(mro, origin)):
         function = _inherited(owners, name)
         if function is not None and not _decorated_away(function):
-            methods[name] = _read_method(name, function)
+            methods[name] = _read_method(name, _shown(function))
     if "forward" not in methods:
         raise InterfaceError(
-            f"{shown} has no forward" + _blind_spot(mro), how=NO_FORWARD, file=file, line=line
+            f"{shown} has no forward" + _blind_spot(mro),
+            how=NO_FORWARD + _remedy(mro),
+            file=file,
+            line=line,
         )
     symbol = cls.symbol
     return Interface(
@@ -160,6 +189,11 @@ def _read_class(cls: ClassDef, shown: str) -> Interface:
 def _blind_spot(mro: list[Base]) -> str:
     unseen = [str(b) for b in mro if not isinstance(b, ClassDef) and b.module not in ("", "typing")]
     return f" (no source was found for its base {', '.join(unseen)})" if unseen else ""
+
+
+def _remedy(mro: list[Base]) -> str:
+    unseen = any(not isinstance(b, ClassDef) and str(b) not in _PLAIN_BASES for b in mro)
+    return ", or import it and read it live: --import, live=True" if unseen else ""
 
 
 def _origin(cls: ClassDef, mro: list[Base]) -> Origin | None:
@@ -218,6 +252,23 @@ def _decorated_away(function: FunctionDef) -> bool:
     )
 
 
+def _shown(function: FunctionDef) -> FunctionDef:
+    """The function itself, or the wrapper its decorators leave in its place."""
+    try:
+        return shown_function(function)
+    except Unclear as unclear:
+        if function.node.name != "forward":
+            return function
+        raise InterfaceError(
+            f"the decorator @{unclear} gives {function.symbol.qualname} a signature of its own, "
+            "which source alone cannot tell",
+            how="let the decorator use functools.wraps, or read it live: --import on the command "
+            "line, live=True in read_interface",
+            file=str(function.scope.source.file),
+            line=function.node.line,
+        ) from None
+
+
 def _read_method(name: str, function: FunctionDef) -> Method:
     node, scope = function.node, function.scope
     parameters = list(node.parameters)
@@ -249,33 +300,3 @@ def _mangled(name: str, scope: Scope) -> str:
         return name
     owner = scope.owner.node.name.lstrip("_")
     return f"_{owner}{name}" if owner else name
-
-
-def _line_of(scope: Scope, qualname: str) -> int | None:
-    """The line of a class or function; the tree of libcst knows no lines without a costly pass."""
-    try:
-        body: ast.AST = _lined_tree(scope.source.text)
-    except (SyntaxError, ValueError):
-        return None
-    line = None
-    for part in qualname.split("."):
-        if part == "<locals>":
-            continue
-        for node in _statements(body):
-            if node.name == part:
-                body = node
-                line = min(node.lineno, *(d.lineno for d in node.decorator_list), node.lineno)
-    return line
-
-
-@lru_cache(maxsize=4)
-def _lined_tree(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def _statements(body: ast.AST) -> Iterator[ast.ClassDef | ast.FunctionDef]:
-    for node in ast.iter_child_nodes(body):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            yield node
-        elif isinstance(node, ast.stmt | ast.ExceptHandler):
-            yield from _statements(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import linecache
 import re
@@ -105,6 +106,8 @@ def _functions(target: object, cls: type, origin: Origin) -> dict[str, Any]:
         declared = next((vars(o)[name] for o in owners if name in vars(o)), None)
         if name == "forward" and callable(own.get(name)):
             functions[name] = own[name]
+        elif isinstance(declared, functools.partialmethod):
+            functions[name] = _Unbound(declared.__get__(None, cls))
         elif _is_method(declared):
             functions[name] = _Unbound(declared)
     return functions
@@ -151,7 +154,7 @@ def _signature(function: Any) -> inspect.Signature:
 def _read_method(name: str, function: Any, cls: type) -> Method:
     signature = _signature(function)
     inner = inspect.unwrap(function.function if isinstance(function, _Unbound) else function)
-    reader = TypeReader(*_namespaces(inner, cls))
+    reader = TypeReader(*_namespaces(_within_partial(inner), cls))
     empty = inspect.Parameter.empty
     arguments = tuple(
         Argument(
@@ -166,6 +169,15 @@ def _read_method(name: str, function: Any, cls: type) -> Method:
     annotated = signature.return_annotation is not empty
     returns = reader.read(signature.return_annotation) if annotated else ANY
     return Method(name, arguments, returns, annotated, _doc(getattr(inner, "__doc__", None)))
+
+
+def _within_partial(function: Any) -> Any:
+    """The function that a ``partialmethod`` was made of, whose names its annotations are written in."""
+    for name in ("_partialmethod", "__partialmethod__"):
+        made = getattr(function, name, None)
+        if isinstance(made, functools.partialmethod):
+            return inspect.unwrap(made.func)
+    return function
 
 
 def _namespaces(function: Any, cls: type) -> list[Mapping[str, object]]:
@@ -237,7 +249,7 @@ def _place(cls: type) -> tuple[str | None, int | None]:
     lines = linecache.getlines(file) if file else []
     heading = re.compile(rf"\s*class\s+{cls.__name__}\b")
     last = _first_line_inside(cls, file, len(lines))
-    for number in range(last, 0, -1):
+    for number in (*range(last, 0, -1), *range(len(lines), last, -1)):
         if heading.match(lines[number - 1]):
             while number > 1 and lines[number - 2].lstrip().startswith("@"):
                 number -= 1

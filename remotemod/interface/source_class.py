@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from remotemod.interface.source_bindings import Assigned
+from remotemod.interface.source_made import made_method
 from remotemod.interface.source_module import (
     ClassDef,
     Definition,
@@ -13,7 +15,6 @@ from remotemod.interface.source_module import (
     Scope,
     VariableDef,
 )
-from remotemod.interface.source_syntax import Assigned
 from remotemod.interface.types import Symbol
 
 __all__ = ["Base", "ancestors", "field_table", "find_method", "is_enum", "is_named", "linearize"]
@@ -96,7 +97,8 @@ def find_method(cls: ClassDef, name: str) -> FunctionDef | None:
     body = cls.body
     found = body.own(name)
     if isinstance(found, VariableDef) and found.node.value is not None:
-        found = _aliased(body, found.node.value)
+        value = found.node.value
+        found = made_method(body, name, value, _aliased) or _aliased(body, value)
     return found if isinstance(found, FunctionDef) else None
 
 

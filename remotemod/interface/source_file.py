@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from libcst import ParserSyntaxError
-
 from remotemod.errors import InterfaceError
-from remotemod.interface.source_syntax import Names, parse_names
+from remotemod.interface.source_bindings import Names
+from remotemod.interface.source_outline import Text
+from remotemod.interface.source_syntax import parse_names
 
 __all__ = ["Source", "read_source_file"]
 
@@ -24,16 +24,8 @@ class Source:
 
     @cached_property
     def names(self) -> Names:
-        """What the module binds; the file is parsed here, once."""
-        try:
-            return _parse(self.text)
-        except ParserSyntaxError as error:
-            raise InterfaceError(
-                f"cannot parse this file: {error.message}",
-                how="mend the syntax error",
-                file=str(self.file),
-                line=error.raw_line,
-            ) from None
+        """What the module binds; the file is cut up here, once."""
+        return _parse(self.text, str(self.file))
 
     @property
     def package(self) -> str:
@@ -41,15 +33,15 @@ class Source:
         return self.module if self.file.stem == "__init__" else self.module.rpartition(".")[0]
 
 
-@lru_cache(maxsize=512)
-def _parse(text: str) -> Names:
-    return parse_names(text)
+@lru_cache(maxsize=1024)
+def _parse(text: str, file: str) -> Names:
+    return parse_names(Text(text, file))
 
 
 def read_source_file(module: str, file: Path) -> Source:
     """The text of ``file``, known as ``module``."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise InterfaceError(
             f"cannot read this file: {error.strerror}", how="check its permissions", file=str(file)

@@ -1,271 +1,241 @@
-"""The one place that knows libcst: a file's bindings, classes and functions, read lazily from its tree."""
+"""The one place that knows libcst: a file's bindings, classes and functions, each parsed when asked about."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import libcst as cst
 
+from remotemod.errors import InterfaceError
 from remotemod.interface.model import Kind
+from remotemod.interface.source_bindings import (
+    Code,
+    Names,
+    Parameter,
+    read_simple,
+    type_parameters,
+)
+from remotemod.interface.source_outline import Block, Statement, Text
 
 __all__ = [
-    "Assigned",
-    "Binding",
     "Class",
     "Function",
-    "Import",
     "Names",
-    "Parameter",
+    "lambda_parameters",
     "parse_names",
 ]
 
-Code = Callable[[cst.CSTNode], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """``import module`` (``name`` None) or ``from module import name``; ``level`` counts the leading dots."""
-
-    module: str
-    name: str | None
-    level: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """``name: annotation = value``, ``name = value`` or ``type name = value``."""
-
-    value: str | None
-    annotation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter as written."""
-
-    name: str
-    kind: Kind
-    annotation: str | None
-    default: str | None
-
 
 class _Definition:
-    """What classes and functions share."""
+    """What classes and functions share; only the header is parsed, the body is cut up when asked for."""
 
-    def __init__(self, node: cst.ClassDef | cst.FunctionDef, code: Code) -> None:
-        self._node = node
-        self._code = code
-        self.name = node.name.value
+    def __init__(self, text: Text, statement: Statement) -> None:
+        self._text = text
+        self._statement = statement
+        self.name = statement.word
+
+    @property
+    def line(self) -> int:
+        """The line of the first decorator or of the keyword."""
+        return self._text.line(self._statement.start)
+
+    @property
+    def source(self) -> str:
+        """The whole statement's text."""
+        return self._text.text[self._statement.start : self._statement.end]
+
+    @cached_property
+    def _body(self) -> Block:
+        return self._text.body(self._statement.heads[0], self._statement.end)
+
+    @cached_property
+    def header(self) -> str:
+        """The text up to the body, comments included."""
+        return self._text.text[self._statement.start : self._body.start]
+
+    @cached_property
+    def _header(self) -> tuple[cst.CSTNode, Code]:
+        source = f"{self.header}{self._body.indent}pass\n"
+        module = _parse(self._text, self._statement.start, source)
+        node: cst.CSTNode = module.body[0]
+        if isinstance(node, cst.If):
+            node = node.body.body[0]
+        return node, module.code_for_node
 
     @cached_property
     def decorators(self) -> tuple[str, ...]:
         """The decorators' expressions, outermost first."""
-        return tuple(self._code(d.decorator) for d in self._node.decorators)
+        if not self.header.lstrip().startswith("@"):
+            return ()
+        node, code = self._header
+        assert isinstance(node, cst.ClassDef | cst.FunctionDef)
+        return tuple(code(d.decorator) for d in node.decorators)
+
+    @cached_property
+    def type_parameters(self) -> tuple[str, ...]:
+        """The names in brackets behind the definition's name."""
+        after = self._text.code[self._statement.heads[0] :][:300].partition(self.name)[2]
+        if not after.lstrip().startswith("["):
+            return ()
+        node, _ = self._header
+        assert isinstance(node, cst.ClassDef | cst.FunctionDef)
+        return type_parameters(node.type_parameters)
 
     @cached_property
     def doc(self) -> str | None:
         """The docstring, cleaned of indentation."""
-        return self._node.get_docstring(clean=True)
+        statements = self._body.statements()
+        if not statements:
+            return None
+        first = self._text.text[statements[0].start : statements[0].end].strip()
+        if first[:1] not in "\"'rRuU":
+            return None
+        try:
+            value = ast.literal_eval(first)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+        return inspect.cleandoc(value) if isinstance(value, str) else None
 
     @cached_property
     def names(self) -> Names:
         """What the body binds."""
-        return _read_block(self._node.body.body, self._code)
+        return _read_block(self._body)
 
 
 class Class(_Definition):
     """A class statement."""
 
-    _node: cst.ClassDef
-
     @cached_property
     def bases(self) -> tuple[str, ...]:
         """The base classes' expressions."""
-        return tuple(self._code(base.value) for base in self._node.bases if not base.star)
+        node, code = self._header
+        assert isinstance(node, cst.ClassDef)
+        return tuple(code(base.value) for base in node.bases if not base.star)
 
 
 class Function(_Definition):
     """A ``def`` statement."""
 
-    _node: cst.FunctionDef
-
     @cached_property
     def returns(self) -> str | None:
         """The result's annotation."""
-        returns = self._node.returns
-        return self._code(returns.annotation) if returns is not None else None
+        node, code = self._header
+        assert isinstance(node, cst.FunctionDef)
+        return code(node.returns.annotation) if node.returns is not None else None
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters in the order of ``inspect.signature``."""
-        return tuple(self._parameters())
-
-    def _parameters(self) -> Iterator[Parameter]:
-        params = self._node.params
-        for param in params.posonly_params:
-            yield self._parameter(param, Kind.POSITIONAL_ONLY)
-        for param in params.params:
-            yield self._parameter(param, Kind.POSITIONAL_OR_KEYWORD)
-        if isinstance(params.star_arg, cst.Param):
-            yield self._parameter(params.star_arg, Kind.VAR_POSITIONAL)
-        for param in params.kwonly_params:
-            yield self._parameter(param, Kind.KEYWORD_ONLY)
-        if params.star_kwarg is not None:
-            yield self._parameter(params.star_kwarg, Kind.VAR_KEYWORD)
-
-    def _parameter(self, param: cst.Param, kind: Kind) -> Parameter:
-        hint = param.annotation
-        return Parameter(
-            param.name.value,
-            kind,
-            self._code(hint.annotation) if hint is not None else None,
-            self._code(param.default) if param.default is not None else None,
-        )
+        node, code = self._header
+        assert isinstance(node, cst.FunctionDef)
+        return tuple(_parameters(node.params, code))
 
 
-Binding = Import | Assigned | Class | Function
+def lambda_parameters(source: str) -> tuple[Parameter, ...] | None:
+    """The parameters of a lambda expression; None for any other text."""
+    try:
+        node = cst.parse_expression(source.strip())
+    except cst.ParserSyntaxError:
+        return None
+    code = cst.parse_module("").code_for_node
+    return tuple(_parameters(node.params, code)) if isinstance(node, cst.Lambda) else None
 
 
-@dataclass(slots=True)
-class Names:
-    """What a block of statements binds.
-
-    A later statement replaces an earlier one; the branches of one ``if`` or ``try`` stand beside
-    each other, in order, and the first that can be resolved counts. So a class defined in ``try``
-    wins over its fallback, and an import wins over its stand-in exactly where it can be found.
-    """
-
-    table: dict[str, tuple[Binding, ...]] = field(default_factory=dict)
-    stars: list[Import] = field(default_factory=list)
-    exported: list[str] | None = None
-    attributes: dict[str, str] = field(default_factory=dict)
-    """Values of ``name.attribute = value`` statements, by their dotted target."""
-
-    def bind(self, name: str, binding: Binding) -> None:
-        """Bind ``name`` anew."""
-        self.table[name] = (binding,)
-
-    def take(self, other: Names) -> None:
-        """Let everything ``other`` binds replace what is bound here."""
-        self.table.update(other.table)
-        self._take_rest(other)
-
-    def take_branches(self, branches: Sequence[Names]) -> None:
-        """Bind what the branches of one statement bind, as alternatives; what was bound before comes last."""
-        for name in dict.fromkeys(name for branch in branches for name in branch.table):
-            found = [b for branch in branches for b in branch.table.get(name, ())]
-            self.table[name] = (*found, *self.table.get(name, ()))
-        for branch in branches:
-            self._take_rest(branch)
-
-    def _take_rest(self, other: Names) -> None:
-        self.stars += other.stars
-        self.attributes.update(other.attributes)
-        if other.exported is not None:
-            self.exported = [*(self.exported or ()), *other.exported]
+def _parameters(params: cst.Parameters, code: Code) -> Iterator[Parameter]:
+    groups: list[tuple[Sequence[cst.Param], Kind]] = [
+        (params.posonly_params, Kind.POSITIONAL_ONLY),
+        (params.params, Kind.POSITIONAL_OR_KEYWORD),
+        ([params.star_arg] if isinstance(params.star_arg, cst.Param) else [], Kind.VAR_POSITIONAL),
+        (params.kwonly_params, Kind.KEYWORD_ONLY),
+        ([params.star_kwarg] if params.star_kwarg is not None else [], Kind.VAR_KEYWORD),
+    ]
+    for group, kind in groups:
+        for param in group:
+            hint, default = param.annotation, param.default
+            yield Parameter(
+                param.name.value,
+                kind,
+                code(hint.annotation) if hint is not None else None,
+                code(default) if default is not None else None,
+            )
 
 
-def parse_names(source: str) -> Names:
-    """The names a module's text binds; raises ``libcst.ParserSyntaxError``."""
-    module = cst.parse_module(source)
-    return _read_block(module.body, module.code_for_node)
+def parse_names(text: Text) -> Names:
+    """The names a file binds; raises InterfaceError where it is no Python."""
+    return _read_block(text.block)
 
 
-def _read_block(statements: Sequence[cst.CSTNode], code: Code) -> Names:
+def _parse(text: Text, start: int, source: str) -> cst.Module:
+    """Parse a slice that starts at ``start``, put under an ``if`` where it is indented."""
+    added = 0
+    if source[:1] in " \t":
+        source, added = "if 1:\n" + source, 1
+    try:
+        return cst.parse_module(source)
+    except (cst.ParserSyntaxError, RecursionError) as error:
+        line = error.raw_line - 1 - added if isinstance(error, cst.ParserSyntaxError) else 0
+        what = getattr(error, "message", "it is nested too deeply")
+        raise InterfaceError(
+            f"cannot parse this file: {what}",
+            how="mend the syntax error",
+            file=text.file,
+            line=max(text.line(start) + line, 1),
+        ) from None
+
+
+def _read_block(block: Block) -> Names:
     names = Names()
-    for statement in statements:
-        _read_statement(statement, names, code)
+    run: list[Statement] = []
+    for statement in block.statements():
+        if statement.kind == "plain":
+            run.append(statement)
+            continue
+        if statement.kind != "quiet":
+            _read_plain(block.text, run, names)
+            run = []
+            _read_compound(block.text, statement, names)
+    _read_plain(block.text, run, names)
     return names
 
 
-def _read_statement(node: cst.CSTNode, names: Names, code: Code) -> None:
-    match node:
-        case cst.ClassDef():
-            names.bind(node.name.value, Class(node, code))
-        case cst.FunctionDef():
-            names.bind(node.name.value, Function(node, code))
-        case cst.SimpleStatementLine():
-            for small in node.body:
-                _read_small(small, names, code)
-        case cst.With() | cst.For() | cst.While():
-            names.take(_read_block(node.body.body, code))
-        case cst.If() | cst.Try() | cst.TryStar():
-            names.take_branches([_read_block(b.body, code) for b in _branches(node)])
+def _read_compound(text: Text, statement: Statement, names: Names) -> None:
+    match statement.kind, statement.word:
+        case "class", name:
+            names.bind(name, Class(text, statement))
+        case "def", name:
+            names.bind(name, Function(text, statement))
+        case _, "with" | "for" | "while":
+            names.take(_read_block(text.body(statement.heads[0], statement.end)))
+        case _:
+            ends = [text.code.rfind("\n", 0, head) + 1 for head in statement.heads[1:]]
+            names.take_branches(
+                [
+                    _read_block(text.body(head, end))
+                    for head, end in zip(statement.heads, [*ends, statement.end], strict=True)
+                    if not text.code.startswith("finally", head)
+                ]
+            )
 
 
-def _branches(node: cst.If | cst.Try | cst.TryStar) -> Iterator[cst.BaseSuite]:
-    """The bodies of which one runs; for ``if False`` and ``if TYPE_CHECKING`` alike all count."""
-    yield node.body
-    if isinstance(node, cst.If):
-        if isinstance(node.orelse, cst.If):
-            yield from _branches(node.orelse)
-        elif node.orelse is not None:
-            yield node.orelse.body
+def _read_plain(text: Text, run: Sequence[Statement], names: Names) -> None:
+    """Read a run of simple statements with one call of the parser, or one by one to place an error."""
+    if not run:
         return
-    yield from (handler.body for handler in node.handlers)
-    if node.orelse is not None:
-        yield node.orelse.body
-
-
-def _read_small(node: cst.BaseSmallStatement, names: Names, code: Code) -> None:
-    match node:
-        case cst.Import():
-            for alias in node.names:
-                path = code(alias.name)
-                bound = alias.evaluated_alias
-                names.bind(
-                    bound or path.split(".")[0], Import(path if bound else path.split(".")[0], None)
-                )
-        case cst.ImportFrom():
-            _read_import_from(node, names, code)
-        case cst.Assign():
-            for target in node.targets:
-                _assign(target.target, code(node.value), None, names, code)
-        case cst.AnnAssign():
-            value = code(node.value) if node.value is not None else None
-            _assign(node.target, value, code(node.annotation.annotation), names, code)
-        case cst.AugAssign(target=cst.Name("__all__")):
-            names.exported = [*(names.exported or ()), *_strings(code(node.value))]
-        case cst.TypeAlias():
-            names.bind(node.name.value, Assigned(code(node.value)))
-        case cst.Del(target=cst.Name(name)):
-            names.table.pop(name, None)
-
-
-def _read_import_from(node: cst.ImportFrom, names: Names, code: Code) -> None:
-    module = code(node.module) if node.module is not None else ""
-    level = len(node.relative)
-    if isinstance(node.names, cst.ImportStar):
-        names.stars.append(Import(module, None, level))
-        return
-    for alias in node.names:
-        name = code(alias.name)
-        names.bind(alias.evaluated_alias or name, Import(module, name, level))
-
-
-def _assign(
-    target: cst.BaseExpression, value: str | None, annotation: str | None, names: Names, code: Code
-) -> None:
-    match target:
-        case cst.Name(name):
-            if value is None and name in names.table:
-                return
-            names.bind(name, Assigned(value, annotation))
-            if name == "__all__" and value is not None:
-                names.exported = _strings(value)
-        case cst.Attribute() if value is not None:
-            names.attributes[code(target)] = value
-
-
-def _strings(text: str) -> list[str]:
-    """The strings of a literal list; nothing where it is computed."""
+    source = "".join(text.text[s.start : s.end] for s in run)
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return []
-    return (
-        [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
-    )
+        module = _parse(text, run[0].start, source)
+    except InterfaceError:
+        if len(run) == 1:
+            raise
+        for statement in run:
+            _read_plain(text, [statement], names)
+        return
+    statements: Sequence[cst.CSTNode] = module.body
+    if len(statements) == 1 and isinstance(statements[0], cst.If):
+        statements = statements[0].body.body
+    for node in statements:
+        for small in node.body if isinstance(node, cst.SimpleStatementLine) else ():
+            read_simple(small, names, module.code_for_node)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from remotemod.interface.annotations import Resolver, TypeVariable, canonical, parse
 from remotemod.interface.defaults import Lookup, Reference, Unwritable, evaluate, well_known
+from remotemod.interface.source_bindings import Assigned
 from remotemod.interface.source_class import field_table, is_enum, linearize
 from remotemod.interface.source_module import (
     ClassDef,
@@ -16,7 +17,6 @@ from remotemod.interface.source_module import (
     Scope,
     VariableDef,
 )
-from remotemod.interface.source_syntax import Assigned
 from remotemod.interface.types import ANY, NamedTupleType, Symbol, Type
 
 __all__ = ["lookup_in", "type_in"]

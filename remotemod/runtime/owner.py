@@ -14,6 +14,7 @@ from torch import nn
 
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
+from remotemod.runtime.overloads import callable_form
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Adopt, Build, Call, Invoke, Load, Release, Request, Retain
 from remotemod.stubs.load import load_stub, text_digest
@@ -177,7 +178,7 @@ class Owner:
                 f"worker '{self.name}' has not been sent the stub {request.stub}, or it has no method "
                 f"'{request.method}': the caller's stub is out of date; regenerate it"
             )
-        module = _Local(self._find(request.ref).value)
+        module = _Local(callable_form(self._find(request.ref).value))
         with torch.set_grad_enabled(request.grad):
             return function(
                 module, request.device, self.device_tensors, *request.args, **request.kwargs

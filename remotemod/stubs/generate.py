@@ -11,10 +11,13 @@ from typing import Literal
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Interface
 from remotemod.stubs.declaration import Form
+from remotemod.stubs.sources import Found, Progress, find_interfaces
 
 __all__ = ["Outcome", "Status", "generate", "mending_command"]
 
-Status = Literal["written", "unchanged", "drifted", "missing", "failed"]
+Status = Literal[
+    "written", "unchanged", "drifted", "missing", "failed", "skipped", "stale", "deleted"
+]
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,14 @@ class Outcome:
 
     Attributes:
         target: the ``TARGET`` that generates it.
-        status: written or unchanged; drifted or missing where nothing may be written; failed.
+        status: written or unchanged; drifted or missing where nothing may be written; failed; skipped
+            (a module of a package that is no Python of today); stale or deleted (a stub of ours whose
+            interface is gone).
         path: the stub's file; None where there is none.
-        text: the stub; empty where it failed.
+        text: the stub; empty where there is none.
         diff: what changes in the file, as a unified diff.
         error: why it failed.
+        reason: why it was skipped.
     """
 
     target: str
@@ -36,11 +42,19 @@ class Outcome:
     text: str = ""
     diff: str = ""
     error: InterfaceError | None = None
+    reason: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether the file is now what it should be."""
-        return self.status in ("written", "unchanged")
+        """Whether there is nothing left to do."""
+        return self.status in ("written", "unchanged", "skipped", "deleted")
+
+
+@dataclass(frozen=True)
+class _Options:
+    form: Form | None
+    device_moves: bool
+    write: bool
 
 
 def generate(
@@ -50,98 +64,98 @@ def generate(
     form: Form | None = None,
     device_moves: bool = True,
     write: bool = True,
+    live: bool = False,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Generates stubs for all interfaces that the targets name.
 
     Args:
-        targets: one or several: ``"pkg.mod:Name"``, ``"path/to/file.py:Name"``, a module or file alone
-            (all interfaces and module classes in it), or live classes.
+        targets: one or several: ``"pkg.mod:Name"``, ``"path/to/file.py:Name"``, a module, file, package or
+            folder alone (all interfaces and module classes in it), or live classes.
         output: the folder for the stubs; None to render alone.
         form: ``"eager"`` or ``"scripted"``; by default scripted for what TorchScript vouches for.
         device_moves: whether the stubs move tensors to the module's device and back.
         write: False to compare with the files and leave them as they are.
+        live: import what targets name and read that, where source alone cannot tell.
+        progress: told of each module before it is read: how many are done, of how many, which is next.
 
     Returns:
-        One outcome an interface, in the targets' order. An interface that fails does not stop the others.
+        One outcome an interface, in the targets' order, and one for each stub in ``output`` whose interface
+        is gone from a module or package that was named whole (deleted when writing). An interface
+        that fails does not stop the others.
     """
     if isinstance(targets, str) or not isinstance(targets, Iterable):
         targets = [targets]
-    outcomes: list[Outcome] = []
-    found: list[tuple[str, Interface]] = []
-    for target in targets:
-        try:
-            found += _read(target)
-        except InterfaceError as error:
-            outcomes.append(Outcome(str(target), "failed", error=error))
+    targets = list(targets)
+    found = [f for t in targets for f in find_interfaces(t, live=live, progress=progress)]
     from remotemod.interface.naming import file_names
 
-    names = file_names([interface for _, interface in found])
+    names = file_names([f.interface for f in found if f.interface is not None])
     folder = None if output is None else Path(output)
-    for target, interface in found:
-        name = names[interface.module, interface.qualname]
-        path = None if folder is None else folder / name
-        outcomes.append(_generate(target, interface, path, form, device_moves, write))
+    options = _Options(form, device_moves, write)
+    outcomes = []
+    for each in found:
+        path = None
+        if folder is not None and each.interface is not None:
+            path = folder / names[each.interface.module, each.interface.qualname]
+        outcomes.append(_outcome(each, path, options))
+    if folder is not None:
+        from remotemod.stubs.stale import stale_stubs
+
+        for path, source in stale_stubs(folder, [str(t) for t in targets], outcomes):
+            if write:
+                path.unlink()
+            outcomes.append(Outcome(source, "deleted" if write else "stale", path))
     return outcomes
 
 
-def _read(target: object) -> list[tuple[str, Interface]]:
-    from remotemod.interface.read import read_interfaces
-    from remotemod.stubs.render import default_source
-
-    found = []
-    for interface in read_interfaces(target):
-        name = default_source(interface)
-        if isinstance(target, str):
-            base = target.partition(":")[0] if not target.endswith(":") else target
-            name = f"{base}:{interface.qualname}"
-        found.append((name, interface))
-    if not found:
-        raise InterfaceError(
-            f"there is no interface and no module class with a forward in {target}",
-            how="name a class (TARGET:Name) to see why it is none",
+def _outcome(found: Found, path: Path | None, options: _Options) -> Outcome:
+    if found.error is not None:
+        return Outcome(found.target, "failed", error=found.error)
+    if found.interface is None:
+        return Outcome(found.target, "skipped", reason=found.skipped)
+    try:
+        return _generate(found.target, found.interface, path, options)
+    except InterfaceError as error:
+        return Outcome(found.target, "failed", path, error=error)
+    except OSError as error:
+        problem = InterfaceError(
+            f"cannot write the stub of {found.interface.name}: {error.strerror or error}",
+            how="choose a folder that can be written to (-o DIR)",
+            file=str(path),
         )
-    return found
+        return Outcome(found.target, "failed", path, error=problem)
 
 
-def _generate(
-    target: str,
-    interface: Interface,
-    path: Path | None,
-    form: Form | None,
-    device_moves: bool,
-    write: bool,
-) -> Outcome:
+def _generate(target: str, interface: Interface, path: Path | None, options: _Options) -> Outcome:
     from remotemod.stubs.check import check_for_file
     from remotemod.stubs.plan import plan_stub
     from remotemod.stubs.render import render_plan
     from remotemod.stubs.write import current, difference, write_if_changed
     from remotemod.version import VERSION
 
-    try:
-        plan = plan_stub(
-            interface,
-            source=target,
-            version=VERSION,
-            form=form or ("scripted" if interface.scriptable else "eager"),
-            device_moves=device_moves,
-        )
-        text = render_plan(plan)
-        check_for_file(plan, text)
-    except InterfaceError as error:
-        return Outcome(target, "failed", path, error=error)
+    plan = plan_stub(
+        interface,
+        source=target,
+        version=VERSION,
+        form=options.form or ("scripted" if interface.scriptable else "eager"),
+        device_moves=options.device_moves,
+    )
+    text = render_plan(plan)
+    check_for_file(plan, text)
     if path is None:
         return Outcome(target, "unchanged", None, text)
     diff = difference(path, text)
-    if write:
-        status: Status = "written" if write_if_changed(path, text) else "unchanged"
+    status: Status
+    if options.write:
+        status = "written" if write_if_changed(path, text) else "unchanged"
     else:
         status = "unchanged" if not diff else "missing" if current(path) is None else "drifted"
     return Outcome(target, status, path, text, diff)
 
 
-def mending_command(outcomes: Iterable[Outcome], output: object, flags: Sequence[str] = ()) -> str:
-    """The command that brings the files of these outcomes up to date."""
+def mending_command(targets: Iterable[str], output: object, flags: Sequence[str] = ()) -> str:
+    """The command that brings the files of these targets up to date."""
     import shlex
 
-    targets = dict.fromkeys(o.target for o in outcomes if not o.ok and o.error is None)
-    return shlex.join(["remotemod", "gen", *targets, "-o", str(output), *flags])
+    return shlex.join(["remotemod", "gen", *dict.fromkeys(targets), "-o", str(output), *flags])

@@ -34,11 +34,13 @@ class Imports:
     Args:
         users: the names of every parameter and method of the interface, which shadow what is imported.
         own: the stub's own names at the top of the file.
+        exact: names that are never changed, because somebody goes by the very word.
     """
 
-    def __init__(self, users: Iterable[str], own: Iterable[str]) -> None:
-        self._users = set(users)
-        self._claimed = set(own)
+    def __init__(self, users: Iterable[str], own: Iterable[str], exact: Iterable[str] = ()) -> None:
+        self._users = set(users).difference(exact)
+        self._exact = frozenset(exact)
+        self._claimed = {*own, *exact}
         self._imports: dict[tuple[str, str | None], _Import] = {}
         self._at_run_time: set[tuple[str, str | None]] = set()
         self._bound: dict[Symbol, str] = {}
@@ -66,7 +68,8 @@ class Imports:
             wanted = name if name is not None else module
             if "." in wanted:  # ``import a.b as a_b``: one plain name for a dotted module
                 wanted = wanted.replace(".", "_")
-            self._imports[key] = _Import(module, name, self.claim(wanted))
+            alias = wanted if wanted in self._exact else self.claim(wanted)
+            self._imports[key] = _Import(module, name, alias)
         if at_run_time:
             self._at_run_time.add(key)
         return self._imports[key].alias
@@ -75,21 +78,17 @@ class Imports:
         """The name under which ``module.name`` is there at run time."""
         return self._add(module, name, at_run_time=True)
 
-    def top_level(self, module: str, name: str) -> None:
-        """Imports ``module.name`` under its own name, for use outside of functions and classes alone."""
-        self._imports[module, name] = _Import(module, name, name)
-        self._at_run_time.add((module, name))
-        self._claimed.add(name)
-
     def module(self, module: str) -> str:
         """The name under which ``module`` itself is there at run time."""
         return self._add(module, None, at_run_time=True)
 
     def builtin(self, name: str) -> str:
         """The name under which a builtin is there, whatever parameters and methods are called."""
-        if name in self._users:
-            return f"{self.module('builtins')}.{name}"
-        return name
+        return f"{self.module('builtins')}.{name}" if self.hides(name) else name
+
+    def hides(self, builtin: str) -> bool:
+        """Whether a parameter or method goes by the name of a builtin."""
+        return builtin in self._users
 
     def abi(self, name: str) -> str:
         """The name under which ``name`` of remotemod's stub ABI is there."""

@@ -17,12 +17,12 @@ from remotemod.stubs.names import Imports
 from remotemod.stubs.operators import OperatorPlan, plan_operator
 from remotemod.stubs.owner_side import OwnerPlan, plan_owner
 from remotemod.stubs.reserved import RESERVED
-from remotemod.stubs.scriptable import refuse_unscriptable
+from remotemod.stubs.scriptable import CONSTRUCTORS, refuse_unscriptable
 from remotemod.stubs.signatures import Locals, Signatures
 
 __all__ = ["MethodPlan", "StubPlan", "plan_stub"]
 
-_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "TYPE_CHECKING", "_stub")
+_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "_stub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def plan_stub(
     if form == "scripted":
         refuse_unscriptable(interface, methods)
     class_name = stub_class_name(interface)
-    imports = Imports(_user_names(methods), [*_TOP_LEVEL, class_name])
+    exact = ["TYPE_CHECKING", *(CONSTRUCTORS if form == "scripted" else ())]
+    imports = Imports(_user_names(methods), [*_TOP_LEVEL, class_name], exact)
     names = {n: imports.abi(n) for n in ("RemoteModule", "Stub")}
     names |= {n: imports.builtin(n) for n in ("dict", "str")}
     names["Any"] = imports.name("typing", "Any")
@@ -101,7 +102,7 @@ def plan_stub(
     )
     checking = tuple(imports.checking_lines())
     if checking:
-        imports.top_level("typing", "TYPE_CHECKING")  # type checkers know it by this name alone
+        imports.name("typing", "TYPE_CHECKING")
     return StubPlan(
         version=version,
         source=source,
@@ -109,7 +110,7 @@ def plan_stub(
         form=form,
         device_moves=device_moves,
         class_name=class_name,
-        class_doc=interface.doc or f"A ``{interface.name}`` that runs on another worker.",
+        class_doc=_text(interface.doc) or f"A ``{interface.name}`` that runs on another worker.",
         methods=plans,
         conversions=tuple(conversions.functions),
         type_checking=checker_settings(methods),
@@ -147,7 +148,7 @@ def _plan_method(
         lines = (statement(Seq((f"{ret}: {returns} = ", call)), indent), f"return {ret}")
     return MethodPlan(
         name=method.name,
-        doc=method.doc,
+        doc=_text(method.doc),
         definition=signatures.define(method.name, [me], method.arguments, returns, 4),
         async_definition=signatures.define(
             f"{method.name}_async", [me], method.arguments, future, 4
@@ -189,3 +190,8 @@ def _declaration(
         Seq(("methods=", names)),
     ]
     return lay(Seq(("STUB = ", Group(f"{stub}(", tuple(items), ")"))), 0, 0, 100)
+
+
+def _text(doc: str | None) -> str | None:
+    """A docstring that says something."""
+    return doc if doc and doc.strip() else None

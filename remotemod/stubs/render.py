@@ -85,8 +85,7 @@ def _docstring(text: str, indent: int) -> str:
     """``text`` as a docstring literal, laid out the way the formatters leave it."""
     pad = " " * indent
     body = inspect.cleandoc(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
-    body = "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in body)
-    lines = [line.rstrip() for line in body.split("\n")]
+    lines = [_printable(line.rstrip()) for line in body.split("\n")]
     if lines[0].startswith('"'):
         lines[0] = " " + lines[0]
     if len(lines) == 1:
@@ -94,3 +93,9 @@ def _docstring(text: str, indent: int) -> str:
         return f'{pad}"""{lines[0]}{end}"""'
     rest = [pad + line if line else "" for line in lines[1:]]
     return "\n".join([f'{pad}"""{lines[0]}', *rest, f'{pad}"""'])
+
+
+def _printable(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -30,8 +30,8 @@ class Names(Protocol):
     def local(self, wanted: str) -> str:
         """A name like ``wanted`` for a new variable."""
 
-    def builtin(self, name: str) -> str:
-        """The name under which a builtin is there."""
+    def hides(self, builtin: str) -> bool:
+        """Whether a builtin's name means something else."""
 
 
 def carries_tensors(tree: Type) -> bool:
@@ -122,7 +122,7 @@ def rewrite(
         case TupleType(items=(inner,), variadic=True):
             item = names.local(f"item{depth or ''}")
             made = f"{sub(inner, item, depth + 1)} for {item} in {value}"
-            return f"{names.builtin('tuple')}({made})"
+            return f"(*[{made}],)" if names.hides("tuple") else f"tuple({made})"
         case TupleType(items=items):
             moves = [part(t, f"{value}[{i}]") for i, t in enumerate(items)]
             return f"({', '.join(moves)}{',' if len(moves) == 1 else ''})"

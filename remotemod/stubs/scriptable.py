@@ -6,20 +6,38 @@ from collections.abc import Iterable
 
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Interface, Kind, Method
-from remotemod.interface.types import TENSOR, FutureType, Type, UnionType
+from remotemod.interface.types import (
+    TENSOR,
+    DictType,
+    FutureType,
+    OtherType,
+    ScalarType,
+    StrType,
+    TensorType,
+    TupleType,
+    Type,
+    UnionType,
+)
 from remotemod.stubs.checkers import default_fits
 from remotemod.stubs.rewrite import holds_named_tuples
 from remotemod.stubs.spell import is_nameless
 
-__all__ = ["refuse_unscriptable"]
+__all__ = ["CONSTRUCTORS", "refuse_unscriptable"]
+
+CONSTRUCTORS = frozenset(
+    {"Dict", "Future", "List", "Optional", "Tuple", "Union", "dict", "list", "tuple"}
+)
+"""TorchScript knows what stands before brackets by its name alone."""
 
 _KINDS = {
     Kind.POSITIONAL_ONLY: "positional-only",
     Kind.VAR_POSITIONAL: "variadic",
     Kind.VAR_KEYWORD: "variadic",
 }
+_ABSTRACT = ("", "builtins", "collections", "typing", "types", "numbers")
+_KEYS = (StrType, ScalarType, TensorType)
 _NAME_THEM = "name every argument in the interface, or generate an eager stub (--eager)"
-_SIMPLIFY = "give it a type that TorchScript has, or generate an eager stub (--eager)"
+_SIMPLIFY = "write it as TorchScript takes it, or generate an eager stub (--eager)"
 
 
 def refuse_unscriptable(interface: Interface, methods: Iterable[Method]) -> None:
@@ -43,6 +61,8 @@ def refuse_unscriptable(interface: Interface, methods: Iterable[Method]) -> None
 def _reason(method: Method) -> tuple[str, str] | None:
     if not method.name.isascii():
         return "the name is not ASCII, and operators have no other", "rename the method"
+    if method.name in CONSTRUCTORS:
+        return "TorchScript would take the name for a type", "rename the method"
     for argument in method.arguments:
         if argument.kind in _KINDS:
             kind = _KINDS[argument.kind]
@@ -68,6 +88,12 @@ def _problem(tree: Type) -> str | None:
     for node in tree.walk():
         if is_nameless(node):
             return f"'{node}', which TorchScript cannot resolve"
+        if isinstance(node, OtherType) and node.symbol.module.partition(".")[0] in _ABSTRACT:
+            return f"'{node}', which is no type in TorchScript"
+        if isinstance(node, TupleType) and node.variadic:
+            return f"'{node}', and TorchScript has no tuples of any length"
+        if isinstance(node, DictType) and not isinstance(node.key, _KEYS):
+            return f"'{node}', and TorchScript has no such keys"
         if isinstance(node, FutureType):
             return "a Future, which cannot travel"
         if isinstance(node, UnionType) and holds_named_tuples(node):
@@ -76,7 +102,13 @@ def _problem(tree: Type) -> str | None:
 
 
 def _default_problem(argument: Argument) -> str | None:
-    if argument.default is None or argument.default.form != "literal" or default_fits(argument):
+    if argument.default is None:
+        return None
+    if argument.kind is Kind.KEYWORD_ONLY:
+        return "keyword-only with a default, which TorchScript does not take"
+    if argument.default.text[:1] in ("[", "{"):
+        return f"given the mutable default {argument.default.text}, which TorchScript does not take"
+    if argument.default.form != "literal" or default_fits(argument):
         return None
     if argument.type == TENSOR and argument.default.text == "None":
         return None  # TorchScript's own exception

@@ -38,9 +38,9 @@ class Locals:
         """A name like ``wanted`` for a new variable."""
         return self._imports.local(wanted, self._parameters)
 
-    def builtin(self, name: str) -> str:
-        """The name under which a builtin is there."""
-        return self._imports.builtin(name)
+    def hides(self, builtin: str) -> bool:
+        """Whether a builtin's name means something else."""
+        return self._imports.hides(builtin)
 
 
 class Signatures:

@@ -36,6 +36,8 @@ __all__ = ["annotation", "is_nameless", "spell"]
 
 _LIGHT = frozenset({"typing", "collections", "enum", "numbers", "types", "pathlib", "builtins"})
 _LITERAL = Symbol("typing", "Literal")
+_MEANS_THE_CLASS = (Symbol("typing", "Self"), Symbol("typing_extensions", "Self"))
+"""What stands for the class at hand would stand for the stub."""
 _ANYTHING_GOES = {
     # What strict type checkers want in the brackets of a bare generic; 0: ``[..., Any]``.
     **dict.fromkeys(("list", "set", "frozenset", "type"), 1),
@@ -95,6 +97,8 @@ def is_nameless(tree: Type) -> bool:
         return True
     if not isinstance(tree, OtherType):
         return False
+    if tree.symbol in _MEANS_THE_CLASS:
+        return True
     if tree.symbol == PARAMETER_LIST or tree.symbol == Symbol("", "..."):
         return False
     if tree.symbol == _LITERAL:
@@ -174,10 +178,7 @@ def _subscript(head: str, items: Sequence[Node]) -> Node:
 
 def _union(items: tuple[Node, ...], style: Style, imports: Imports, optional: bool = False) -> Node:
     if style == "builtin":
-        parts: list[Node] = []
-        for item in items:
-            parts += [" | ", item] if parts else [item]
-        return Seq(tuple(parts))
+        return " | ".join(map(flat, items))  # formatters differ on where to break one
     if optional:
         return _subscript(imports.name("typing", "Optional"), items[:1])
     return _subscript(imports.name("typing", "Union"), items)

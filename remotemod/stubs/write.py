@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["difference", "write_if_changed"]
+__all__ = ["current", "difference", "write_if_changed"]
 
 
 def write_if_changed(path: Path, text: str) -> bool:

@@ -55,6 +55,11 @@ BASE = "class M(nn.Module):\n"
         "    @classmethod\n    def c(cls): pass\n    def _hidden(self): pass\n    def train(self): pass\n"
         "    def encode(self, x: T) -> T: 'Encode.'",
         "def b(self): pass\n    def forward(self): pass\n    def a(self): pass",
+        "forward = lambda self, x, y=1, *, z=(2,): x",
+        "def run(self, x: T, y: int, z: int = 3) -> T: pass\n"
+        "    forward = functools.partialmethod(run, y=2)",
+        "def run(self, x: T, y: int, *rest, z: int = 3) -> T: pass\n"
+        "    forward = functools.partialmethod(run, 1)",
     ],
 )
 def test_readers_agree_on_methods(agree, head: str, body: str) -> None:
@@ -224,3 +229,41 @@ def test_text_and_object_of_an_annotation_mean_the_same(text: str) -> None:
 def test_garbage_never_crashes(text: str) -> None:
     """Text that is no annotation becomes an opaque type."""
     parse(text, lambda name: None)
+
+
+DECORATORS = """
+def bare(fn):
+    def wrapper(*args, **kwargs): 'Wrapped.'
+    return wrapper
+def kept(fn):
+    @functools.wraps(fn)
+    def wrapper(*args, **kwargs): pass
+    return wrapper
+def made(n):
+    def deco(fn):
+        def inner(self, y: int = 2) -> T: 'Inner.'
+        return inner
+    return deco
+def passed(fn):
+    fn.mark = 1
+    return fn
+"""
+
+
+@pytest.mark.parametrize(
+    ("decorators", "names"),
+    [
+        (["bare"], ["args", "kwargs"]),
+        (["kept"], ["x"]),
+        (["made(3)"], ["y"]),
+        (["passed"], ["x"]),
+        (["passed", "bare"], ["args", "kwargs"]),
+        (["kept", "made(1)"], ["y"]),
+        (["torch.no_grad()", "passed"], ["x"]),
+    ],
+)
+def test_a_wrapper_without_wraps_shows_its_own_signature(agree, decorators, names) -> None:
+    """Source shows what inspect shows: the wrapper's signature unless it says whom it wraps."""
+    lines = "".join(f"    @{text}\n" for text in decorators)
+    body = f"{HEAD}{DECORATORS}{BASE}{lines}    def forward(self, x: T): 'Doc.'\n"
+    assert [a.name for a in agree(body).method("forward").arguments] == names

@@ -116,3 +116,12 @@ def test_live_reading_needs_no_parser() -> None:
         "read_interface(nn.Linear); assert not {'libcst', 'jinja2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "text", ["x = 1\ndef (:\n", "x = 1\nclass :\n", "x = 1\nclass A(B:\n  y\n"]
+)
+def test_broken_definitions_are_placed(write, text: str) -> None:
+    """A definition that is no Python is named with its line, though bodies are not parsed."""
+    with pytest.raises(InterfaceError, match=r"m.py:[2-5]"):
+        read_interfaces(f"{write(m=text)}.m")

@@ -11,7 +11,7 @@ from remotemod.errors import InterfaceError
 from remotemod.interface.model import Interface
 from remotemod.interface.read_source import read_from_source
 from remotemod.interface.read_torch import read_live
-from remotemod.interface.source_module import Program
+from remotemod.interface.source_program import Program
 
 
 def _module_classes(cls: type = nn.Module) -> Iterator[type]:

@@ -37,5 +37,5 @@ class Literals(nn.Module):
 
 @torch.jit.interface
 class Scripted(nn.Module):
-    def forward(self, x: Tensor, count: int = 3, rate: float = 0.5, word: str = "it's", on: bool = False, nothing: Optional[int] = None, items: List[int] = [1, 2]) -> Tensor:
+    def forward(self, x: Tensor, count: int = 3, rate: float = 0.5, word: str = "it's", on: bool = False, nothing: Optional[int] = None) -> Tensor:
         pass

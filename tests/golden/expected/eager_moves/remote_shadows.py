@@ -336,7 +336,7 @@ def _remote_loops(
 ) -> Dict[builtins_.str, List[Tensor_]]:
     """Runs ``loops`` where the module lives."""
     module = module_rref.local_value()
-    tuple = builtins_.tuple(item_.to(device) for item_ in tuple)
+    tuple = (*[item_.to(device) for item_ in tuple],)
     item = [item_.to(device) for item_ in item]
     key = move_(key, device)
     list = None if list is None else [item_.to(device) for item_ in list]

@@ -4,13 +4,12 @@
 # ruff: noqa: B006, B008, E741, I001, PYI041, RUF013, RUF100, UP006, UP007, UP035, UP037, UP045 (defaults and types as the source spells them)
 """Remote stub of ``ScriptedShadows`` (shadows:ScriptedShadows)."""
 
-import builtins
 from collections.abc import Callable
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch as torch_
 from remotemod.abi import (
-    Future as Future_,
+    Future,
     Operator,
     RemoteModule,
     RemoteRef,
@@ -168,7 +167,7 @@ class RemoteScriptedShadows(RemoteModule):
         fork: Tensor_,
         tuple: int,
         is_device_map_set: bool = False,
-    ) -> Future_[Tensor_]:
+    ) -> Future[Tensor_]:
         """Asynchronous form of ``forward``: the future of its result."""
         if not is_scripting_():
             return self._remote_submit(
@@ -255,7 +254,7 @@ class RemoteScriptedShadows(RemoteModule):
         key: Dict[str, Pair],
         value: Optional[Pair],
         item1: Dict[str, List[Pair]],
-    ) -> Future_[Dict[str, List[Pair]]]:
+    ) -> Future[Dict[str, List[Pair]]]:
         """Asynchronous form of ``loops``: the future of its result."""
         if not is_scripting_():
             return self._remote_submit("loops", (item, key, value, item1), {})
@@ -280,7 +279,7 @@ class RemoteScriptedShadows(RemoteModule):
         return out
 
     @export
-    def unicode_async(self, länge: Tensor_) -> Future_[Tensor_]:
+    def unicode_async(self, länge: Tensor_) -> Future[Tensor_]:
         """Asynchronous form of ``unicode``: the future of its result."""
         if not is_scripting_():
             return self._remote_submit("unicode", (länge,), {})
@@ -422,7 +421,7 @@ def _pack_forward(
     fork: Tensor_,
     tuple: int,
     is_device_map_set: bool,
-) -> builtins.tuple[builtins.tuple[Any, ...], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a scripted ``forward`` as they travel."""
     return (
         args,
@@ -452,7 +451,7 @@ def _pack_loops(
     key: Dict[str, Tuple[Tensor_, int]],
     value: Optional[Tuple[Tensor_, int]],
     item1: Dict[str, List[Tuple[Tensor_, int]]],
-) -> builtins.tuple[builtins.tuple[Any, ...], dict[str, Any]]:
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a scripted ``loops`` as they travel."""
     return (
         [_make_pair(item_) for item_ in item],
@@ -462,9 +461,7 @@ def _pack_loops(
     ), {}  # fmt: skip
 
 
-def _pack_unicode(
-    länge: Tensor_,
-) -> builtins.tuple[builtins.tuple[Any, ...], dict[str, Any]]:
+def _pack_unicode(länge: Tensor_) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a scripted ``unicode`` as they travel."""
     return (länge,), {}
 

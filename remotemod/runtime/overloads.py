@@ -1,0 +1,39 @@
+"""Calls scripted modules whose forward is overloaded, which TorchScript itself only lets scripts do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+__all__ = ["callable_form"]
+
+
+def callable_form(module: Any) -> Any:
+    """``module``, or something that calls the right one of its ``forward__0``, ``forward__1``, …"""
+    if not isinstance(module, torch.jit.ScriptModule) or module._c._has_method("forward"):
+        return module
+    return _Overloaded(module)
+
+
+class _Overloaded:
+    """Scripting ``nn.LSTM`` gives a module with two numbered forwards and none to call."""
+
+    def __init__(self, module: torch.jit.ScriptModule) -> None:
+        self._module = module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        names = sorted(n for n in self._module._c._method_names() if n.startswith("forward__"))
+        refusals = []
+        for name in names:
+            try:
+                return getattr(self._module, name)(*args, **kwargs)
+            except (RuntimeError, TypeError) as error:
+                # Arguments that do not fit are refused before anything runs, by a message of this form.
+                if not str(error).startswith(f"{name}() "):
+                    raise
+                refusals.append(str(error).split("\n")[0])
+        raise TypeError("no overload of forward takes these arguments:\n" + "\n".join(refusals))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
