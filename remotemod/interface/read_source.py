@@ -262,8 +262,7 @@ def _shown(function: FunctionDef) -> FunctionDef:
         raise InterfaceError(
             f"the decorator @{unclear} gives {function.symbol.qualname} a signature of its own, "
             "which source alone cannot tell",
-            how="let the decorator use functools.wraps, or read it live: --import on the command "
-            "line, live=True in read_interface",
+            how="let the decorator use functools.wraps, or read it live: --import, live=True",
             file=str(function.scope.source.file),
             line=function.node.line,
         ) from None

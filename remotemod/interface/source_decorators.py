@@ -91,7 +91,12 @@ def _decorated_by(decorator: FunctionDef, depth: int, skip: int = 0) -> _Effect:
         return "same"
     parameters = decorator.node.parameters[skip:]
     own = parameters[0].name if parameters else ""
-    return _agreed(_result(text, decorator.body, own, depth) for text in _results(decorator))
+    # ``def deco(fn=None, **options)`` returns ``inner(fn)``, or ``inner`` where it got options alone
+    results = _results(decorator)
+    inner = {text.partition("(")[0] for text in results if _takes(text, own)}
+    return _agreed(
+        _result(text, decorator.body, own, depth) for text in results if text not in inner
+    )
 
 
 def _made_by(factory: FunctionDef, depth: int) -> _Effect:
@@ -101,7 +106,11 @@ def _made_by(factory: FunctionDef, depth: int) -> _Effect:
     if any("contextmanager" in text for text in factory.node.decorators):
         return "same"
     effects: list[_Effect] = []
+    first = next(iter(factory.node.parameters), None)
+    own = first.name if first is not None and first.default is not None else ""
     for text in _results(factory):
+        if own and (text == own or _takes(text, own)):
+            continue  # what it does without brackets
         found = factory.body.resolve(text) if text.isidentifier() else None
         if isinstance(found, FunctionDef):
             effects.append(_decorated_by(found, depth + 1))
@@ -112,6 +121,15 @@ def _made_by(factory: FunctionDef, depth: int) -> _Effect:
 
 def _results(function: FunctionDef) -> list[str]:
     return [text for text in function.node.names.results if text != "None"]
+
+
+def _takes(text: str, own: str) -> bool:
+    """Whether an expression is a call that is given ``own``."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return False
+    return isinstance(node, ast.Call) and any(ast.unparse(a) == own for a in node.args)
 
 
 def _result(text: str, body: Scope, own: str, depth: int) -> _Effect | None:
@@ -130,7 +148,7 @@ def _result(text: str, body: Scope, own: str, depth: int) -> _Effect | None:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError:
         return None
-    if isinstance(node, ast.Call) and any(ast.unparse(a) == own for a in node.args):
+    if isinstance(node, ast.Call) and _takes(text, own):
         return _expression(ast.unparse(node.func), body, depth + 1)
     return "same" if "wraps(" in text else None
 

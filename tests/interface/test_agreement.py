@@ -244,6 +244,14 @@ def made(n):
         def inner(self, y: int = 2) -> T: 'Inner.'
         return inner
     return deco
+def either(fn=None, *, option=1):
+    def inner(fn):
+        @functools.wraps(fn)
+        def wrapper(*args): pass
+        return wrapper
+    if fn is not None:
+        return inner(fn)
+    return inner
 def passed(fn):
     fn.mark = 1
     return fn
@@ -257,6 +265,8 @@ def passed(fn):
         (["kept"], ["x"]),
         (["made(3)"], ["y"]),
         (["passed"], ["x"]),
+        (["either"], ["x"]),
+        (["either(option=2)"], ["x"]),
         (["passed", "bare"], ["args", "kwargs"]),
         (["kept", "made(1)"], ["y"]),
         (["torch.no_grad()", "passed"], ["x"]),
