@@ -6,7 +6,7 @@ from remotemod.runtime.moves import move, move_to_caller, to_caller
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.declaration import Stub
-from remotemod.stubs.script import Operator, export, fork
+from remotemod.stubs.script import Operator, export, fork, is_scripting
 
 __all__ = [
     "LEFT_OUT",
@@ -18,6 +18,7 @@ __all__ = [
     "export",
     "fork",
     "given",
+    "is_scripting",
     "move",
     "move_to_caller",
     "to_caller",

@@ -11,6 +11,12 @@ import pytest
 import remotemod as rm
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden stubs instead of comparing"
+    )
+
+
 def children() -> set[int]:
     """The process ids of this process's children."""
     found = set()

@@ -31,7 +31,6 @@ _NOT_METHODS = {
     *("property", "staticmethod", "classmethod", "cached_property", "functools.cached_property"),
     "abc.abstractproperty",
 }
-
 _PLAIN_BASES = {"object", "typing.Generic", "abc.ABC", *PROTOCOL_NAMES}
 
 

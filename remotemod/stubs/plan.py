@@ -93,7 +93,7 @@ def plan_stub(
     if form == "scripted":
         names["Operator"] = imports.abi("Operator")
         names["export"] = imports.abi("export")
-        names["is_scripting"] = imports.name("torch._jit_internal", "is_scripting")
+        names["is_scripting"] = imports.abi("is_scripting")
     signatures = Signatures(imports, evaluated=form == "scripted")
     conversions = Conversions(signatures)
     namespace = f"remotemod_{interface.digest}" if form == "scripted" else ""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
+from torch._jit_internal import is_scripting
 
 from remotemod.errors import InterfaceError
 from remotemod.stubs.declaration import Stub
 
-__all__ = ["Operator", "Router", "define_operators", "export", "fork"]
+__all__ = ["Operator", "Router", "define_operators", "export", "fork", "is_scripting"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")

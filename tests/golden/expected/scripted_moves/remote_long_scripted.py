@@ -16,11 +16,11 @@ from remotemod.abi import (
     Stub,
     export,
     fork,
+    is_scripting,
     move,
     move_to_caller,
 )
 from torch import Tensor
-from torch._jit_internal import is_scripting
 
 __all__ = ["RemoteLongScripted"]
 

@@ -17,12 +17,12 @@ from remotemod.abi import (
     Stub,
     export,
     fork,
+    is_scripting,
     move,
     move_to_caller,
     to_caller,
 )
 from torch import Tensor
-from torch._jit_internal import is_scripting
 
 __all__ = ["RemoteNamedTuples"]
 

@@ -16,10 +16,10 @@ from remotemod.abi import (
     Stub,
     export,
     fork,
+    is_scripting,
     to_caller,
 )
 from torch import Tensor
-from torch._jit_internal import is_scripting
 
 __all__ = ["RemoteSeveral"]
 

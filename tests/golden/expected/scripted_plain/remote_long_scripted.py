@@ -8,9 +8,17 @@ from collections.abc import Callable
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
-from remotemod.abi import Future, Operator, RemoteModule, RemoteRef, Stub, export, fork
+from remotemod.abi import (
+    Future,
+    Operator,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    export,
+    fork,
+    is_scripting,
+)
 from torch import Tensor
-from torch._jit_internal import is_scripting
 
 __all__ = ["RemoteLongScripted"]
 

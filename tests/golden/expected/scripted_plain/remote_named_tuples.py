@@ -9,9 +9,17 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from named_tuples import Colour, Deep, Pair, Single
-from remotemod.abi import Future, Operator, RemoteModule, RemoteRef, Stub, export, fork
+from remotemod.abi import (
+    Future,
+    Operator,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    export,
+    fork,
+    is_scripting,
+)
 from torch import Tensor
-from torch._jit_internal import is_scripting
 
 __all__ = ["RemoteNamedTuples"]
 

@@ -8,8 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from remotemod.abi import Future, Operator, RemoteModule, RemoteRef, Stub, export, fork
-from torch._jit_internal import is_scripting
+from remotemod.abi import (
+    Future,
+    Operator,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    export,
+    fork,
+    is_scripting,
+)
 
 __all__ = ["RemoteNothing"]
 

@@ -16,10 +16,10 @@ from remotemod.abi import (
     Stub,
     export,
     fork as fork_,
+    is_scripting as is_scripting_,
 )
 from shadows import Pair
 from torch import Tensor as Tensor_
-from torch._jit_internal import is_scripting as is_scripting_
 
 __all__ = ["RemoteScriptedShadows"]
 
