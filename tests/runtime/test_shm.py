@@ -297,3 +297,31 @@ def test_what_cannot_travel_is_named_by_its_place(shm: rm.Cluster) -> None:
     with pytest.raises(rm.ProtocolError, match=r"^args\[0\]\['deep'\]\[1\]"):
         echo({"deep": [1, (i for i in "x")]})
     assert echo(1) == 1
+
+
+@pytest.mark.slow
+def test_a_forked_child_leaves_the_cluster_alone() -> None:
+    """A fork (a data loader's, say) can neither use the cluster nor end it nor drop its references."""
+    script = textwrap.dedent(
+        """
+        import gc, os, sys, warnings
+        warnings.simplefilter("ignore")
+        import remotemod as rm, torch
+        cluster = rm.launch()
+        echo = rm.RemoteModule("worker0", torch.nn.Identity)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                echo(torch.ones(1))
+            except rm.RemoteModError as error:
+                status = 7 if "forked" in str(error) else 1
+            del echo
+            gc.collect()
+            sys.exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), echo(torch.ones(1)).item())
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "7 1.0\n", done.stderr

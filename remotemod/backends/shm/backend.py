@@ -62,11 +62,17 @@ class ShmBackend:
         self._lock = threading.Lock()
         self._closed = False
         self._told_path = list(sys.path)
+        self._pid = os.getpid()
 
     # --- the Backend protocol -----------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request to a worker."""
+        if os.getpid() != self._pid:
+            raise RemoteModError(
+                "this process was forked from the one that opened the cluster and cannot use it: "
+                "launch a cluster of its own, or start the process by spawn"
+            )
         if sys.path != self._told_path and self._zygote is not None:
             self._tell_path()
         connection = self._connections.get(worker) or self._connect(worker)
@@ -78,6 +84,8 @@ class ShmBackend:
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers."""
+        if os.getpid() != self._pid:
+            return  # the handles that died here are copies of the parent's
         connection = self._connections.get(worker)
         if connection is None:
             with contextlib.suppress(RemoteModError):
@@ -88,7 +96,7 @@ class ShmBackend:
     def close(self) -> None:
         """Ends the workers that this process started."""
         with self._lock:
-            if self._closed:
+            if self._closed or os.getpid() != self._pid:
                 return
             self._closed = True
         for connection in self._connections.values():
