@@ -28,16 +28,19 @@ METHOD = (
 
 
 def interfaces(folder: Path, count: int, tag: str) -> list[type]:
-    """``count`` interfaces that nobody has seen before."""
-    name = f"generated_{tag}_{count}"
-    body = ["import torch", "from typing import Tuple", "from torch import Tensor", ""]
-    for index in range(count):
-        # A parameter of its own makes each interface different from every other one.
-        method = METHOD.replace("number", f"number_{tag}_{index}")
-        body += ["@torch.jit.interface", f"class I{index}:", method]
-    (folder / f"{name}.py").write_text("\n".join(body))
-    module: ModuleType = importlib.import_module(name)
-    return [getattr(module, f"I{index}") for index in range(count)]
+    """``count`` interfaces that nobody has seen before, ten to a file."""
+    found: list[type] = []
+    for start in range(0, count, 10):
+        name = f"generated_{tag}_{count}_{start}"
+        body = ["import torch", "from typing import Tuple", "from torch import Tensor", ""]
+        for index in range(start, start + 10):
+            # A parameter of its own makes each interface different from every other one.
+            method = METHOD.replace("number", f"number_{tag}_{count}_{index}")
+            body += ["@torch.jit.interface", f"class I{index}:", method]
+        (folder / f"{name}.py").write_text("\n".join(body))
+        module: ModuleType = importlib.import_module(name)
+        found += [getattr(module, f"I{index}") for index in range(start, start + 10)]
+    return found
 
 
 def ours(classes: Sequence[type]) -> list[tuple[float, float]]:
@@ -70,8 +73,8 @@ def theirs(classes: Sequence[type]) -> list[float]:
 def per_interface(folder: Path) -> list[dict[str, float]]:
     """The two in turn, ten interfaces at a time, for each count."""
     rows = []
-    ours(interfaces(folder, 5, "warm_ours"))
-    theirs(interfaces(folder, 5, "warm_theirs"))
+    ours(interfaces(folder, 10, "warm_ours"))
+    theirs(interfaces(folder, 10, "warm_theirs"))
     for count in COUNTS:
         mine = interfaces(folder, count, "ours")
         torchs = interfaces(folder, count, "theirs")

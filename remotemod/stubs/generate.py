@@ -142,6 +142,8 @@ def _generate(target: str, interface: Interface, path: Path | None, options: _Op
         device_moves=options.device_moves,
     )
     text = render_plan(plan)
+    if path is not None and current(path) == text:  # it was checked when it was written
+        return Outcome(target, "unchanged", path, text)
     check_for_file(plan, text)
     if path is None:
         return Outcome(target, "unchanged", None, text)
