@@ -23,6 +23,7 @@ from remotemod.interface.source_module import ClassDef, FunctionDef, Named, Scop
 from remotemod.interface.source_program import Program
 from remotemod.interface.source_syntax import Class, Function
 from remotemod.interface.source_types import lookup_in, type_in
+from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
 
 __all__ = ["read_all_from_source", "read_each_from_source", "read_from_source"]
@@ -191,6 +192,9 @@ def _blind_spot(mro: list[Base]) -> str:
 
 
 def _remedy(mro: list[Base]) -> str:
+    own = [base for base in mro if isinstance(base, ClassDef) and not is_named(base, *MODULE_NAMES)]
+    if any("self.forward =" in base.node.source for base in own):
+        return "; here it is assigned to each instance, so read one live: read_interface(instance)"
     unseen = any(not isinstance(b, ClassDef) and str(b) not in _PLAIN_BASES for b in mro)
     return ", or import it and read it live: --import, live=True" if unseen else ""
 
@@ -272,13 +276,14 @@ def _read_method(name: str, function: FunctionDef) -> Method:
     parameters = list(node.parameters)
     if parameters and parameters[0].kind in (Kind.POSITIONAL_ONLY, Kind.POSITIONAL_OR_KEYWORD):
         parameters = parameters[1:]
-    return Method(
+    method = Method(
         name,
         tuple(_argument(parameter, scope) for parameter in parameters),
         ANY if node.returns is None else type_in(scope, node.returns),
         node.returns is not None,
         node.doc,
     )
+    return with_commented_types(method, lambda: node.source, lambda text: type_in(scope, text))
 
 
 def _argument(parameter: Parameter, scope: Scope) -> Argument:

@@ -21,6 +21,7 @@ from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
 from remotemod.interface.read_script import read_script
 from remotemod.interface.selection import NO_FORWARD, method_order
 from remotemod.interface.type_checking import checked_imports
+from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
 
 __all__ = ["live_signatures", "read_live", "read_live_module"]
@@ -168,7 +169,22 @@ def _read_method(name: str, function: Any, cls: type) -> Method:
     )
     annotated = signature.return_annotation is not empty
     returns = reader.read(signature.return_annotation) if annotated else ANY
-    return Method(name, arguments, returns, annotated, _doc(getattr(inner, "__doc__", None)))
+    method = Method(name, arguments, returns, annotated, _doc(getattr(inner, "__doc__", None)))
+    return with_commented_types(method, lambda: _source(_within_partial(inner)), reader.read)
+
+
+def _source(function: Any) -> str:
+    """A function's text; empty where there is none or where no line of it can hold a type."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
+    if not any("type:" in line for line in lines[:200]):  # inspect tokenizes all of it
+        return ""
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""
 
 
 def _within_partial(function: Any) -> Any:

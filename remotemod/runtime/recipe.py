@@ -61,9 +61,15 @@ def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recip
     if isinstance(interface, Interface):
         return Recipe(*_named(cls, interface, moves))
     target = interface if interface is not None else module_cls
-    if interface is None and not (isinstance(target, type) and issubclass(target, nn.Module)):
+    if interface is None and not _tells_its_interface(target):
         return None
     return _recipe_of_target(cls, target, moves)
+
+
+def _tells_its_interface(module_cls: Any) -> bool:
+    """Whether this is a module class with a forward; some assign theirs to each instance."""
+    known = isinstance(module_cls, type) and issubclass(module_cls, nn.Module)
+    return known and module_cls.forward is not nn.Module.forward
 
 
 def recipe_from_description(cls: type, interface: Interface, device: str) -> Recipe:

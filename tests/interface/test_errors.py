@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from torch import nn
@@ -125,3 +126,26 @@ def test_broken_definitions_are_placed(write, text: str) -> None:
     """A definition that is no Python is named with its line, though bodies are not parsed."""
     with pytest.raises(InterfaceError, match=r"m.py:[2-5]"):
         read_interfaces(f"{write(m=text)}.m")
+
+
+def test_a_forward_set_on_instances_says_how_to_read_it(tmp_path: Path) -> None:
+    """Source cannot know what each instance gets; the error says to read an instance."""
+    file = tmp_path / "m.py"
+    file.write_text(
+        "from torch import nn\nclass M(nn.Module):\n    def __init__(self, f):\n"
+        "        super().__init__()\n        self.forward = f\n"
+    )
+    with pytest.raises(InterfaceError, match=r"read_interface\(instance\)"):
+        read_interface(f"{file}:M")
+
+
+def test_type_parameters_are_read_on_any_python(tmp_path: Path) -> None:
+    """``class A[T]``, ``def forward[S]`` and ``type X = …`` give types."""
+    file = tmp_path / "m.py"
+    file.write_text(
+        "from torch import Tensor, nn\ntype Pairs = list[tuple[Tensor, int]]\n"
+        "class A[T: Tensor](nn.Module):\n"
+        "    def forward[S](self, x: T, y: S, z: Pairs) -> list[T]: ...\n"
+    )
+    forward = read_interface(f"{file}:A").method("forward")
+    assert str(forward.arguments[2].type) == "List[Tuple[Tensor, int]]"
