@@ -59,7 +59,7 @@ class ShmBackend:
         self._connections: dict[str, Connection] = {}
         self._pids: dict[str, int] = {}
         self._zygote: fork_server.Zygote | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # finalizers may come in the middle
         self._closed = False
         self._told_path = list(sys.path)
         self._pid = os.getpid()
