@@ -58,9 +58,9 @@ def run(
         flags += [] if device_moves else ["--no-device-moves"]
         flags += ["--import"] if live else []
         count = f"{len(behind)} stub{'s are' if len(behind) > 1 else ' is'} out of date"
-        terminal.stderr().print(f"{count}; mend with:", style="bold")
+        terminal.stdout().print(f"{count}; mend with:", style="bold")
         command = mending_command(_mending_targets(targets, behind), output, flags)
-        terminal.stderr().print("  " + command, markup=False)
+        terminal.stdout().print("  " + command, markup=False)
     elif not diff:
         _print_table(outcomes)
     return 1 if failed or (check and behind) else 0

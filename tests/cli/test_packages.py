@@ -47,7 +47,7 @@ def test_check_covers_a_package(package: Path) -> None:
     (package / "pkg" / "three.py").write_text(MODULE.format("Three"))
     done = gen(package, "pkg", "-o", "out", "--check")
     assert done.returncode == 1
-    assert "remotemod gen pkg -o out" in done.stderr
+    assert "remotemod gen pkg -o out" in done.stdout
     assert gen(package, "pkg", "-o", "out").returncode == 0
     assert gen(package, "pkg", "-o", "out", "--check").returncode == 0
 
