@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,16 @@ __all__ = ["Walked", "walk_package"]
 class Walked:
     """One module below a package: the target that names it, or why it is left out.
 
-    ``skipped`` is empty for a module that can be read.
+    ``skipped`` is empty for a module that can be read; ``empty`` says that it has no class, and was not parsed.
     """
 
     target: str
     file: Path
     skipped: str = ""
+    empty: bool = False
+
+
+_CLASS = re.compile(r"^\s*class\s", re.MULTILINE)
 
 
 def walk_package(target: str) -> list[Walked]:
@@ -70,7 +75,10 @@ def _judge(target: str, file: Path) -> Walked:
     from remotemod.interface.source_file import read_source_file
 
     try:
-        read_source_file(target, file).names  # noqa: B018 - parses
+        source = read_source_file(target, file)
+        if not _CLASS.search(source.text):
+            return Walked(target, file, empty=True)
+        source.names  # noqa: B018 - parses
     except InterfaceError as error:
         line = f" (line {error.line})" if error.line else ""
         return Walked(target, file, f"{error.what}{line}")

@@ -85,6 +85,8 @@ def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
     for index, module in enumerate(modules):
         if progress is not None:
             progress(index, len(modules), module.target)
+        if module.empty and len(modules) > 1:
+            continue
         # Named by itself, a module that cannot be read is an error; on a walk it is passed over.
         if module.skipped and len(modules) > 1:
             yield Found(module.target, skipped=module.skipped)

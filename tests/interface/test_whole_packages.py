@@ -16,10 +16,19 @@ MODULE = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):
 def test_a_package_is_walked_without_running_it(write) -> None:
     """Each readable module is a target; what is no Python of today says why it is left out."""
     package = write(
-        init="raise RuntimeError\n", a=MODULE, old="print 'x'\n", tpl="{{ name }} = x\n"
+        init="raise RuntimeError\n",
+        a=MODULE,
+        old="class A: pass\nprint 'x'\n",
+        tpl="class {{ name }}: pass\n",
+        none="def f(): pass\n",
     )
-    walked = {w.target: w.skipped for w in walk_package(package)}
-    assert list(walked) == [package, f"{package}.a", f"{package}.old", f"{package}.tpl"]
+    found = walk_package(package)
+    walked = {w.target: w.skipped for w in found}
+    assert list(walked) == [
+        package,
+        *(f"{package}.{name}" for name in ("a", "none", "old", "tpl")),
+    ]
+    assert [w.target for w in found if w.empty] == [package, f"{package}.none"]
     assert not walked[f"{package}.a"]
     assert "cannot parse" in walked[f"{package}.old"]
     assert walked[f"{package}.tpl"]
