@@ -92,6 +92,11 @@ class Interface:
     line: int | None = field(default=None, compare=False)
 
     @property
+    def target(self) -> str:
+        """The ``TARGET`` under which the class can be found again."""
+        return f"{self.module}:{self.qualname}"
+
+    @property
     def scriptable(self) -> bool:
         """Whether TorchScript itself vouches for the types."""
         return self.origin in ("interface", "script")

@@ -20,10 +20,7 @@ def read_interface(target: object, *, live: bool = False) -> Interface:
         target: text or a live object.
         live: import what the text names and read that, where source alone cannot tell.
     """
-    if isinstance(target, str) and live:
-        from remotemod.interface.imports import import_target
-
-        target = import_target(target)
+    target = _imported(target) if live else target
     if isinstance(target, str):
         from remotemod.interface.read_source import read_from_source
 
@@ -40,10 +37,7 @@ def read_interfaces(target: object, *, live: bool = False) -> list[Interface]:
         target: text or a live object.
         live: import what the text names and read that, where source alone cannot tell.
     """
-    if isinstance(target, str) and live:
-        from remotemod.interface.imports import import_target
-
-        target = import_target(target)
+    target = _imported(target) if live else target
     if isinstance(target, str):
         from remotemod.interface.read_source import read_all_from_source
 
@@ -51,3 +45,12 @@ def read_interfaces(target: object, *, live: bool = False) -> list[Interface]:
     from remotemod.interface.read_torch import read_live, read_live_module
 
     return read_live_module(target) if isinstance(target, ModuleType) else [read_live(target)]
+
+
+def _imported(target: object) -> object:
+    """What text names, imported; a live object is itself."""
+    if not isinstance(target, str):
+        return target
+    from remotemod.interface.imports import import_target
+
+    return import_target(target)

@@ -21,14 +21,12 @@ class Capabilities:
         code: classes and functions that cannot be imported may travel by value.
         shares_memory: values are handed over as they are, nothing is copied.
         device_tensors: tensors on an accelerator may cross without going through the CPU.
-        forwarding: references and remote modules may be handed on between workers.
     """
 
     processes: bool
     code: bool
     shares_memory: bool = False
     device_tensors: bool = False
-    forwarding: bool = True
 
 
 @runtime_checkable

@@ -40,16 +40,9 @@ def bind_interface(
 @functools.lru_cache(maxsize=1024)
 def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, Symbol]]:
     from remotemod.stubs.plan import plan_stub
-    from remotemod.stubs.render import default_source, render_plan
-    from remotemod.version import VERSION
+    from remotemod.stubs.render import render_plan
 
-    plan = plan_stub(
-        interface,
-        source=default_source(interface),
-        version=VERSION,
-        form="scripted" if interface.scriptable else "eager",
-        device_moves=device_moves,
-    )
+    plan = plan_stub(interface, device_moves=device_moves)
     return render_plan(plan), types.MappingProxyType(plan.bound)
 
 

@@ -77,12 +77,10 @@ class Cluster:
         Raises:
             PlacementError: there is no such worker.
         """
-        placement = Placement(None, worker, "cpu") if isinstance(worker, int) else None
-        if placement is None:
-            text = str(worker)
-            parsed = Placement.parse(text if text.startswith("rank:") else f"{text}/cpu")
-            placement = parsed
-        return placement.resolve(self.workers)
+        if isinstance(worker, int):
+            return Placement(None, worker, "cpu").resolve(self.workers)
+        # With a device the text is a worker's, even one that is called like a device.
+        return Placement.parse(f"{worker}/cpu").resolve(self.workers)
 
     # --- what the runtime asks for ------------------------------------------------------------
 

@@ -132,15 +132,8 @@ def _generate(target: str, interface: Interface, path: Path | None, options: _Op
     from remotemod.stubs.plan import plan_stub
     from remotemod.stubs.render import render_plan
     from remotemod.stubs.write import current, difference, write_if_changed
-    from remotemod.version import VERSION
 
-    plan = plan_stub(
-        interface,
-        source=target,
-        version=VERSION,
-        form=options.form or ("scripted" if interface.scriptable else "eager"),
-        device_moves=options.device_moves,
-    )
+    plan = plan_stub(interface, form=options.form, device_moves=options.device_moves, source=target)
     text = render_plan(plan)
     if path is not None and current(path) == text:  # it was checked when it was written
         return Outcome(target, "unchanged", path, text)

@@ -19,6 +19,7 @@ from remotemod.stubs.owner_side import OwnerPlan, plan_owner
 from remotemod.stubs.reserved import RESERVED
 from remotemod.stubs.scriptable import CONSTRUCTORS, refuse_unscriptable
 from remotemod.stubs.signatures import Locals, Signatures
+from remotemod.version import VERSION
 
 __all__ = ["MethodPlan", "StubPlan", "plan_stub"]
 
@@ -66,20 +67,26 @@ class StubPlan:
 
 
 def plan_stub(
-    interface: Interface, *, source: str, version: str, form: Form, device_moves: bool
+    interface: Interface,
+    *,
+    form: Form | None = None,
+    device_moves: bool = True,
+    source: str | None = None,
+    version: str = VERSION,
 ) -> StubPlan:
     """Works out the stub of ``interface``.
 
     Args:
         interface: what to generate for.
-        source: the ``TARGET`` that the header and mending commands name.
-        version: remotemod's version.
-        form: eager, or scripted for TorchScript.
+        form: eager, or scripted for TorchScript; by default scripted for what TorchScript vouches for.
         device_moves: whether the owner's functions move tensors to the module's device and back.
+        source: the ``TARGET`` that the header names; by default the interface's own.
+        version: the version that the header names.
 
     Raises:
         InterfaceError: the form cannot express a method's signature.
     """
+    form = form or ("scripted" if interface.scriptable else "eager")
     methods = [m for m in interface.remote_methods if m.name not in RESERVED]
     if form == "scripted":
         refuse_unscriptable(interface, methods)
@@ -105,7 +112,7 @@ def plan_stub(
         imports.name("typing", "TYPE_CHECKING")
     return StubPlan(
         version=version,
-        source=source,
+        source=source or interface.target,
         interface=interface,
         form=form,
         device_moves=device_moves,
@@ -184,7 +191,7 @@ def _declaration(
     items: list[Node] = [
         f"abi={STUB_ABI}",
         f'digest="{interface.digest}"',
-        f"source={string(f'{interface.module}:{interface.qualname}')}",
+        f"source={string(interface.target)}",
         f'form="{form}"',
         f"device_moves={device_moves}",
         Seq(("methods=", names)),

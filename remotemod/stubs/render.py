@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from remotemod.interface.model import Interface
 from remotemod.stubs.declaration import STUB_ABI, Form
 from remotemod.stubs.plan import StubPlan, plan_stub
-from remotemod.version import VERSION
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["default_source", "render", "render_plan"]
+__all__ = ["render", "render_plan"]
 
 _NOQA = (
     *("B006", "B008", "E741", "I001", "PYI041", "RUF013", "RUF100"),
@@ -25,11 +24,6 @@ _NOQA = (
 
 _OPEN_QUOTE = re.compile(r'(?<!\\)(\\\\)*"$')
 """A quote at the end that no backslash escapes: it would end the docstring too early."""
-
-
-def default_source(interface: Interface) -> str:
-    """The ``TARGET`` under which the interface can be found again."""
-    return f"{interface.module}:{interface.qualname}"
 
 
 def render(
@@ -51,15 +45,7 @@ def render(
     Raises:
         InterfaceError: the form cannot express the interface.
     """
-    return render_plan(
-        plan_stub(
-            interface,
-            source=source if source is not None else default_source(interface),
-            version=VERSION,
-            form=form or ("scripted" if interface.scriptable else "eager"),
-            device_moves=device_moves,
-        )
-    )
+    return render_plan(plan_stub(interface, form=form, device_moves=device_moves, source=source))
 
 
 def render_plan(plan: StubPlan) -> str:

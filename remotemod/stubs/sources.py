@@ -119,7 +119,7 @@ def _nothing_in(target: object) -> InterfaceError:
 def _name(target: object, interface: Interface) -> str:
     """The target's own way to the module, so that the command works from where it was given."""
     if not isinstance(target, str):
-        return f"{interface.module}:{interface.qualname}"
+        return interface.target
     head, colon, last = target.rpartition(":")
     base = head if colon and "/" not in last and "\\" not in last else target
     return f"{base}:{interface.qualname}"

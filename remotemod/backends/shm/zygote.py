@@ -150,6 +150,7 @@ def _serve(
         pid = os.fork()
         if pid == 0:
             _become_worker(request["config"], fds, sock)
+        _ENDED.pop(pid, None)  # the system gives numbers out again
         children.add(pid)
         return {"pid": pid}
     if request["op"] == "wait":
