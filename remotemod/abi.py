@@ -6,12 +6,21 @@ from remotemod.runtime.moves import move, move_to_caller, to_caller
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.declaration import Stub
-from remotemod.stubs.script import Operator, export, fork, is_scripting
+from remotemod.stubs.script import (
+    Operator,
+    RRef,
+    export,
+    fork,
+    is_scripting,
+    record_function,
+    rpc_async,
+)
 
 __all__ = [
     "LEFT_OUT",
     "Future",
     "Operator",
+    "RRef",
     "RemoteModule",
     "RemoteRef",
     "Stub",
@@ -21,5 +30,7 @@ __all__ = [
     "is_scripting",
     "move",
     "move_to_caller",
+    "record_function",
+    "rpc_async",
     "to_caller",
 ]

@@ -16,7 +16,8 @@ def launch(workers: int | Sequence[str] = 1, *, backend: str = "shm", **options:
 
     Args:
         workers: how many (they are named ``worker0``, ``worker1``, …), or their names.
-        backend: ``"shm"`` (worker processes) or ``"inproc"`` (threads of this process), or the name of an
+        backend: ``"shm"`` (worker processes), ``"torch_rpc"`` (worker processes over
+            ``torch.distributed.rpc``) or ``"inproc"`` (threads of this process), or the name of an
             installed third-party backend.
         options: the backend's own, such as ``timeout`` (seconds a call may take by default).
 
@@ -27,7 +28,7 @@ def launch(workers: int | Sequence[str] = 1, *, backend: str = "shm", **options:
         BackendUnavailable: the backend does not exist or cannot run here; the message says what to do.
         PlacementError: the names are not usable.
     """
-    from remotemod.backends.registry import launcher
+    from remotemod.runtime.registry import launcher
 
     names = _names(workers)
     start = launcher(backend)
@@ -45,16 +46,24 @@ def connect(address: str, **options: Any) -> Cluster:
     """Uses workers that already run.
 
     Args:
-        address: ``scheme://…``; the scheme names the backend.
-        options: the backend's own.
+        address: ``scheme://…``; the scheme names the backend. ``torchrpc://`` is the RPC agent of this
+            process (``torch.distributed.rpc.init_rpc``).
+        options: the backend's own, such as ``timeout`` (seconds a call may take by default).
+
+    Returns:
+        The cluster, which is now the current one. Closing it ends nothing that it did not start.
 
     Raises:
-        BackendUnavailable: no installed backend connects to such an address.
+        BackendUnavailable: no installed backend connects to such an address, or nothing runs there.
     """
-    scheme = address.partition("://")[0]
-    raise BackendUnavailable(
-        f"no backend connects to '{scheme}://' yet; start workers of your own with rm.launch(workers=…)"
-    )
+    from remotemod.runtime.registry import connector
+
+    scheme, found, _ = address.partition("://")
+    if not found:
+        raise BackendUnavailable(f"an address has the form 'scheme://…'; got {address!r}")
+    cluster = connector(scheme)(address, **options)
+    make_current(cluster)
+    return cluster
 
 
 def _names(workers: int | Sequence[str]) -> list[str]:

@@ -35,11 +35,11 @@ def sockets() -> list[str]:
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
     """Keeps the fork server between tests, so that only the first launch loads torch."""
-    from remotemod.backends.shm.zygote import acquire, give_back
+    from remotemod.backends.fork_server import acquire, give_back
 
-    zygote = acquire()
+    server = acquire()
     yield
-    give_back(zygote)
+    give_back(server)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from remotemod.runtime.future import Future
 from remotemod.runtime.requests import Request
+from remotemod.stubs.load import LoadedStub
+
+if TYPE_CHECKING:
+    from remotemod.runtime.remote_module import RemoteModule
 
 __all__ = ["Backend", "Capabilities"]
 
@@ -31,20 +35,27 @@ class Capabilities:
 
 @runtime_checkable
 class Backend(Protocol):
-    """An engine that carries requests to workers.
+    """An engine that carries requests to workers; inherit from it for what has a default.
 
     Attributes:
         name: the name under which ``rm.launch`` and ``rm.connect`` know it.
         capabilities: what it can do.
-        workers: the names of the workers, by rank.
+        caller: the name of this process, as profiles show it.
     """
 
     name: str
     capabilities: Capabilities
+    caller: str = "caller"
 
     @property
     def workers(self) -> Sequence[str]:
         """The names of the workers, by rank."""
+        raise NotImplementedError
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine has ended by itself, so that nothing can be sent any more."""
+        return False
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends ``request`` and returns the future of its answer.
@@ -61,6 +72,30 @@ class Backend(Protocol):
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
+
+    def keeps_device(self, worker: str) -> bool:
+        """Whether results of a worker may stay on its accelerator (``is_device_map_set``)."""
+        return self.capabilities.device_tensors
+
+    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+        """How calls name a module, and whether TorchScript reaches it without Python on the way.
+
+        Args:
+            ref: the reference, as the owner handed it out.
+            stub: what will be called on it.
+            native: whether the owner offers TorchScript a way of its own.
+        """
+        return ref._id, False
+
+    def reduce(self, module: RemoteModule) -> Any:
+        """What pickle makes of a handle where the engine's users pickle by themselves.
+
+        Raises:
+            RuntimeError: they do not, or this is no remote call.
+        """
+        raise RuntimeError(
+            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC"
+        )
 
     def close(self) -> None:
         """Ends the workers that this backend started; leaves no process, socket or file. Idempotent."""

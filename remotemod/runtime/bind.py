@@ -13,9 +13,9 @@ from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.load import LoadedStub, load_stub, loaded_from_module
-from remotemod.stubs.script import define_operators
+from remotemod.stubs.script import define_operators, export
 
-__all__ = ["bind_interface", "stub_of_class", "user_class", "with_signatures"]
+__all__ = ["bind_interface", "native_class", "stub_of_class", "user_class", "with_signatures"]
 
 
 def bind_interface(
@@ -94,6 +94,25 @@ def with_signatures(
         )
     bases = (stub.cls,) if issubclass(stub.cls, cls) else (cls, stub.cls)
     return type(stub.cls.__name__ if bases[0] is stub.cls else cls.__name__, bases, members)
+
+
+class _Native:
+    """What a handle refuses whose scripted form holds a reference of the engine's own."""
+
+    @export
+    def __getstate__(self) -> None:
+        raise RuntimeError(
+            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC"
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def native_class(cls: type) -> type:
+    """The class of a handle that TorchScript reaches without Python on the way."""
+    if issubclass(cls, _Native):
+        return cls
+    members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_user_class": cls}
+    return type(cls.__name__, (_Native, cls), members)
 
 
 def user_class(cls: type) -> type:

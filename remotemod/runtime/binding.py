@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch.autograd.profiler import record_function
 
 from remotemod.runtime.border import guard_gradients
 from remotemod.runtime.cluster import Cluster
@@ -14,7 +15,26 @@ from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke
 from remotemod.stubs.load import LoadedStub
 
-__all__ = ["Binding"]
+__all__ = ["Binding", "Packed"]
+
+profiling: Callable[[], bool] = torch._C._autograd._profiler_enabled
+
+
+class Packed(NamedTuple):
+    """What travels when a handle is passed to another worker: the way to the module, not the module.
+
+    The stub comes first: whoever unpacks must know it before the reference, which may be typed by it.
+    """
+
+    text: str
+    bound: dict[str, object]
+    cls: Any
+    ref: Any
+    device: str
+    timeout: float | None
+    training: bool
+    kind: str
+    native: bool
 
 
 class Binding:
@@ -26,16 +46,22 @@ class Binding:
         device: the module's device on its owner.
         stub: what the owner runs.
         timeout: the handle's own bound in seconds; None for the cluster's.
+        kind: the dotted name of the module's class.
+        native: whether the owner offers TorchScript a way of its own.
     """
 
     __slots__ = (
-        "_bound",
         "_digest",
         "_guard",
-        "_id",
+        "_key",
+        "bound",
         "cluster",
         "device",
+        "is_device_map_set",
+        "kind",
+        "native",
         "ref",
+        "route",
         "stub",
         "timeout",
         "worker",
@@ -48,6 +74,8 @@ class Binding:
         device: str,
         stub: LoadedStub,
         timeout: float | None,
+        kind: str,
+        native: bool,
     ) -> None:
         self.cluster = cluster
         self.ref = ref
@@ -55,32 +83,83 @@ class Binding:
         self.stub = stub
         self.timeout = timeout
         self.worker = ref.owner_name()
-        self._bound = cluster.timeout if timeout is None else timeout
+        self.kind = kind
+        self.bound = cluster.timeout if timeout is None else timeout
+        self.is_device_map_set = cluster.keeps_device(self.worker)
+        self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = stub.digest
-        self._id = ref._id
+        self._key, self.native = cluster.key(ref, stub, native)
         # Values that are handed over as they are bring their graph along.
         self._guard = not cluster.capabilities.shares_memory
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a method on the owner and waits for its result."""
-        grad = torch.is_grad_enabled()
-        request = Call(self._id, self._digest, method, args, kwargs, self.device, grad)
-        result = self.cluster.call_stub(self.worker, request, self._bound)
-        return guard_gradients(result) if grad and self._guard else result
+        if profiling():
+            with self._record(method):
+                return self._call(method, args, kwargs)
+        return self._call(method, args, kwargs)
+
+    def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        request = self._request(method, args, kwargs)
+        result = self.cluster.call_stub(self.worker, request, self.bound)
+        return guard_gradients(result) if request.grad and self._guard else result
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Starts a method on the owner."""
-        grad = torch.is_grad_enabled()
-        request = Call(self._id, self._digest, method, args, kwargs, self.device, grad)
-        future = self.cluster.submit(self.worker, request, self._bound)
-        if grad and self._guard:
+        if profiling():
+            with self._record(method):
+                return self._submit(method, args, kwargs)
+        return self._submit(method, args, kwargs)
+
+    def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        request = self._request(method, args, kwargs)
+        future = self.cluster.submit(self.worker, request, self.bound)
+        if request.grad and self._guard:
             future.convert(guard_gradients)
         return future
 
+    def _request(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        return Call(
+            self._key,
+            self._digest,
+            method,
+            args,
+            kwargs,
+            self.device,
+            self.is_device_map_set,
+            torch.is_grad_enabled(),
+        )
+
+    def _record(self, method: str) -> Any:
+        """Names the call for the profiler, by the keys that torch's own RPC uses."""
+        how = "rpc_async_jit" if self.stub.declaration.form == "scripted" else "rpc_async"
+        return record_function(f"{how}#{method}{self.route}")
+
     def invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs a function on the owner and waits for its result."""
-        return self.cluster.call(self.worker, Invoke(function, args), self._bound)
+        return self.cluster.call(self.worker, Invoke(function, args), self.bound)
+
+    def packed(self, cls: type, training: bool) -> Packed:
+        """What travels when a handle is passed to another worker.
+
+        Args:
+            cls: the handle's own class, without what was generated.
+            training: the handle's mode.
+        """
+        return Packed(
+            self.stub.text,
+            dict(self.stub.bound),
+            cls,
+            self.ref,
+            self.device,
+            self.timeout,
+            training,
+            self.kind,
+            self.native,
+        )
 
     def with_timeout(self, timeout: float | None) -> Binding:
         """The same module with another bound."""
-        return Binding(self.cluster, self.ref, self.device, self.stub, timeout)
+        return Binding(
+            self.cluster, self.ref, self.device, self.stub, timeout, self.kind, self.native
+        )

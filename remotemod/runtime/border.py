@@ -37,7 +37,7 @@ def guard_gradients(value: Any) -> Any:
 
 
 def _guard(tensor: Tensor) -> Tensor:
-    if not tensor.requires_grad:
-        return tensor
+    if not tensor.requires_grad or tensor.grad_fn is not None:
+        return tensor  # with a graph it came inside of torch's own distributed autograd
     guarded: Tensor = _Border.apply(tensor.detach().requires_grad_())  # type: ignore[no-untyped-call]
     return guarded

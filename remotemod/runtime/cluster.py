@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remotemod.errors import RemoteModError
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.future import Future
 from remotemod.runtime.placement import Placement
-from remotemod.runtime.requests import Call, Invoke, Load, Release, Request
+from remotemod.runtime.registry import ambient_cluster
+from remotemod.runtime.requests import Build, Built, Call, Invoke, Load, Release, Request
 from remotemod.stubs.load import LoadedStub
+
+if TYPE_CHECKING:
+    from remotemod.runtime.remote_module import RemoteModule
 
 __all__ = ["Cluster", "current_cluster", "find_cluster", "set_process_cluster"]
 
@@ -52,6 +56,23 @@ class Cluster:
     def capabilities(self) -> Capabilities:
         """What the backend can do."""
         return self._backend.capabilities
+
+    @property
+    def caller(self) -> str:
+        """The name of this process, as profiles show it."""
+        return self._backend.caller
+
+    def keeps_device(self, worker: str) -> bool:
+        """Whether results of a worker may stay on its accelerator."""
+        return self._backend.keeps_device(worker)
+
+    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+        """How calls name a module; see :class:`remotemod.runtime.backend.Backend`."""
+        return self._backend.key(ref, stub, native)
+
+    def reduce(self, module: RemoteModule) -> Any:
+        """What pickle makes of a handle; see :class:`remotemod.runtime.backend.Backend`."""
+        return self._backend.reduce(module)
 
     @property
     def timeout(self) -> float | None:
@@ -112,11 +133,23 @@ class Cluster:
         key = (worker, stub.digest)
         with self._lock:
             found = self._loaded.get(key)
-            failed = found is not None and found.settled and found.exception() is not None
-            if found is None or failed:
-                request = Load(stub.digest, stub.text, dict(stub.bound))
-                found = self._loaded[key] = self.submit(worker, request)
+            if found is None or _failed(found):
+                found = self._loaded[key] = self.submit(worker, _load(stub))
             return found
+
+    def build(self, worker: str, request: Build, stub: LoadedStub | None, timeout: Any) -> Built:
+        """Builds a module; the stub that will be called on it goes along where the worker has it not."""
+        if stub is not None:
+            key = (worker, stub.digest)
+            loading = self._loaded.get(key)
+            known = loading is not None and not _failed(loading)
+            request = request._replace(stub=stub.digest, load=None if known else _load(stub))
+        built: Built = self.call(worker, request, timeout)
+        if stub is not None and request.load is not None:
+            done: Future[Any] = Future("loading a stub")
+            done.set_result(None)
+            self._loaded[key] = done
+        return built
 
     def call_stub(self, worker: str, request: Call, timeout: float | None) -> Any:
         """Runs a generated method; the hot path of a blocking call."""
@@ -127,8 +160,13 @@ class Cluster:
     def _bound(self, timeout: float | None) -> float | None:
         return self._timeout if timeout is UNSET or timeout is None else timeout
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its engine has ended by itself."""
+        return self._closed or self._backend.closed
+
     def _check_open(self) -> None:
-        if self._closed:
+        if self.closed:
             raise RemoteModError(
                 "the cluster is closed; launch another one (rm.launch), and build its modules anew"
             )
@@ -166,6 +204,14 @@ class Cluster:
         raise TypeError("a Cluster cannot be pickled or sent; send a RemoteModule or a RemoteRef")
 
 
+def _load(stub: LoadedStub) -> Load:
+    return Load(stub.digest, stub.text, dict(stub.bound))
+
+
+def _failed(loading: Future[Any]) -> bool:
+    return loading.settled and loading.exception() is not None
+
+
 _STACK: list[Cluster] = []
 _STACK_LOCK = threading.Lock()
 _PROCESS: list[Cluster] = []
@@ -189,7 +235,7 @@ def current_cluster() -> Cluster | None:
     with _STACK_LOCK:
         if _STACK:
             return _STACK[-1]
-    return _PROCESS[0] if _PROCESS else None
+    return _PROCESS[0] if _PROCESS else ambient_cluster()
 
 
 def find_cluster(cluster: Cluster | None = None) -> Cluster:
@@ -201,7 +247,7 @@ def find_cluster(cluster: Cluster | None = None) -> Cluster:
     found = cluster or current_cluster()
     if found is None:
         raise RemoteModError(
-            "there is no cluster: open one with `with rm.launch(workers=…):`, "
-            'or place the module in this process ("cpu")'
+            "there is no cluster: open one with `with rm.launch(workers=…):`, start torch's RPC "
+            '(torch.distributed.rpc.init_rpc), or place the module in this process ("cpu")'
         )
     return found

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from remotemod.errors import Cancelled
-from remotemod.runtime.backend import Capabilities
+from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.owner import Owner, Peer
@@ -21,7 +21,7 @@ LOCAL_WORKER = "local"
 """The name of the worker that stands for this process, for modules placed on ``"cpu"``."""
 
 
-class InprocBackend:
+class InprocBackend(Backend):
     """Workers in this process.
 
     A blocking call runs in the caller's own thread; asynchronous calls to one worker run one after
@@ -33,11 +33,12 @@ class InprocBackend:
     """
 
     name = "inproc"
+    workers: Sequence[str] = ()
     capabilities = Capabilities(processes=False, code=True, shares_memory=True, device_tensors=True)
 
     def __init__(self, workers: Sequence[str]) -> None:
         self.workers = tuple(workers)
-        self._owners = {name: Owner(name, device_tensors=True) for name in workers}
+        self._owners = {name: Owner(name) for name in workers}
         self._peers = {name: Peer(owner) for name, owner in self._owners.items()}
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from remotemod.runtime.owner import current_owner
 from remotemod.runtime.ref import RemoteRef
 
-if TYPE_CHECKING:
-    from remotemod.interface.model import Interface
-
 __all__ = [
-    "describe",
+    "existing",
     "load_state_dict",
     "parameter_refs",
     "requires_grad_",
@@ -23,11 +20,9 @@ __all__ = [
 ]
 
 
-def describe(ref: RemoteRef[nn.Module]) -> Interface:
-    """The interface of the module's class."""
-    from remotemod.interface.read import read_interface
-
-    return read_interface(ref.local_value())
+def existing(ref: RemoteRef[nn.Module]) -> nn.Module:
+    """The module itself, for another handle on it."""
+    return ref.local_value()
 
 
 def parameter_refs(ref: RemoteRef[nn.Module], recurse: bool) -> list[RemoteRef[Any]]:

@@ -7,7 +7,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,12 +15,19 @@ from torch import nn
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
 from remotemod.runtime.overloads import callable_form
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.requests import Adopt, Build, Call, Invoke, Load, Release, Request, Retain
-from remotemod.stubs.load import load_stub, text_digest
-
-if TYPE_CHECKING:
-    from remotemod.interface.model import Interface
+from remotemod.runtime.ref import RemoteRef, type_name
+from remotemod.runtime.requests import (
+    Adopt,
+    Build,
+    Built,
+    Call,
+    Invoke,
+    Load,
+    Release,
+    Request,
+    Retain,
+)
+from remotemod.stubs.load import LoadedStub, load_stub, text_digest
 
 __all__ = ["Owner", "Peer", "current_owner"]
 
@@ -67,12 +74,23 @@ class _Kept:
 
 
 class _Local:
-    """What a generated ``_remote_<method>`` gets as ``module_rref`` on the owner."""
+    """What a generated ``_remote_<method>`` gets as ``module_rref`` on the owner, and as its module.
 
-    __slots__ = ("local_value",)
+    The generated code says ``module.forward(…)``, which TorchScript takes. Here that is the module itself:
+    calling it runs the hooks that were registered on it, as a local call would.
+    """
+
+    __slots__ = ("forward",)
 
     def __init__(self, module: nn.Module) -> None:
-        self.local_value = lambda: module
+        self.forward = module
+
+    def local_value(self) -> _Local:
+        """The module, to generated code."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.forward, name)
 
 
 class Owner:
@@ -80,14 +98,12 @@ class Owner:
 
     Args:
         name: the worker's name.
-        device_tensors: whether results may stay on the module's device (``is_device_map_set``).
         reachable: whether other processes can connect to this owner.
     """
 
-    def __init__(self, name: str, *, device_tensors: bool = False, reachable: bool = False) -> None:
+    def __init__(self, name: str, *, reachable: bool = False) -> None:
         self.name = name
         self.reachable = reachable
-        self.device_tensors = device_tensors
         self._kept: dict[int, _Kept] = {}
         self._ids = itertools.count(1)
         # Handles on their way to a third party, by reference and token.
@@ -132,8 +148,8 @@ class Owner:
                 kept.count += 1
         return RemoteRef.on_owner(self, ref, kept.value)
 
-    def value(self, ref: int) -> Any:
-        """A kept value."""
+    def value(self, ref: Any) -> Any:
+        """A kept value, by its reference's key."""
         return self._find(ref).value
 
     def retain(self, ref: int) -> None:
@@ -178,10 +194,10 @@ class Owner:
                 f"worker '{self.name}' has not been sent the stub {request.stub}, or it has no method "
                 f"'{request.method}': the caller's stub is out of date; regenerate it"
             )
-        module = _Local(callable_form(self._find(request.ref).value))
+        module = _Local(callable_form(self.value(request.ref)))
         with torch.set_grad_enabled(request.grad):
             return function(
-                module, request.device, self.device_tensors, *request.args, **request.kwargs
+                module, request.device, request.is_device_map_set, *request.args, **request.kwargs
             )
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
@@ -189,28 +205,46 @@ class Owner:
         return self.keep(result) if request.keep else result
 
     def _load(self, request: Load, peer: Peer) -> None:
+        self.load(request)
+
+    def load(self, request: Load) -> LoadedStub:
+        """Takes a stub, so that calls can name it."""
         if text_digest(request.text) != request.digest:
             raise ProtocolError(f"the stub sent as {request.digest} has another text")
         stub = load_stub(request.text, request.bound)
         for method, function in stub.remote_methods.items():
             self._functions[request.digest, method] = function
+        return stub
 
-    def _build(self, request: Build, peer: Peer) -> tuple[RemoteRef[Any], Interface | None]:
+    def _build(self, request: Build, peer: Peer) -> Built:
+        if request.load is not None:
+            self.load(request.load)
         module = request.target(*request.args, **request.kwargs)
         if not isinstance(module, nn.Module):
             raise ValueError(
                 "Expect `module_cls(*args, **kwargs)` returns an instance of <class nn.Module>, "
                 f"but {request.target!r} returned {type(module)!r}."
             )
-        module = module.to(request.device)
+        if request.device is not None:
+            module = module.to(request.device)
         if request.expected is not None:
             _check_interface(type(module), *request.expected)
         interface = None
-        if request.describe:
+        if request.stub is None:
             from remotemod.interface.read import read_interface
 
             interface = read_interface(module)
-        return self.keep(module), interface
+        ref, native = self.keep_module(module, request.stub)
+        return Built(ref, type_name(module), _device_of(module), interface, native)
+
+    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
+        """Keeps a module; also says whether TorchScript reaches it without Python on the way.
+
+        Args:
+            module: the module.
+            stub: the digest of the stub that will be called on it, if that is known.
+        """
+        return self.keep(module), False
 
     def _retain(self, request: Retain, peer: Peer) -> None:
         self.retain(request.ref)
@@ -221,6 +255,12 @@ class Owner:
         if (request.ref, request.token) in self.tokens:
             self.tokens.discard((request.ref, request.token))
             peer.hold(request.ref)
+
+
+def _device_of(module: nn.Module) -> str | None:
+    held = itertools.chain(module.parameters(), module.buffers())
+    first = next(held, None)
+    return None if first is None else str(first.device)
 
 
 def _check_interface(cls: type, module: str, qualname: str, digest: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from remotemod.errors import RemoteModError
@@ -18,7 +19,7 @@ __all__ = ["RemoteRef", "type_name"]
 T = TypeVar("T")
 
 
-class RemoteRef(Generic[T]):
+class RemoteRef(Generic[T], metaclass=ABCMeta):
     """A counted reference to a value on its owner; what torch calls an RRef.
 
     Made by remotemod (``rm.remote``, ``RemoteModule.module_rref``, ``remote_parameters``), not by hand.

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import nn
 
 from remotemod.errors import PlacementError, RemoteModError
 from remotemod.runtime import module_functions as on_owner
-from remotemod.runtime.bind import user_class, with_signatures
-from remotemod.runtime.binding import Binding
+from remotemod.runtime.bind import native_class, user_class, with_signatures
+from remotemod.runtime.binding import Binding, Packed
 from remotemod.runtime.cluster import UNSET, Cluster, find_cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.inproc import process_cluster
 from remotemod.runtime.placement import Placement
-from remotemod.runtime.recipe import recipe_for, recipe_from_description
+from remotemod.runtime.recipe import Recipe, recipe_for, recipe_from_description
 from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.requests import Build, Invoke
+from remotemod.runtime.remote_state import RemoteState
+from remotemod.runtime.requests import Build, Built
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.load import load_stub
 
@@ -31,7 +34,7 @@ _PROCESS = uuid.uuid4().hex[:8]
 _NUMBERS = itertools.count(1)
 
 
-class RemoteModule(nn.Module):
+class RemoteModule(RemoteState):
     """A module that runs on another worker; a drop-in for ``torch.distributed.nn.RemoteModule``.
 
     ``forward`` and ``forward_async``, and ``m`` and ``m_async`` for each further method of the interface,
@@ -49,6 +52,7 @@ class RemoteModule(nn.Module):
         cluster: where the worker is; by default the current cluster.
         timeout: seconds that a call may take; None for the cluster's bound.
         name: a name for the remote module; scripted callers find it by that name.
+        _module_interface_cls: what torch's ``_RemoteModule`` calls ``interface``.
 
     Raises:
         PlacementError: there is no such worker or device form.
@@ -57,6 +61,11 @@ class RemoteModule(nn.Module):
     """
 
     _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
+    # TorchScript compiles the one way that a handle takes, and not the other.
+    __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
+    # A scripted handle keeps the way to its module, so that it can be sent on.
+    __jit_ignored_attributes__ = ["_binding"]  # noqa: RUF012 - TorchScript's own name
+    __slots__ = ("_binding",)
 
     if TYPE_CHECKING:
         # Which methods there are is known when the interface is; generated stub classes say it exactly.
@@ -73,8 +82,10 @@ class RemoteModule(nn.Module):
         cluster: Cluster | None = None,
         timeout: float | None = None,
         name: str | None = None,
+        _module_interface_cls: Any = None,
     ) -> None:
         super().__init__()
+        interface = interface if interface is not None else _module_interface_cls
         if isinstance(module_cls, nn.Module) or not callable(module_cls):
             raise TypeError(
                 "module_cls must be an nn.Module class or a function that returns a module, "
@@ -85,24 +96,14 @@ class RemoteModule(nn.Module):
         cluster = _cluster_for(placement, cluster)
         worker = placement.resolve(cluster.workers)
         recipe = recipe_for(type(self), interface, module_cls, placement.device)
-        loading = None if recipe is None else cluster.load(worker, recipe.stub)
         request = Build(
             module_cls,
             tuple(args or ()),
             dict(kwargs or {}),
             placement.device,
-            describe=recipe is None,
             expected=None if recipe is None else recipe.expected,
         )
-        ref, described = cluster.call(worker, request, timeout if timeout is not None else UNSET)
-        if loading is not None:
-            loading.wait()
-        if recipe is None:
-            recipe = recipe_from_description(type(self), described, placement.device)
-            cluster.load(worker, recipe.stub).wait()
-        self._attach(
-            Binding(cluster, ref, placement.device, recipe.stub, timeout), recipe.cls, name
-        )
+        self._build(cluster, worker, request, recipe, placement.device, timeout, name)
 
     @staticmethod
     def init_from_module_rref(
@@ -112,6 +113,7 @@ class RemoteModule(nn.Module):
         *,
         cluster: Cluster | None = None,
         timeout: float | None = None,
+        _module_interface_cls: Any = None,
     ) -> RemoteModule:
         """Another handle on a remote module that exists already.
 
@@ -123,38 +125,61 @@ class RemoteModule(nn.Module):
             timeout: seconds that a call may take; None for the cluster's bound.
 
         Raises:
-            PlacementError: the device string names another worker than the reference's owner.
+            PlacementError: the device string says another worker or device than the module's. A worker
+                alone, without a device, may be another one: it then stands for the caller's own place, as
+                in torch, and a warning says where the module really is.
         """
+        interface = interface if interface is not None else _module_interface_cls
         placement = Placement.parse(remote_device)
-        found = _cluster_for(placement, cluster or module_rref._cluster)
-        owner = placement.resolve(found.workers)
-        if owner != module_rref.owner_name():
-            raise PlacementError(
-                f"remote_device {remote_device!r} names '{owner}', "
-                f"but the module lives on '{module_rref.owner_name()}'"
-            )
+        found = _cluster_for(placement, cluster or getattr(module_rref, "_cluster", None))
+        owner = module_rref.owner_name()
+        _check_owner(remote_device, placement.resolve(found.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
         nn.Module.__init__(self)
         recipe = recipe_for(RemoteModule, interface, None, placement.device)
-        if recipe is None:
-            described = found.call(owner, Invoke(on_owner.describe, (module_rref,)))
-            recipe = recipe_from_description(RemoteModule, described, placement.device)
-        binding = Binding(found, module_rref, placement.device, recipe.stub, timeout)
-        found.load(owner, recipe.stub).wait()
-        self._attach(binding, recipe.cls, None)
+        request = Build(on_owner.existing, (module_rref,), {}, None)
+        built = self._build(found, owner, request, recipe, placement.device, timeout, None)
+        _check_device(remote_device, placement, built)
         return self
+
+    def _build(
+        self,
+        cluster: Cluster,
+        worker: str,
+        request: Build,
+        recipe: Recipe | None,
+        device: str,
+        timeout: float | None,
+        name: str | None,
+    ) -> Built:
+        """Has a module built and becomes the handle on it."""
+        bound = timeout if timeout is not None else UNSET
+        stub = None if recipe is None else recipe.stub
+        built = cluster.build(worker, request, stub, bound)
+        if recipe is None:
+            recipe = recipe_from_description(type(self), built.interface, device)
+            cluster.load(worker, recipe.stub).wait()
+        binding = Binding(
+            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native
+        )
+        self._attach(binding, recipe.cls, name)
+        return built
 
     def _attach(self, binding: Binding, cls: type, name: str | None) -> None:
         """Makes this object the handle on what ``binding`` reaches."""
         # Class annotations would reach TorchScript, so attributes are declared here.
         self.on: str = binding.worker
         self.device: str = binding.device
-        self.is_device_map_set: bool = binding.cluster.capabilities.device_tensors
+        self.is_device_map_set: bool = binding.is_device_map_set
         self.is_scriptable: bool = binding.stub.declaration.form == "scripted"
-        self.module_rref: RemoteRef[Any] = binding.ref
+        self.module_rref: Any = binding.ref
+        self._native: bool = binding.native
+        self._route: str = binding.route
+        # Torch's RPC takes a negative number for its own bound.
+        self._seconds: float = -1.0 if binding.bound is None else float(binding.bound)
         self._ref: str = name or f"{self.on}/{_PROCESS}.{next(_NUMBERS)}"
         object.__setattr__(self, "_binding", binding)
-        self.__class__ = cls
+        self.__class__ = native_class(cls) if binding.native else cls
 
     def __prepare_scriptable__(self: Self) -> Self:
         """TorchScript asks for this before it compiles: from now on the operators must find the module.
@@ -167,6 +192,8 @@ class RemoteModule(nn.Module):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         binding: Binding = self._binding
+        if self._native:
+            return self
         ROUTER.add(self._ref, binding)
         ref = self._ref
         binding.cluster.on_close(lambda: ROUTER.remove(ref))
@@ -174,30 +201,21 @@ class RemoteModule(nn.Module):
 
     # --- the way to another worker ------------------------------------------------------------
 
-    def _packed(self) -> tuple[Any, ...]:
-        """What travels when the handle is passed to another worker: the way to the module, not the module."""
-        stub = self._binding.stub
-        return (
-            user_class(type(self)),
-            self.module_rref,
-            self.device,
-            stub.text,
-            dict(stub.bound),
-            self._binding.timeout,
-            self.training,
-        )
+    def _packed(self) -> Packed:
+        binding: Binding = self._binding
+        return binding.packed(user_class(type(self)), self.training)
 
     @staticmethod
-    def _from_packed(packed: tuple[Any, ...], cluster: Cluster) -> RemoteModule:
+    def _from_packed(packed: Packed, cluster: Cluster) -> RemoteModule:
         """The handle on the other side; it needs neither the interface nor the generator."""
-        cls, ref, device, text, bound, timeout, training = packed
-        stub = load_stub(text, bound)
-        self: RemoteModule = cls.__new__(cls)
+        stub = load_stub(packed.text, packed.bound)
+        self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
-        self._attach(
-            Binding(cluster, ref, device, stub, timeout), with_signatures(cls, stub, {}), None
+        binding = Binding(
+            cluster, packed.ref, packed.device, stub, packed.timeout, packed.kind, packed.native
         )
-        self.training = training
+        self._attach(binding, with_signatures(packed.cls, stub, {}), None)
+        self.training = packed.training
         return self
 
     # --- calls: what generated methods use ----------------------------------------------------
@@ -218,7 +236,8 @@ class RemoteModule(nn.Module):
 
     def get_module_rref(self) -> RemoteRef[nn.Module]:
         """The reference to the module on its owner."""
-        return self.module_rref
+        found: RemoteRef[nn.Module] = self.module_rref
+        return found
 
     def remote_parameters(self, recurse: bool = True) -> list[RemoteRef[nn.Parameter]]:
         """References to the module's parameters on its owner.
@@ -239,100 +258,40 @@ class RemoteModule(nn.Module):
         nn.Module.__init__(twin)
         binding = self._binding.with_timeout(timeout)
         twin._attach(binding, type(self), None)
+        twin.training = self.training
         return twin
 
-    # --- what acts on the remote module -------------------------------------------------------
-
-    def train(self: Self, mode: bool = True) -> Self:
-        """Puts the remote module into training (or evaluation) mode."""
-        if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
-        self._on_owner(on_owner.train, mode)
-        self.training = mode
-        return self
-
-    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Sets ``requires_grad`` on the remote module's parameters."""
-        self._on_owner(on_owner.requires_grad_, requires_grad)
-        return self
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of the remote module's parameters."""
-        self._on_owner(on_owner.zero_grad, set_to_none)
-
-    def state_dict(  # type: ignore[override]  # torch still takes these by position as well
-        self, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """The remote module's state; tensors travel, the module does not.
-
-        Takes ``destination``, ``prefix`` and ``keep_vars`` as every module does, so that a parent's
-        ``state_dict()`` holds the entries of its remote children.
-        """
-        destination, prefix, _ = _state_dict_arguments(args, kwargs)
-        state = self._on_owner(on_owner.state_dict)
-        for key, value in state.items():
-            destination[prefix + key] = value
-        return destination
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Loads a state into the remote module; see ``nn.Module.load_state_dict``."""
-        return self._on_owner(on_owner.load_state_dict, dict(state_dict), strict, assign)
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """How a parent's ``load_state_dict`` reaches its remote children."""
-        mine = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
-        assign = bool(local_metadata.get("assign_to_params_buffers", False))
-        try:
-            keys = self._on_owner(on_owner.load_state_dict, mine, False, assign)
-        except RuntimeError as error:
-            error_msgs.append(str(error))
-            return
-        missing_keys += [prefix + key for key in keys.missing_keys]
-        # The parent sees this module as one without children, and names nothing below it itself.
-        unexpected_keys += [prefix + key for key in keys.unexpected_keys if strict]
-
-    # --- what a remote module has not ---------------------------------------------------------
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Not here: the parameters live on the owner."""
-        raise ValueError(
-            "Method ``parameters`` not supported for RemoteModule. "
-            "Please use ``remote_parameters`` instead."
-        )
-
-    def __getstate__(self) -> Any:
-        raise RuntimeError(
-            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC"
-        )
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._binding.cluster.reduce(self)
 
     def extra_repr(self) -> str:
         """Where the module lives."""
-        return f"on='{self.on}', device='{self.device}', {self.module_rref.type_name()}"
-
-
-def _state_dict_arguments(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[dict[str, Any], str, bool]:
-    names = ("destination", "prefix", "keep_vars")
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    destination = given.get("destination")
-    return (
-        {} if destination is None else destination,
-        given.get("prefix", ""),
-        given.get("keep_vars", False),
-    )
+        return f"on='{self.on}', device='{self.device}', {self._binding.kind}"
 
 
 def _cluster_for(placement: Placement, cluster: Cluster | None) -> Cluster:
     return process_cluster() if placement.is_local else find_cluster(cluster)
+
+
+def _check_owner(text: str, named: str, owner: str) -> None:
+    if named == owner:
+        return
+    if "/" in text:
+        raise PlacementError(
+            f"remote_device {text!r} names '{named}', but the module lives on '{owner}'"
+        )
+    warnings.warn(
+        f"remote_device {text!r} names another worker than '{owner}', where the module lives; "
+        f"say '{owner}'",
+        stacklevel=3,
+    )
+
+
+def _check_device(text: str, placement: Placement, built: Built) -> None:
+    if built.device is None:
+        return
+    wanted, real = torch.device(placement.device), torch.device(built.device)
+    if wanted.type != real.type or wanted.index not in (None, real.index):
+        raise PlacementError(
+            f"remote_device {text!r} says '{wanted}', but the module is on '{real}' of its owner"
+        )

@@ -5,45 +5,72 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Adopt", "Build", "Call", "Invoke", "Load", "Release", "Request", "Retain"]
+__all__ = ["Adopt", "Build", "Built", "Call", "Invoke", "Load", "Release", "Request", "Retain"]
 
 
 class Load(NamedTuple):
     """Load a stub's text, so that calls can name it by its digest.
 
     ``bound`` holds the objects that the text cannot import (classes in functions or in ``__main__``).
+    ``interface`` is where the user's TorchScript interface can be imported, as ``module:qualname``; an
+    engine that runs TorchScript by itself types its references with it.
     """
 
     digest: str
     text: str
     bound: dict[str, object]
+    interface: str | None = None
 
 
 class Build(NamedTuple):
-    """Build a module and keep it; answers ``(reference, interface or None)``.
+    """Build a module and keep it; answers :class:`Built`.
 
-    ``describe`` asks for the interface of what was built (factories do not tell it beforehand).
-    ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
+    ``device`` is where it goes; None leaves it where it is. ``stub`` is the digest of the stub that will
+    be called on it and ``load`` the stub itself, if the owner has not been sent it yet. Without a stub the
+    answer describes the interface of what was built (factories do not tell it beforehand). ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
     interface there means that one side is out of date.
     """
 
     target: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    device: str
-    describe: bool = False
+    device: str | None
+    stub: str | None = None
+    load: Load | None = None
     expected: tuple[str, str, str] | None = None
 
 
-class Call(NamedTuple):
-    """Run a generated ``_remote_<method>`` on a kept module."""
+class Built(NamedTuple):
+    """What came of a :class:`Build`.
 
-    ref: int
+    Attributes:
+        ref: the reference, as the backend has it.
+        kind: the dotted name of the module's class.
+        device: where its first parameter or buffer is; None without any.
+        interface: what it can do, where that was asked for.
+        native: whether TorchScript reaches it without Python on the way.
+    """
+
+    ref: Any
+    kind: str
+    device: str | None
+    interface: Any = None
+    native: bool = False
+
+
+class Call(NamedTuple):
+    """Run a generated ``_remote_<method>`` on a kept module.
+
+    ``ref`` is the reference's key (see ``Backend.key``).
+    """
+
+    ref: Any
     stub: str
     method: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     device: str
+    is_device_map_set: bool
     grad: bool
 
 

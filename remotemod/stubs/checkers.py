@@ -32,17 +32,21 @@ _NUMBERS = {
 }
 
 
-def checker_settings(methods: Iterable[Method]) -> tuple[str, ...]:
+def checker_settings(methods: Iterable[Method], *, empty_bodies: bool) -> tuple[str, ...]:
     """The ``# mypy:`` lines of a stub: defaults stay as the interface has them, and are excused.
 
-    ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more.
+    ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more. ``empty_bodies``: the
+    stub defines a TorchScript interface, whose methods hold ``pass`` whatever they return.
     """
     arguments = [a for m in methods for a in m.arguments if a.annotated and a.default is not None]
     settings = []
+    codes = ["empty-body"] if empty_bodies else []
     if any(_is_none(a) and not _takes_none(a.type) for a in arguments):
         settings.append("implicit-optional")
     if any(not _is_none(a) and not default_fits(a) for a in arguments):
-        settings.append('disable-error-code="assignment, dict-item, list-item"')
+        codes += ["assignment", "dict-item", "list-item"]
+    if codes:
+        settings.append(f'disable-error-code="{", ".join(codes)}"')
     return tuple(settings)
 
 

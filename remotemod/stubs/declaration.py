@@ -9,7 +9,7 @@ from remotemod.errors import InterfaceMismatch
 
 __all__ = ["STUB_ABI", "Form", "Stub"]
 
-STUB_ABI = 1
+STUB_ABI = 2
 """Rises when generated code and the runtime no longer understand each other."""
 
 Form = Literal["eager", "scripted"]
@@ -26,6 +26,8 @@ class Stub:
         form: ``"eager"``, or ``"scripted"`` for stubs that TorchScript compiles.
         device_moves: whether ``_remote_*`` moves tensors to the module's device and back.
         methods: the remote methods, in order.
+        native: those whose ``_remote_*`` TorchScript can compile, so that an engine that runs TorchScript
+            by itself needs no Python on the way.
 
     Raises:
         InterfaceMismatch: the stub was written for another ABI than this remotemod's.
@@ -37,6 +39,7 @@ class Stub:
     form: Form
     device_moves: bool
     methods: tuple[str, ...]
+    native: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:

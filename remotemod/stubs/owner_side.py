@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from remotemod.interface.model import Argument, Kind, Method
 from remotemod.interface.types import ANY, OptionalType
 from remotemod.stubs.layout import WIDTH, Group, Node, Seq, statement
+from remotemod.stubs.native import is_plain, positional
 from remotemod.stubs.rewrite import carries_tensors, move
 from remotemod.stubs.signatures import Locals, Signatures, has_opaque_defaults
 
@@ -17,7 +18,8 @@ __all__ = ["OwnerPlan", "plan_owner"]
 class OwnerPlan:
     """The text of one ``_remote_<method>``.
 
-    ``result_move`` is None where nothing is to be moved back; ``call`` then returns.
+    ``result_move`` is None where nothing is to be moved back; ``call`` then returns. ``native`` says that
+    TorchScript can compile the function.
     """
 
     name: str
@@ -29,10 +31,17 @@ class OwnerPlan:
     call: str
     ret: str | None
     result_move: str | None
+    native: bool
 
 
 def plan_owner(
-    method: Method, name: str, signatures: Signatures, *, positional_only: bool, device_moves: bool
+    method: Method,
+    name: str,
+    signatures: Signatures,
+    *,
+    positional_only: bool,
+    device_moves: bool,
+    interface: str | None = None,
 ) -> OwnerPlan:
     """Works out the owner's half of ``method``.
 
@@ -43,45 +52,63 @@ def plan_owner(
         positional_only: whether the parameters in front may be positional-only, so that no keyword of
             the caller's can ever meet them (TorchScript knows no such thing).
         device_moves: whether tensors go to the module's device and the result's come back.
+        interface: the stub's own TorchScript interface of the module, if it has one.
     """
     imports = signatures.imports
     names = Locals(imports, (a.name for a in method.arguments))
     local = {n: names.local(n) for n in ("module_rref", "device", "is_device_map_set")}
     module, ret = names.local("module"), names.local("ret")
+    moves, exact = _argument_moves(method, local["device"], names, signatures, device_moves)
+    result_move = _result_move(method, ret, names, signatures) if device_moves else None
+    native = interface is not None and exact and is_plain(method)
+    if native:
+        reference = f"{imports.abi('RRef')}[{interface}]"
+    else:
+        reference = f"{imports.abi('RemoteRef')}[{imports.name('typing', 'Any')}]"
     first = [
-        f"{local['module_rref']}: {imports.abi('RemoteRef')}[{imports.name('typing', 'Any')}]",
+        f"{local['module_rref']}: {reference}",
         f"{local['device']}: {imports.builtin('str')}",
         f"{local['is_device_map_set']}: {imports.builtin('bool')}",
     ]
     if positional_only and all(a.kind is not Kind.POSITIONAL_ONLY for a in method.arguments):
         first.append("/")
     returns = signatures.type(method.returns) if method.annotated else None
-    moves: list[str] = []
-    if device_moves:
-        for argument in method.arguments:
-            moved = _argument_move(argument, local["device"], names, signatures)
-            if moved != argument.name:
-                moves.append(statement(Seq((f"{argument.name} = ", moved)), 4))
-    result_move = _result_move(method, ret, names, signatures) if device_moves else None
     # An unannotated result needs no name unless something is done with it.
     kept = returns is not None or result_move is not None
     typed = "" if returns is None else f": {returns}"
     return OwnerPlan(
         name=name,
-        definition=signatures.define(name, first, method.arguments, returns, 0),
+        definition=signatures.define(
+            name, first, positional(method) if native else method.arguments, returns, 0
+        ),
         module=module,
         module_rref=local["module_rref"],
         is_device_map_set=local["is_device_map_set"],
-        moves=tuple(moves),
+        moves=moves,
         call=_call(method, module, f"{ret}{typed} = " if kept else "return ", names, signatures),
         ret=ret if kept else None,
         result_move=result_move,
+        native=native,
     )
 
 
+def _argument_moves(
+    method: Method, device: str, names: Locals, signatures: Signatures, device_moves: bool
+) -> tuple[tuple[str, ...], bool]:
+    """The lines that move the arguments, and whether types alone say how (the result's included)."""
+    if not device_moves:
+        return (), True
+    lines, exact = [], _exact_result_move(method, "ret", names) is not None
+    for argument in method.arguments:
+        moved = _argument_move(argument, device, names, signatures)
+        if moved != argument.name:
+            lines.append(statement(Seq((f"{argument.name} = ", moved)), 4))
+            exact = exact and isinstance(moved, str)
+    return tuple(lines), exact
+
+
 def _call(method: Method, module: str, result: str, names: Locals, signatures: Signatures) -> str:
-    # Calling the module itself runs the hooks that were registered on it, as a local call would.
-    target = module if method.name == "forward" else f"{module}.{method.name}"
+    target = f"{module}.{method.name}"
     if has_opaque_defaults(method):
         args, kwargs = names.local("args"), names.local("kwargs")
         unpacked = statement(Seq((f"{args}, {kwargs} = ", signatures.given(method))), 4)
@@ -117,11 +144,15 @@ def _argument_move(argument: Argument, device: str, names: Locals, signatures: S
 def _result_move(method: Method, ret: str, names: Locals, signatures: Signatures) -> str | None:
     if not carries_tensors(method.returns):
         return None
-    exact = move(method.returns, ret, names, lambda v: f"to_caller({v})")
-    if exact is None or not _is_short(exact, ret):
+    if _exact_result_move(method, ret, names) is None:
         return f"{signatures.imports.abi('move_to_caller')}({ret})"
     to_caller = signatures.imports.abi("to_caller")
     return move(method.returns, ret, names, lambda v: f"{to_caller}({v})")
+
+
+def _exact_result_move(method: Method, ret: str, names: Locals) -> str | None:
+    exact = move(method.returns, ret, names, lambda v: f"to_caller({v})")
+    return exact if exact is not None and _is_short(exact, ret) else None
 
 
 def _is_short(exact: str, value: str) -> bool:

@@ -14,6 +14,7 @@ from remotemod.stubs.declaration import STUB_ABI, Form
 from remotemod.stubs.layout import Group, Node, Seq, lay, statement
 from remotemod.stubs.literals import string
 from remotemod.stubs.names import Imports
+from remotemod.stubs.native import NativePlan, plan_native
 from remotemod.stubs.operators import OperatorPlan, plan_operator
 from remotemod.stubs.owner_side import OwnerPlan, plan_owner
 from remotemod.stubs.reserved import RESERVED
@@ -38,6 +39,7 @@ class MethodPlan:
     submit: str
     owner: OwnerPlan
     operator: OperatorPlan | None
+    native: NativePlan | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class StubPlan:
     class_doc: str
     methods: tuple[MethodPlan, ...]
     conversions: tuple[Conversion, ...]
+    natives: tuple[MethodPlan, ...]
     type_checking: tuple[str, ...]
     left_out: tuple[str, ...]
     declaration: str
@@ -103,10 +106,14 @@ def plan_stub(
         names["is_scripting"] = imports.abi("is_scripting")
     signatures = Signatures(imports, evaluated=form == "scripted")
     conversions = Conversions(signatures)
+    if form == "scripted":
+        names["Interface"] = imports.claim(f"_{interface.name}")
     namespace = f"remotemod_{interface.digest}" if form == "scripted" else ""
     plans = tuple(
-        _plan_method(m, signatures, conversions, namespace, device_moves) for m in methods
+        _plan_method(m, signatures, conversions, namespace, device_moves, names.get("Interface"))
+        for m in methods
     )
+    natives = tuple(p for p in plans if p.native)
     checking = tuple(imports.checking_lines())
     if checking:
         imports.name("typing", "TYPE_CHECKING")
@@ -120,9 +127,10 @@ def plan_stub(
         class_doc=_text(interface.doc) or f"A ``{interface.name}`` that runs on another worker.",
         methods=plans,
         conversions=tuple(conversions.functions),
-        type_checking=checker_settings(methods),
+        natives=natives,
+        type_checking=checker_settings(methods, empty_bodies=bool(natives)),
         left_out=tuple(m.name for m in interface.remote_methods if m.name in RESERVED),
-        declaration=_declaration(names["Stub"], interface, form, device_moves, methods),
+        declaration=_declaration(names["Stub"], interface, form, device_moves, plans),
         import_sections=tuple(tuple(s) for s in imports.runtime_lines()),
         checking_lines=checking,
         bound=imports.bound,
@@ -136,6 +144,7 @@ def _plan_method(
     conversions: Conversions,
     namespace: str,
     device_moves: bool,
+    module_interface: str | None,
 ) -> MethodPlan:
     imports = signatures.imports
     scripted = bool(namespace)
@@ -153,6 +162,14 @@ def _plan_method(
         lines = (statement(call, indent), "return")
     else:
         lines = (statement(Seq((f"{ret}: {returns} = ", call)), indent), f"return {ret}")
+    owner = plan_owner(
+        method,
+        imports.claim(f"_remote_{method.name}"),
+        signatures,
+        positional_only=not scripted,
+        device_moves=device_moves,
+        interface=module_interface,
+    )
     return MethodPlan(
         name=method.name,
         doc=_text(method.doc),
@@ -162,16 +179,11 @@ def _plan_method(
         ),
         call=lines,
         submit=statement(Seq(("return ", submit)), indent),
-        owner=plan_owner(
-            method,
-            imports.claim(f"_remote_{method.name}"),
-            signatures,
-            positional_only=not scripted,
-            device_moves=device_moves,
-        ),
+        owner=owner,
         operator=plan_operator(method, namespace, me, signatures, conversions)
         if scripted
         else None,
+        native=plan_native(method, owner.name, signatures) if owner.native else None,
     )
 
 
@@ -185,7 +197,7 @@ def _declaration(
     interface: Interface,
     form: Form,
     device_moves: bool,
-    methods: Sequence[Method],
+    methods: Sequence[MethodPlan],
 ) -> str:
     names = Group("(", tuple(f'"{m.name}"' for m in methods), ")", lone_comma=True)
     items: list[Node] = [
@@ -196,6 +208,9 @@ def _declaration(
         f"device_moves={device_moves}",
         Seq(("methods=", names)),
     ]
+    native = tuple(f'"{m.name}"' for m in methods if m.native)
+    if native:
+        items.append(Seq(("native=", Group("(", native, ")", lone_comma=True))))
     return lay(Seq(("STUB = ", Group(f"{stub}(", tuple(items), ")"))), 0, 0, 100)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch._jit_internal import is_scripting
@@ -13,7 +14,17 @@ from torch._jit_internal import is_scripting
 from remotemod.errors import InterfaceError
 from remotemod.stubs.declaration import Stub
 
-__all__ = ["Operator", "Router", "define_operators", "export", "fork", "is_scripting"]
+__all__ = [
+    "Operator",
+    "RRef",
+    "Router",
+    "define_operators",
+    "export",
+    "fork",
+    "is_scripting",
+    "record_function",
+    "rpc_async",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
@@ -21,12 +32,31 @@ _T = TypeVar("_T")
 if TYPE_CHECKING:
     from remotemod.runtime.future import Future
 
+    class RRef(Generic[_T]):
+        """A reference that TorchScript follows."""
+
+        def local_value(self) -> Any:
+            """The value, on its owner."""
+
+    def rpc_async(
+        to: Any, function: Callable[..., _T], args: Any, kwargs: Any, timeout: float
+    ) -> Future[_T]:
+        """Runs a scripted function on another worker."""
+
+    def record_function(name: str) -> AbstractContextManager[None]:
+        """Names what runs inside for the profiler."""
+
     def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Runs a scripted function beside the caller."""
 
 else:
-    # Named here so that generated code imports from one place; TorchScript knows it by identity.
+    # Named here so that generated code imports from one place; TorchScript knows them by identity.
     fork = torch.jit.fork
+    record_function = torch.autograd.profiler.record_function
+    if torch.distributed.rpc.is_available():
+        from torch.distributed.rpc import RRef, rpc_async
+    else:  # a build of torch without its RPC: nothing ever takes the native path
+        RRef, rpc_async = Generic[_T], None
 
 
 def export(method: _F) -> _F:

@@ -17,6 +17,7 @@ import remotemod as rm
 from remotemod.testing.helpers import (
     Tracked,
     TrackedModule,
+    again,
     alive,
     apply,
     assert_same,
@@ -50,10 +51,18 @@ class BackendConformance:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def cluster(cls) -> Iterator[rm.Cluster]:
-        """A cluster of two workers, shared by the tests of the class."""
-        with cls.open(["one", "two"]) as cluster:
-            yield cluster
+    def _clusters(cls) -> Iterator[list[rm.Cluster]]:
+        clusters: list[rm.Cluster] = []
+        yield clusters
+        for cluster in clusters:
+            cluster.close()
+
+    @pytest.fixture
+    def cluster(self, _clusters: list[rm.Cluster]) -> rm.Cluster:
+        """A cluster of two workers, shared by the tests of the class until one closes it."""
+        if not _clusters or _clusters[-1].closed:
+            _clusters.append(self.open(["one", "two"]))
+        return _clusters[-1]
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -238,7 +247,7 @@ class BackendConformance:
         assert ref.owner_name() == "one"
         assert ref.rpc_sync().name() == "a"
         assert rm.rpc_sync("one", alive) == 1
-        second = ref.rpc_sync().me()
+        second = rm.rpc_sync("one", again, (ref,))
         del ref
         gc.collect()
         assert rm.rpc_sync("one", alive) == 1
@@ -297,10 +306,10 @@ class BackendConformance:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def test_a_closed_cluster_says_so(self) -> None:
+    def test_a_closed_cluster_says_so(self, cluster: rm.Cluster) -> None:
         """After ``close`` a call fails with a clear error."""
-        with self.open(["gone"]) as cluster:
-            remote = rm.RemoteModule("gone", Echo, cluster=cluster)
+        with cluster:
+            remote = rm.RemoteModule("one", Echo, cluster=cluster)
         with pytest.raises(rm.RemoteModError, match="closed"):
             remote(1)
         cluster.close()

@@ -15,6 +15,7 @@ import remotemod as rm
 __all__ = [
     "Tracked",
     "TrackedModule",
+    "again",
     "alive",
     "apply",
     "assert_same",
@@ -41,14 +42,6 @@ class Tracked:
         """The name it was given."""
         return self._name
 
-    def me(self) -> rm.RemoteRef[Any]:
-        """A further handle on this very object's name."""
-        from remotemod.runtime.owner import current_owner
-
-        owner = current_owner()
-        assert owner is not None
-        return owner.keep(self)
-
 
 class TrackedModule(nn.Module):
     """A module that counts its instances."""
@@ -70,6 +63,11 @@ def alive() -> int:
     """How many tracked objects this process has."""
     gc.collect()
     return _ALIVE[0]
+
+
+def again(ref: rm.RemoteRef[Any]) -> rm.RemoteRef[Any]:
+    """A further handle on what a reference stands for."""
+    return ref
 
 
 def total(ref: rm.RemoteRef[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import remotemod as rm
+from remotemod.stubs.declaration import STUB_ABI
 
 SOURCE = """
 import torch
@@ -77,4 +78,4 @@ def test_a_stub_of_another_abi_does_not_load(scale: ModuleType, tmp_path: Path) 
     (outcome,) = rm.generate(f"{scale.__name__}:Scale", tmp_path / "stubs")
     for abi, side in ((0, "regenerate the stub"), (99, "upgrade remotemod")):
         with pytest.raises(rm.InterfaceMismatch, match=side):
-            exec(outcome.text.replace("abi=1", f"abi={abi}"), {"__name__": "stub"})
+            exec(outcome.text.replace(f"abi={STUB_ABI}", f"abi={abi}"), {"__name__": "stub"})

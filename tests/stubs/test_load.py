@@ -17,6 +17,7 @@ from remotemod.interface.model import Argument, Interface, Method
 from remotemod.interface.naming import file_names
 from remotemod.interface.types import TENSOR, OtherType, Symbol
 from remotemod.stubs import load
+from remotemod.stubs.declaration import STUB_ABI
 from remotemod.stubs.load import load_stub, loaded_from_module
 from remotemod.stubs.render import render
 
@@ -131,7 +132,7 @@ def test_threads_get_one_whole_module() -> None:
 )
 def test_another_abi_names_the_side_to_mend(nothing_left: None, abi: int, side: str) -> None:
     """A stub of another ABI fails at once and says what to regenerate."""
-    text = render(interface()).replace("abi=1,", f"abi={abi},")
+    text = render(interface()).replace(f"abi={STUB_ABI},", f"abi={abi},")
     with pytest.raises(InterfaceMismatch, match=side):
         load_stub(text)
 

@@ -35,13 +35,13 @@ class Record:
 
 
 class Reference:
-    """What an owner sees of a remote reference."""
+    """What an owner sees of a remote reference to a module with this ``forward``."""
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
+    def __init__(self, forward: Any) -> None:
+        self.forward = forward
 
     def local_value(self) -> Any:
-        return self._module
+        return self
 
 
 def load(cls: type) -> LoadedStub:

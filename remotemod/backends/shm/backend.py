@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
 import uuid
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
-from remotemod.backends.shm import zygote as fork_server
+from remotemod.backends.processes import (
+    DEFAULT_TIMEOUT,
+    Processes,
+    close_at_exit,
+    import_path,
+)
 from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import Connection
 from remotemod.errors import RemoteModError, WorkerLost
-from remotemod.runtime.backend import Capabilities
+from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.owner import Owner
@@ -29,10 +29,7 @@ from remotemod.runtime.requests import Invoke, Request
 
 __all__ = ["ShmBackend", "address_of", "launch"]
 
-_GRACE = 2.0
 _START_TIMEOUT = 120.0
-DEFAULT_TIMEOUT = 300.0
-"""Seconds that a call may take where nobody says otherwise: nothing hangs for ever."""
 
 
 def address_of(token: str, worker: str) -> str:
@@ -40,7 +37,7 @@ def address_of(token: str, worker: str) -> str:
     return f"\0remotemod-{token}-{worker}"
 
 
-class ShmBackend:
+class ShmBackend(Backend):
     """Reaches workers on this machine; see ``docs/backends.md``.
 
     Args:
@@ -50,6 +47,7 @@ class ShmBackend:
 
     name = "shm"
     capabilities = Capabilities(processes=True, code=True)
+    workers: Sequence[str] = ()
 
     def __init__(self, workers: Sequence[str], token: str) -> None:
         self.workers = tuple(workers)
@@ -57,8 +55,7 @@ class ShmBackend:
         self.cluster: Cluster | None = None
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
-        self._pids: dict[str, int] = {}
-        self._zygote: fork_server.Zygote | None = None
+        self._processes: Processes | None = None
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._closed = False
         self._told_path = list(sys.path)
@@ -73,7 +70,7 @@ class ShmBackend:
                 "this process was forked from the one that opened the cluster and cannot use it: "
                 "launch a cluster of its own, or start the process by spawn"
             )
-        if sys.path != self._told_path and self._zygote is not None:
+        if sys.path != self._told_path and self._processes is not None:
             self._tell_path()
         connection = self._connections.get(worker) or self._connect(worker)
         return connection.submit(request, timeout)
@@ -101,10 +98,8 @@ class ShmBackend:
             self._closed = True
         for connection in self._connections.values():
             connection.close(RemoteModError("the cluster was closed during the call"))
-        if self._zygote is not None:
-            with contextlib.suppress(RemoteModError):
-                self._zygote.end(list(self._pids.values()), _GRACE)
-            fork_server.give_back(self._zygote)
+        if self._processes is not None:
+            self._processes.end()
 
     # --- connections --------------------------------------------------------------------------
 
@@ -140,48 +135,33 @@ class ShmBackend:
 
     # --- processes ----------------------------------------------------------------------------
 
-    def start(self, options: dict[str, Any]) -> None:
+    def start(self, timeout: float | None, threads: int | None) -> None:
         """Forks the workers and waits until each of them answers.
 
         Args:
-            options: what the workers' configuration says beside their names.
+            timeout: seconds that a worker's own calls may take by default.
+            threads: threads a worker computes with; None for as many as this process.
 
         Raises:
             BackendUnavailable: no process can be started.
         """
-        self._zygote = fork_server.acquire()
+        processes = self._processes = Processes("remotemod.backends.shm.worker:run")
+        config = {"workers": self.workers, "token": self.token, "timeout": timeout}
         for name in self.workers:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            with theirs:
-                config = {**options, "name": name, "workers": self.workers, "token": self.token}
-                self._pids[name] = self._zygote.fork(config, theirs)
-            self._add(name, ours)
+            self._add(name, processes.start(name, config, threads))
         ready = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
         for future in ready:
             future.wait()
 
     def pid(self, worker: str) -> int:
         """The process id of a worker that this process started."""
-        return self._pids[worker]
+        assert self._processes is not None
+        return self._processes.pid(worker)
 
     def _why_lost(self, worker: str) -> str:
-        if self._zygote is None or worker not in self._pids or self._closed:
+        if self._processes is None or self._closed:
             return ""
-        try:
-            status = self._zygote.status(self._pids[worker], 1.0)
-        except RemoteModError as error:
-            return str(error)
-        if status is None:
-            return "it closed its connection"
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            return f"it was killed by {signal.Signals(number).name} (signal {number})"
-        return f"it exited with status {os.WEXITSTATUS(status)}"
-
-
-def import_path() -> list[str]:
-    """Where this process imports from, as absolute paths."""
-    return [os.path.abspath(entry) for entry in sys.path]
+        return self._processes.why_lost(worker)
 
 
 def extend_path(entries: list[str]) -> None:
@@ -208,31 +188,9 @@ def launch(
     cluster = Cluster(backend, timeout=timeout)
     backend.cluster = cluster
     try:
-        backend.start(
-            {
-                "sys_path": import_path(),
-                "cwd": os.getcwd(),
-                "threads": threads or torch.get_num_threads(),
-                "timeout": timeout,
-            }
-        )
+        backend.start(timeout, threads)
     except BaseException:
         cluster.close()
         raise
-    _close_at_exit(cluster)
+    close_at_exit(cluster)
     return cluster
-
-
-_OPEN: weakref.WeakSet[Cluster] = weakref.WeakSet()
-
-
-def _close_at_exit(cluster: Cluster) -> None:
-    if not _OPEN:
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
-    _OPEN.add(cluster)
-
-
-def _close_all() -> None:
-    for cluster in list(_OPEN):
-        cluster.close()

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import signal
 import socket
 import struct
-import sys
 import threading
 from typing import Any
 
-import torch
-
+from remotemod.backends.processes import become_worker
 from remotemod.backends.shm.backend import ShmBackend, address_of
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
 from remotemod.backends.shm.channel import Channel
@@ -22,16 +17,7 @@ from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster, set_process_cluster
 from remotemod.runtime.owner import Owner, Peer
 
-__all__ = ["preload", "run"]
-
-
-def preload() -> None:
-    """Imports what modules will need, so that no worker has to."""
-    import torch.nn
-    import torch.utils.data  # noqa: F401
-
-    import remotemod.abi
-    import remotemod.interface.read_torch  # noqa: F401
+__all__ = ["run"]
 
 
 def run(config: dict[str, Any], primary: socket.socket) -> None:
@@ -41,18 +27,12 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
         config: what the starter says of this worker and its cluster.
         primary: the connection to the starter.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.path[:] = config["sys_path"]
-    with contextlib.suppress(OSError):
-        os.chdir(config["cwd"])
-    random.seed()
-    # As many threads as the caller has: results are then the same to the last bit.
-    torch.set_num_threads(config["threads"])
+    become_worker(config)
     name = config["name"]
     backend = ShmBackend(config["workers"], config["token"])
     cluster = Cluster(backend, timeout=config["timeout"])
     backend.cluster = cluster
+    backend.caller = name
     set_process_cluster(cluster)
     owner = Owner(name, reachable=True)
     backend.owner = owner

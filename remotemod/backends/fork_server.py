@@ -7,6 +7,7 @@ process behind; workers need neither.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -19,16 +20,16 @@ from typing import Any
 
 from remotemod.errors import BackendUnavailable
 
-__all__ = ["Zygote", "acquire", "give_back", "main"]
+__all__ = ["ForkServer", "acquire", "give_back", "main"]
 
 _LIMIT = 1 << 16
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from remotemod.backends.shm.zygote import main; main(int(sys.argv[1]))"
+    "from remotemod.backends.fork_server import main; main(int(sys.argv[1]))"
 )
 
 
-class Zygote:
+class ForkServer:
     """The caller's handle on its fork server; shared by the process's clusters."""
 
     def __init__(self) -> None:
@@ -46,9 +47,19 @@ class Zygote:
         self._lock = threading.Lock()
         self.users = 0
 
-    def fork(self, config: dict[str, Any], primary: socket.socket) -> int:
-        """Starts a worker that serves ``primary``; its process id."""
-        return int(self._ask({"op": "fork", "config": config}, [primary.fileno()])["pid"])
+    def fork(self, entry: str, config: dict[str, Any], primary: socket.socket) -> int:
+        """Starts a worker.
+
+        Args:
+            entry: the function that it runs, as ``module:name``; called with ``config`` and its ``primary``.
+            config: what JSON can say.
+            primary: the worker's connection to the caller.
+
+        Returns:
+            The worker's process id.
+        """
+        request = {"op": "fork", "entry": entry, "config": config}
+        return int(self._ask(request, [primary.fileno()])["pid"])
 
     def status(self, pid: int, timeout: float) -> int | None:
         """A worker's exit status as ``waitpid`` gives it; None while it lives."""
@@ -69,7 +80,7 @@ class Zygote:
                 answer = b""
         if not answer:
             raise BackendUnavailable(
-                "the fork server of the shm backend ended unexpectedly "
+                "the fork server ended unexpectedly "
                 f"(exit status {self._process.poll()}); its own message is on stderr"
             )
         found: dict[str, Any] = json.loads(answer)
@@ -87,28 +98,28 @@ class Zygote:
             self._process.wait()
 
 
-_SHARED: list[Zygote] = []
+_SHARED: list[ForkServer] = []
 _SHARED_LOCK = threading.Lock()
 
 
-def acquire() -> Zygote:
+def acquire() -> ForkServer:
     """The process's fork server, started if there is none; give it back with :func:`give_back`."""
     with _SHARED_LOCK:
         if not _SHARED:
-            _SHARED.append(Zygote())
+            _SHARED.append(ForkServer())
         _SHARED[0].users += 1
         return _SHARED[0]
 
 
-def give_back(zygote: Zygote) -> None:
+def give_back(server: ForkServer) -> None:
     """Ends the fork server with its last user: a closed cluster leaves no process."""
     with _SHARED_LOCK:
-        zygote.users -= 1
-        if zygote.users:
+        server.users -= 1
+        if server.users:
             return
-        if zygote in _SHARED:
-            _SHARED.remove(zygote)
-    zygote.stop()
+        if server in _SHARED:
+            _SHARED.remove(server)
+    server.stop()
 
 
 # --- in the fork server's own process ---------------------------------------------------------
@@ -120,10 +131,9 @@ def main(fd: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=fd)
-    # Everything that a worker needs is imported here, once.
-    from remotemod.backends.shm import worker
+    # What a worker needs is imported here, once.
+    import remotemod.backends.preload  # noqa: F401
 
-    worker.preload()
     gc.collect()
     gc.freeze()
     children: set[int] = set()
@@ -149,7 +159,7 @@ def _serve(
     if request["op"] == "fork":
         pid = os.fork()
         if pid == 0:
-            _become_worker(request["config"], fds, sock)
+            _become_worker(request["entry"], request["config"], fds, sock)
         _ENDED.pop(pid, None)  # the system gives numbers out again
         children.add(pid)
         return {"pid": pid}
@@ -160,13 +170,12 @@ def _serve(
     return {}
 
 
-def _become_worker(config: dict[str, Any], fds: list[int], sock: socket.socket) -> None:
+def _become_worker(entry: str, config: dict[str, Any], fds: list[int], sock: socket.socket) -> None:
     status = 1
     try:
         sock.close()
-        from remotemod.backends.shm import worker
-
-        worker.run(config, socket.socket(fileno=fds[0]))
+        module, _, name = entry.partition(":")
+        getattr(importlib.import_module(module), name)(config, socket.socket(fileno=fds[0]))
         status = 0
     except BaseException:
         import traceback

@@ -6,12 +6,14 @@ import difflib
 import importlib
 import importlib.metadata
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remotemod.errors import BackendUnavailable
-from remotemod.runtime.cluster import Cluster
 
-__all__ = ["ENTRY_POINTS", "backend_names", "launcher"]
+if TYPE_CHECKING:
+    from remotemod.runtime.cluster import Cluster
+
+__all__ = ["ENTRY_POINTS", "ambient_cluster", "backend_names", "connector", "launcher"]
 
 ENTRY_POINTS = "remotemod.backends"
 """The entry-point group in which a package registers ``name = "module:launch"``."""
@@ -19,7 +21,10 @@ ENTRY_POINTS = "remotemod.backends"
 _OWN = {
     "inproc": "remotemod.backends.inproc",
     "shm": "remotemod.backends.shm.backend",
+    "torch_rpc": "remotemod.backends.torch_rpc.launching",
 }
+_CONNECTING = {"torchrpc": "remotemod.backends.torch_rpc.agent"}
+_AMBIENT = ["remotemod.backends.torch_rpc.agent"]
 
 
 def backend_names() -> list[str]:
@@ -50,3 +55,27 @@ def launcher(name: str) -> Callable[..., Cluster]:
     except ImportError as error:
         raise BackendUnavailable(f"backend '{name}' cannot be used here: {error}") from error
     return found  # type: ignore[no-any-return]
+
+
+def connector(scheme: str) -> Callable[..., Cluster]:
+    """The function that connects to an address: ``connect(address, **options) -> Cluster``.
+
+    Raises:
+        BackendUnavailable: no backend connects to such addresses.
+    """
+    if scheme not in _CONNECTING:
+        known = ", ".join(f"{s}://" for s in _CONNECTING)
+        raise BackendUnavailable(
+            f"no backend connects to '{scheme}://'; there is {known}, "
+            "or start workers of your own with rm.launch(workers=…)"
+        )
+    return importlib.import_module(_CONNECTING[scheme]).connect  # type: ignore[no-any-return]
+
+
+def ambient_cluster() -> Cluster | None:
+    """The cluster that this process is a member of without having opened one, such as an RPC agent's."""
+    for module in _AMBIENT:
+        found: Cluster | None = importlib.import_module(module).ambient()
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""Remote modules over ``torch.distributed.rpc``: the engine that they come from."""

@@ -1,0 +1,186 @@
+"""The torch_rpc backend: requests over the RPC agent that this process has."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.distributed.rpc as rpc
+from torch._C._distributed_rpc import PyRRef, _get_current_rpc_agent
+from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
+
+from remotemod.backends.torch_rpc.agent import generation, is_running
+from remotemod.backends.torch_rpc.carriage import (
+    is_pickling,
+    pack,
+    reduce_handle,
+    register_scripted,
+    unpack,
+)
+from remotemod.backends.torch_rpc.futures import TorchDriver, translated
+from remotemod.backends.torch_rpc.native import (
+    NativeKey,
+    compiled,
+    declare,
+    importable_interface,
+)
+from remotemod.backends.torch_rpc.owner import CODEC, serve
+from remotemod.errors import WorkerLost
+from remotemod.runtime.backend import Backend, Capabilities
+from remotemod.runtime.future import Future
+from remotemod.runtime.moves import map_tensors
+from remotemod.runtime.ref import RemoteRef
+from remotemod.runtime.remote_module import RemoteModule
+from remotemod.runtime.requests import Build, Call, Load, Request
+from remotemod.stubs.load import LoadedStub
+from remotemod.wire.failure import unpack_failure
+
+__all__ = ["TorchRpcBackend"]
+
+
+class TorchRpcBackend(Backend):
+    """Reaches the workers of this process's RPC agent; see ``docs/torch-rpc.md``.
+
+    Args:
+        workers: their names by rank, where they are fewer than all that the agent knows.
+        same_main: whether all workers run the same ``__main__``, as programs do that call ``init_rpc``
+            themselves.
+        why_lost: says what became of a worker's process, for those who started it.
+    """
+
+    name = "torch_rpc"
+    capabilities = Capabilities(processes=True, code=True, device_tensors=True)
+
+    def __init__(
+        self,
+        workers: Sequence[str] | None = None,
+        *,
+        same_main: bool = True,
+        why_lost: Callable[[str], str] | None = None,
+    ) -> None:
+        self._workers = workers
+        self._same_main = same_main
+        self._why_lost = why_lost
+        self._generation = generation()
+        self.caller = rpc.get_worker_info().name
+        # What answers ``isinstance(ref, RemoteRef)`` elsewhere does so here.
+        RemoteRef.register(PyRRef)
+        register_scripted()
+
+    @property
+    def workers(self) -> Sequence[str]:
+        """The names of the workers, by rank."""
+        if self._workers is not None:
+            return self._workers
+        infos = _get_current_rpc_agent().get_worker_infos()
+        return [info.name for info in sorted(infos, key=lambda info: info.id)]
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``rpc.shutdown`` has ended the agent."""
+        return not is_running() or generation() is not self._generation
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends a request to a worker."""
+        try:
+            inner, finish = self._send(worker, request, timeout)
+        except RuntimeError as error:
+            raise self._told(error, worker) from None
+        told = functools.partial(self._told, worker=worker)
+        return TorchDriver(inner, f"a call to '{worker}'", finish, told).future
+
+    def call(self, worker: str, request: Request, timeout: float | None) -> Any:
+        """Sends a request to a worker and waits for its answer."""
+        try:
+            inner, finish = self._send(worker, request, timeout)
+            return finish(inner.wait())
+        except RuntimeError as error:
+            raise self._told(error, worker) from None
+
+    def post(self, worker: str, request: Request) -> None:
+        """Nothing is ever posted here: torch counts its references itself."""
+
+    def _send(
+        self, worker: str, request: Request, timeout: float | None
+    ) -> tuple[Any, Callable[[Any], Any]]:
+        seconds = UNSET_RPC_TIMEOUT if timeout is None else timeout
+        if type(request) is Call and type(request.ref) is NativeKey:
+            key = request.ref
+            function = key.functions.get(request.method)
+            if function is not None:
+                args = (key.ref, request.device, request.is_device_map_set, *request.args)
+                inner = rpc.rpc_async(worker, function, args, request.kwargs, seconds)
+                return inner, _as_it_is if request.grad else _without_grad
+            request = request._replace(ref=key.ref)
+        elif isinstance(request, (Load, Build)):
+            request = self._with_interface(request)
+        parcel = pack(request, main_by_value=not self._same_main)
+        inner = rpc.rpc_async(worker, serve, (parcel, not self._same_main), timeout=seconds)
+        return inner, _answer
+
+    def _told(self, error: Exception, worker: str) -> Exception:
+        """An error of torch's RPC as ours."""
+        found = translated(error, worker)
+        why = ""
+        if isinstance(found, WorkerLost) and self._why_lost is not None:
+            why = self._why_lost(worker)
+        return WorkerLost(f"worker '{worker}' is gone: {why}", worker) if why else found
+
+    # --- TorchScript --------------------------------------------------------------------------
+
+    def _with_interface(self, request: Load | Build) -> Load | Build:
+        load = request.load if isinstance(request, Build) else request
+        if load is None:
+            return request
+        from remotemod.stubs.load import load_stub
+
+        stub = load_stub(load.text, load.bound)
+        if not stub.declaration.native:
+            return request
+        load = load._replace(interface=importable_interface(stub, main=self._same_main))
+        return request._replace(load=load) if isinstance(request, Build) else load
+
+    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+        """The reference itself, with the compiled functions where TorchScript can follow it."""
+        if native:
+            interface = importable_interface(stub, main=self._same_main)
+            functions = compiled(declare(stub, interface))
+            if functions is not None:
+                return NativeKey(ref, functions), True
+        return ref, False
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def keeps_device(self, worker: str) -> bool:
+        """Whether there is a device map to the worker."""
+        agent = _get_current_rpc_agent()
+        return bool(agent._get_device_map(agent.get_worker_info(worker)))
+
+    def reduce(self, module: RemoteModule) -> Any:
+        """Inside of torch's own RPC pickler: the way to the module."""
+        return reduce_handle(module) if is_pickling() else super().reduce(module)
+
+    def close(self) -> None:
+        """The agent is the program's own and stays."""
+
+
+def _answer(answer: Any) -> Any:
+    good, parcel = answer
+    value = unpack(parcel)
+    if good:
+        return value
+    raise unpack_failure(value, CODEC)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _without_grad(value: Any) -> Any:
+    if type(value) is torch.Tensor and not value.requires_grad:
+        return value
+    return map_tensors(value, lambda t: t.detach() if t.requires_grad else t)

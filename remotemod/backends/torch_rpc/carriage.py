@@ -1,0 +1,187 @@
+"""Values on their way over torch's RPC: pickled here, with tensors and references left to torch.
+
+Torch's own pickler would do for what can be imported on both sides. This one also takes code by value (lambdas,
+classes in functions), and lets an exception come back as a value, so that nothing of it is lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+import sys
+import types
+from typing import Any, NamedTuple
+
+import cloudpickle
+import torch
+from torch._C._distributed_rpc import PyRRef
+from torch.distributed.rpc import RRef
+from torch.distributed.rpc.internal import _internal_rpc_pickler, _thread_local_tensor_tables
+from torch.jit._script import RecursiveScriptModule
+
+from remotemod.backends.torch_rpc.native import declare, declared
+from remotemod.errors import ProtocolError
+from remotemod.runtime.binding import Packed
+from remotemod.runtime.cluster import find_cluster
+from remotemod.runtime.remote_module import RemoteModule
+from remotemod.stubs.load import load_stub, text_digest
+
+__all__ = ["Parcel", "is_pickling", "pack", "reduce_handle", "reduce_scripted", "unpack"]
+
+
+class Parcel(NamedTuple):
+    """A value as torch's RPC takes it.
+
+    Attributes:
+        data: the pickle.
+        tensors: what it refers to; torch sends them beside the message and records them for autograd.
+        refs: references, which torch counts.
+    """
+
+    data: bytes
+    tensors: list[torch.Tensor]
+    refs: list[Any]
+
+
+def pack(value: object, *, main_by_value: bool) -> Parcel:
+    """Takes a value apart.
+
+    Args:
+        value: anything that pickle or cloudpickle takes.
+        main_by_value: whether classes and functions of ``__main__`` travel by value, because the
+            receiver's is another.
+
+    Raises:
+        ProtocolError: a part of it cannot be pickled.
+    """
+    data = io.BytesIO()
+    pickler = _Pickler(data, main_by_value)
+    try:
+        pickler.dump(value)
+    except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"a value cannot be sent: {error}") from error
+    return Parcel(data.getvalue(), pickler.tensors, pickler.refs)
+
+
+def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
+    """The value in a parcel."""
+    data, tensors, refs = parcel
+    return _Unpickler(io.BytesIO(data), tensors, refs).load()
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpickle
+    def __init__(self, data: io.BytesIO, main_by_value: bool) -> None:
+        super().__init__(data, protocol=5)
+        self.tensors: list[torch.Tensor] = []
+        self.refs: list[Any] = []
+        self._main_by_value = main_by_value
+
+    def persistent_id(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is torch.Tensor:
+            self.tensors.append(value)
+            return len(self.tensors) - 1
+        if kind is PyRRef or kind is RRef:
+            self.refs.append(value)
+            return -len(self.refs)
+        return None
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, RemoteModule):
+            return reduce_handle(value)
+        if isinstance(value, RecursiveScriptModule):
+            return reduce_scripted(value)
+        by_name = isinstance(value, (type, types.FunctionType)) and not self._main_by_value
+        if by_name and value.__module__ == "__main__" and _is_in_main(value):
+            return NotImplemented  # every process of the program runs the same one
+        return super().reducer_override(value)
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: io.BytesIO, tensors: list[Any], refs: list[Any]) -> None:
+        super().__init__(data)
+        self._tensors = tensors
+        self._refs = refs
+
+    def persistent_load(self, number: Any) -> Any:
+        return self._tensors[number] if number >= 0 else self._refs[-number - 1]
+
+
+def _is_in_main(value: Any) -> bool:
+    found: Any = sys.modules.get("__main__")
+    for part in value.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is value
+
+
+# --- handles, in our pickles and in those of torch's own users --------------------------------
+
+
+def is_pickling() -> bool:
+    """Whether this thread is inside of torch's RPC pickler."""
+    return hasattr(_thread_local_tensor_tables, "send_tables")
+
+
+class _Stub:
+    """A stub in a pickle: known on arrival before the reference, whose type it may define."""
+
+    def __init__(self, text: str, bound: dict[str, object]) -> None:
+        native = declared(text_digest(text))
+        self._content = text, bound, native is not None, None if native is None else native.name
+
+    def __reduce__(self) -> Any:
+        return _load, self._content
+
+
+def _load(
+    text: str, bound: dict[str, object], native: bool, interface: str | None
+) -> tuple[str, dict[str, object]]:
+    stub = load_stub(text, bound)
+    if native:
+        declare(stub, interface)
+    return text, bound
+
+
+def reduce_handle(module: RemoteModule) -> Any:
+    """What pickle makes of a handle."""
+    return _restore, _parts(module._packed())
+
+
+def _parts(packed: Packed) -> tuple[Any, ...]:
+    return _Stub(packed.text, packed.bound), tuple(packed[2:])
+
+
+def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> RemoteModule:
+    return RemoteModule._from_packed(Packed(*stub, *rest), find_cluster())
+
+
+def reduce_scripted(module: RecursiveScriptModule) -> Any:
+    """What pickle makes of a scripted module: a scripted remote module is scripted anew on arrival.
+
+    Raises:
+        RuntimeError: it is a scripted model with remote parts, which only exist here.
+    """
+    from remotemod.runtime.bind import user_class
+
+    binding = module.__dict__.get("_binding")
+    if binding is not None:
+        cls = user_class(module._concrete_type.py_class)
+        return _restore_scripted, _parts(binding.packed(cls, module.training))
+    if any("_binding" in part.__dict__ for part in module.modules()):
+        raise RuntimeError(
+            "Passing a scripted model with remote parts over RPC is not supported. "
+            "Pass its remote modules, or their module_rref, and script the model where it runs."
+        )
+    plain: Any = _internal_rpc_pickler  # untyped in torch
+    return plain._script_module_reducer(module)
+
+
+def _restore_scripted(stub: Any, rest: tuple[Any, ...]) -> Any:
+    return torch.jit.script(_restore(stub, rest))
+
+
+@functools.cache
+def register_scripted() -> None:
+    """Teaches torch's RPC pickler about scripted remote modules; torch's own class knows but a refusal."""
+    _internal_rpc_pickler._class_reducer_dict[RecursiveScriptModule] = reduce_scripted

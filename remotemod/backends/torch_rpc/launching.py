@@ -1,0 +1,222 @@
+"""Starts local workers of torch's RPC; the calling process becomes a member of their group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch.distributed.rpc as rpc
+
+from remotemod.backends.processes import (
+    DEFAULT_TIMEOUT,
+    Processes,
+    become_worker,
+    close_at_exit,
+)
+from remotemod.backends.torch_rpc.agent import is_running
+from remotemod.backends.torch_rpc.backend import TorchRpcBackend
+from remotemod.errors import BackendUnavailable, WorkerLost
+from remotemod.runtime.cluster import Cluster, set_process_cluster
+
+__all__ = ["launch", "run"]
+
+_START_TIMEOUT = 120.0
+_CALLER = "caller"
+
+
+def launch(
+    workers: Sequence[str],
+    *,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    threads: int | None = None,
+    rpc_threads: int = 16,
+) -> Cluster:
+    """Starts worker processes on this machine that speak torch's RPC over its loopback.
+
+    The calling process joins their group as ``caller``; ``rank:N`` counts the workers alone.
+
+    Args:
+        workers: their names.
+        timeout: seconds that a call may take by default; None for torch's own 60.
+        threads: threads a worker computes with; by default as many as this process.
+        rpc_threads: threads with which each process answers requests.
+
+    Raises:
+        BackendUnavailable: torch was built without RPC, or this process has an RPC agent already.
+    """
+    if not rpc.is_available():
+        raise BackendUnavailable("this build of torch has no torch.distributed.rpc")
+    if is_running():
+        raise BackendUnavailable(
+            "this process has an RPC agent already (init_rpc was called), and torch allows one: "
+            'use its workers with rm.connect("torchrpc://"), or call rpc.shutdown() first'
+        )
+    if _CALLER in workers:
+        raise BackendUnavailable(f"'{_CALLER}' is the calling process; name the worker otherwise")
+    group = _Group(list(workers), timeout, rpc_threads)
+    try:
+        cluster = group.start(threads)
+    except BaseException:
+        group.close()
+        raise
+    close_at_exit(cluster)
+    return cluster
+
+
+class _Launched(TorchRpcBackend):
+    """The backend over workers that this process has started."""
+
+    def __init__(self, group: _Group) -> None:
+        super().__init__(group.workers, same_main=False, why_lost=group.processes.why_lost)
+        self._group = group
+
+    def pid(self, worker: str) -> int:
+        """The process id of a worker."""
+        return self._group.processes.pid(worker)
+
+    def close(self) -> None:
+        """Ends the workers and this process's agent."""
+        self._group.close()
+
+
+class _Group:
+    """Worker processes, this process's agent, and the file by which they find each other."""
+
+    def __init__(self, workers: list[str], timeout: float | None, rpc_threads: int) -> None:
+        self.workers = workers
+        self.processes = Processes("remotemod.backends.torch_rpc.launching:run")
+        self._folder = tempfile.mkdtemp(prefix="remotemod-rpc-")
+        self._config: dict[str, Any] = {
+            "workers": workers,
+            "folder": self._folder,
+            "timeout": timeout,
+            "rpc_threads": rpc_threads,
+        }
+        self._primaries: dict[str, socket.socket] = {}
+        self._joined = False
+        self._pid = os.getpid()
+
+    def start(self, threads: int | None) -> Cluster:
+        """Starts the workers and joins their group."""
+        for name in self.workers:
+            primary = self.processes.start(name, self._config, threads)
+            primary.settimeout(_START_TIMEOUT)
+            self._primaries[name] = primary
+        # Each says that it is there before anybody waits for all.
+        self._hear()
+        self._joined = True
+        _join(_CALLER, 0, self._config)
+        self._hear()
+        return Cluster(_Launched(self), timeout=self._config["timeout"])
+
+    def _hear(self) -> None:
+        for name, primary in self._primaries.items():
+            try:
+                heard = primary.recv(1)
+            except TimeoutError:
+                raise BackendUnavailable(
+                    f"worker '{name}' did not start within {_START_TIMEOUT:g} s"
+                ) from None
+            if not heard:
+                why = self.processes.why_lost(name)
+                raise WorkerLost(f"worker '{name}' ended while it started: {why}", name)
+
+    def close(self) -> None:
+        """Ends everything; idempotent."""
+        if os.getpid() != self._pid or not self._folder:
+            return
+        for primary in self._primaries.values():
+            primary.settimeout(2.0)
+            with contextlib.suppress(OSError):  # a dead one does not answer
+                primary.send(b"e")
+                primary.recv(1)
+        if self._joined and is_running():
+            with _without_farewells():
+                rpc.shutdown(graceful=False)
+        for primary in self._primaries.values():
+            primary.close()
+        self.processes.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = ""
+
+
+def _join(name: str, rank: int, config: dict[str, Any]) -> None:
+    timeout = config["timeout"]
+    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": timeout}
+    options["init_method"] = f"file://{config['folder']}/store"
+    options["num_worker_threads"] = config["rpc_threads"]
+    with _on_loopback(), warnings.catch_warnings():
+        # torch warns of its own use of process groups here
+        warnings.simplefilter("ignore")
+        init_rpc: Any = rpc.init_rpc  # untyped in torch
+        init_rpc(
+            name,
+            rank=rank,
+            world_size=len(config["workers"]) + 1,
+            rpc_backend_options=rpc.TensorPipeRpcBackendOptions(**options),
+        )
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Nothing of a local group listens to other machines."""
+    device = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
+    variables = [v for v in ("TP_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME") if v not in os.environ]
+    if device is not None:
+        os.environ.update(dict.fromkeys(variables, device))
+    try:
+        yield
+    finally:
+        for variable in variables:
+            os.environ.pop(variable, None)
+
+
+@contextlib.contextmanager
+def _without_farewells() -> Iterator[None]:
+    """Keeps from stderr what torch's agent says of each connection that ends, and nothing else.
+
+    A graceful end would say nothing, and wait for calls that nobody wants any more.
+    """
+    with tempfile.TemporaryFile() as heard:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            heard.seek(0)
+            lines = [line for line in heard if b"tensorpipe_agent.cpp" not in line]
+            os.write(2, b"".join(lines))
+
+
+# --- on a worker ------------------------------------------------------------------------------
+
+
+def run(config: dict[str, Any], primary: socket.socket) -> None:
+    """Serves until the starter says so, closes its connection or dies."""
+    become_worker(config)
+    workers = config["workers"]
+    primary.send(b"s")
+    _join(config["name"], workers.index(config["name"]) + 1, config)
+    backend = TorchRpcBackend(workers, same_main=False)
+    set_process_cluster(Cluster(backend, timeout=config["timeout"]))
+    primary.send(b"j")
+    told = primary.recv(1)
+    # From here on others go away too, and torch reports each on stderr.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if told:
+        with contextlib.suppress(OSError):
+            primary.send(b"e")
+            primary.recv(1)
+    else:
+        shutil.rmtree(config["folder"], ignore_errors=True)
+    os._exit(0)

@@ -1,0 +1,152 @@
+"""Compiles a stub's owner functions with TorchScript, so that torch's RPC runs them without Python."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from remotemod.stubs.load import LoadedStub
+
+__all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]
+
+_log = logging.getLogger("remotemod")
+
+
+class Native:
+    """A stub that TorchScript knows.
+
+    Args:
+        stub: the stub.
+        name: where the user's own interface can be imported; None for the stub's own.
+
+    Attributes:
+        interface: the TorchScript interface that types the references.
+    """
+
+    def __init__(self, stub: LoadedStub, name: str | None) -> None:
+        self._stub = stub
+        self.name = name
+        own = _own_interface(stub)
+        if name is None:
+            self.interface = own
+            namespace = {**stub.module.__dict__, "torch": torch, "_own": own}
+            # TorchScript looks names up in the frame that asks: they must mean what the stub means by them.
+            with _no_advice():
+                eval("torch.jit.interface(_own)", namespace)
+        else:
+            self.interface = _find_interface(name)
+            if self.interface is None:
+                raise ImportError(f"no TorchScript interface {name} can be imported here")
+            own.__torch_script_interface__ = self.interface.__torch_script_interface__
+
+    @functools.cached_property
+    def functions(self) -> Mapping[str, Callable[..., Any]]:
+        """The compiled owner function of each native method."""
+        methods = self._stub.remote_methods
+        with _no_advice():
+            return {name: torch.jit.script(methods[name]) for name in self._stub.declaration.native}
+
+
+@contextlib.contextmanager
+def _no_advice() -> Iterator[None]:
+    """Without torch's word that TorchScript is deprecated: its users have heard it for their own part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def _own_interface(stub: LoadedStub) -> Any:
+    first = stub.remote_methods[stub.declaration.native[0]]
+    return first.__annotations__[next(iter(first.__annotations__))].__args__[0]
+
+
+@dataclass(frozen=True, slots=True)
+class NativeKey:
+    """How calls name a module that TorchScript reaches: its typed reference and what runs there."""
+
+    ref: Any
+    functions: Mapping[str, Callable[..., Any]]
+
+
+_LOCK = threading.RLock()
+_DECLARED: dict[str, Native | None] = {}
+
+
+def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
+    """Where the user's own TorchScript interface of a stub can be imported, as ``module:qualname``.
+
+    References are then typed by it, as torch's class does, so that they can be passed to the user's own
+    scripted functions, and to workers that know the interface and not remotemod.
+
+    Args:
+        stub: the stub.
+        main: whether ``__main__`` is the same on all workers.
+    """
+    source = stub.declaration.source
+    if source.startswith("__main__:") and not main:
+        return None
+    return source if _find_interface(source) is not None else None
+
+
+def _find_interface(source: str) -> Any:
+    module, _, qualname = source.partition(":")
+    if module not in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    found: Any = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    name = getattr(found, "__torch_script_interface__", None)
+    # A mangled name was given to a second class of the same name; no other process has it.
+    return found if name and "___torch_mangle" not in str(name) else None
+
+
+def declare(stub: LoadedStub, interface: str | None) -> Native | None:
+    """Makes TorchScript know a stub's interface, once.
+
+    Args:
+        stub: the stub.
+        interface: where the user's own interface can be imported; None for the stub's own.
+
+    Returns:
+        None where the stub has nothing for TorchScript, or TorchScript refuses it, or this process knows
+        the stub by another interface: compiled functions have one name and one type.
+    """
+    with _LOCK:
+        if stub.digest not in _DECLARED:
+            native = None
+            if stub.declaration.native:
+                try:
+                    native = Native(stub, interface)
+                except (ImportError, RuntimeError) as error:
+                    _log.debug("%s has no native path here: %s", stub.declaration.source, error)
+            _DECLARED[stub.digest] = native
+        found = _DECLARED[stub.digest]
+        return found if found is not None and found.name == interface else None
+
+
+def declared(stub: str) -> Native | None:
+    """What this process knows of a stub, by its digest."""
+    return _DECLARED.get(stub)
+
+
+def compiled(native: Native | None) -> Mapping[str, Callable[..., Any]] | None:
+    """The compiled functions; None where TorchScript refuses them."""
+    if native is None:
+        return None
+    with _LOCK:
+        try:
+            return native.functions
+        except RuntimeError as error:
+            _log.debug("%s: TorchScript refuses an owner function: %s", native.interface, error)
+            return None

@@ -1,0 +1,110 @@
+"""The owner on a worker of torch's RPC: keeps modules and values by torch's own references."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from typing import Any
+
+import torch
+import torch.distributed.rpc as rpc
+from torch import nn
+
+from remotemod.backends.torch_rpc.agent import generation
+from remotemod.backends.torch_rpc.carriage import Parcel, pack, unpack
+from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
+from remotemod.runtime.owner import Owner, Peer
+from remotemod.runtime.requests import Load
+from remotemod.stubs.load import LoadedStub
+from remotemod.wire.codec import Codec
+from remotemod.wire.failure import pack_failure
+
+__all__ = ["CODEC", "serve"]
+
+CODEC = Codec(code=True)
+"""Takes exceptions apart."""
+
+
+class RpcOwner(Owner):
+    """Keeps what others ask for behind torch's RRefs, which count their holders themselves."""
+
+    def keep(self, value: object) -> Any:
+        """Keeps ``value`` and returns torch's reference to it."""
+        if isinstance(value, torch.jit.ScriptModule):
+            return _untyped(value)
+        return rpc.RRef(value)
+
+    def value(self, ref: Any) -> Any:
+        """What a reference of this owner's stands for."""
+        return ref.local_value()
+
+    def load(self, request: Load) -> LoadedStub:
+        """Takes a stub, and compiles what TorchScript callers will ask for."""
+        stub = super().load(request)
+        if stub.declaration.form == "scripted":
+            compiled(declare(stub, request.interface))
+        return stub
+
+    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
+        """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
+        native = None if stub is None else declared(stub)
+        if isinstance(module, torch.jit.ScriptModule) and compiled(native) is not None:
+            assert isinstance(native, Native)
+            try:
+                return rpc.RRef(module, native.interface), True
+            except RuntimeError:
+                pass  # it has not the methods of the interface: Python will say which one is missing
+        return self.keep(module), False
+
+
+_ON_THEIR_WAY: dict[int, Any] = {}
+_NUMBERS = itertools.count()
+
+
+def _untyped(module: torch.jit.ScriptModule) -> Any:
+    """A reference to a scripted module without an interface, which torch makes of results alone."""
+    return rpc.remote(rpc.get_worker_info(), _same, (_Direct(module),))
+
+
+class _Direct:
+    """Hands an object to a call in its own process without copying it."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __reduce__(self) -> Any:
+        number = next(_NUMBERS)
+        _ON_THEIR_WAY[number] = self.value
+        return _ON_THEIR_WAY.pop, (number,)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_LOCK = threading.Lock()
+_OWNER: list[tuple[Any, RpcOwner, Peer]] = []
+
+
+def _owner() -> tuple[Any, RpcOwner, Peer]:
+    now = generation()
+    with _LOCK:
+        if not _OWNER or _OWNER[0][0] is not now:
+            owner = RpcOwner(rpc.get_worker_info().name, reachable=True)
+            _OWNER[:] = [(now, owner, Peer(owner))]
+        return _OWNER[0]
+
+
+def serve(parcel: Parcel, main_by_value: bool) -> tuple[bool, Parcel]:
+    """On the owner: runs the request in a parcel.
+
+    Returns:
+        ``(True, its result)``, or ``(False, what it raised)``.
+    """
+    _, owner, peer = _owner()
+    try:
+        value = owner.handle(unpack(parcel), peer)
+        return True, pack(value, main_by_value=main_by_value)
+    except BaseException as error:  # SystemExit too: a module's exit is not the worker's
+        failure = pack_failure(error, owner.name, CODEC)
+        return False, pack(failure, main_by_value=main_by_value)
