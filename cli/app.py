@@ -113,3 +113,24 @@ def show(
     from .showing import run
 
     raise typer.Exit(run(targets, as_json=json, live=live))
+
+
+@app.command()
+def migrate(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Python files, and folders to search for some.",
+            show_default=False,
+        ),
+    ],
+    write: Annotated[
+        bool,
+        typer.Option("--write/--diff", help="Rewrite the files, or only print what would change."),
+    ] = False,
+) -> None:
+    """Move code from torch.distributed.nn.RemoteModule to remotemod."""
+    from .migrating import run
+
+    raise typer.Exit(run(paths, write=write))

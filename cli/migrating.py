@@ -1,0 +1,83 @@
+"""What ``remotemod migrate`` prints and answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from remotemod.migrate.migrate import Progress, migrate
+from remotemod.migrate.model import Outcome
+
+from . import output as terminal
+
+__all__ = ["run"]
+
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def run(paths: list[str], *, write: bool) -> int:
+    """Migrates, prints, and returns the exit status."""
+    with _progress() as progress:
+        outcomes = migrate(paths, write=write, progress=progress)
+    changed = [o for o in outcomes if o.status == "changed"]
+    failed = [o for o in outcomes if o.error is not None]
+    for outcome in changed:
+        if write:
+            terminal.stdout().print(f"rewritten: {outcome.path}", markup=False)
+        else:
+            _print_diff(outcome)
+    for outcome in outcomes:
+        _print_remarks(outcome)
+    for outcome in failed:
+        assert outcome.error is not None
+        terminal.error(outcome.error)
+    _print_count(len(changed), len(outcomes), len(failed), write)
+    return 2 if failed else 0
+
+
+def _print_diff(outcome: Outcome) -> None:
+    if not sys.stdout.isatty():
+        sys.stdout.write(outcome.diff)  # as it is: somebody may want to apply it
+        return
+    console = terminal.stdout()
+    for line in outcome.diff.splitlines():
+        console.print(line, style=_COLOURS.get(line[:1]), markup=False)
+
+
+def _print_remarks(outcome: Outcome) -> None:
+    console = terminal.stderr()
+    for remark in outcome.remarks:
+        console.print("remark:", style="bold yellow", end=" ")
+        console.print(f"{outcome.path}:{remark.line}: {remark.what}", markup=False)
+        console.print(f"  mend: {remark.how}", markup=False)
+
+
+def _print_count(changed: int, total: int, failed: int, write: bool) -> None:
+    files = f"{total} file{'' if total == 1 else 's'}"
+    text = f"{changed} of {files} {'rewritten' if write else 'would change'}"
+    if failed:
+        text += f", {failed} failed"
+    if changed and not write:
+        text += "; run again with --write"
+    terminal.stdout().print(text, style="bold", markup=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """A bar on a terminal; nothing where nobody looks."""
+    console = terminal.stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(done: int, total: int, file: str) -> None:
+            bar.update(task, completed=done, total=total, description=file)
+
+        yield progress

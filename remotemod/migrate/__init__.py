@@ -1,0 +1,1 @@
+"""Moves source code from torch's RemoteModule to ours, without running any of it."""
