@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -28,10 +29,16 @@ class Sample:
 
 
 def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Sample]:
-    """Runs every way once a round; the first rounds warm up and do not count."""
+    """Runs every way once a round, each round in another order: what one leaves behind, the next pays for.
+
+    The first rounds warm up and do not count.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways.items())
+    shuffle = random.Random(0).shuffle
     for turn in range(-3, rounds):
-        for name, way in ways.items():
+        shuffle(order)
+        for name, way in order:
             start = time.perf_counter()
             way()
             spent = time.perf_counter() - start

@@ -29,6 +29,11 @@ def scripted_echo() -> nn.Module:
     return torch.jit.script(Echo())
 
 
+def big() -> nn.Module:
+    """A module of 64 MB."""
+    return nn.Linear(4096, 4096, bias=False)
+
+
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -15,7 +15,14 @@ from remotemod.runtime.router import ROUTER
 from remotemod.stubs.load import LoadedStub, load_stub, loaded_from_module
 from remotemod.stubs.script import define_operators, export
 
-__all__ = ["bind_interface", "native_class", "stub_of_class", "user_class", "with_signatures"]
+__all__ = [
+    "bind_interface",
+    "define_stub_operators",
+    "native_class",
+    "stub_of_class",
+    "user_class",
+    "with_signatures",
+]
 
 
 def bind_interface(
@@ -33,7 +40,7 @@ def bind_interface(
     """
     text, bound = _text(interface, device_moves)
     stub = load_stub(text, {name: objects[symbol] for name, symbol in bound.items()})
-    _define_operators(stub)
+    define_stub_operators(stub)
     return stub
 
 
@@ -46,7 +53,8 @@ def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, S
     return render_plan(plan), types.MappingProxyType(plan.bound)
 
 
-def _define_operators(stub: LoadedStub) -> None:
+def define_stub_operators(stub: LoadedStub) -> None:
+    """Defines the operators of a scripted stub, once."""
     if stub.declaration.form == "scripted":
         define_operators(stub.declaration, stub.module.__dict__["OPERATORS"], ROUTER)
 
@@ -62,7 +70,7 @@ def stub_of_class(cls: type) -> LoadedStub | None:
 @functools.lru_cache(maxsize=1024)
 def _stub_of_module(module: types.ModuleType) -> LoadedStub:
     stub = loaded_from_module(module)
-    _define_operators(stub)
+    define_stub_operators(stub)
     return stub
 
 

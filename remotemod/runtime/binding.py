@@ -139,6 +139,11 @@ class Binding:
         """Runs a function on the owner and waits for its result."""
         return self.cluster.call(self.worker, Invoke(function, args), self.bound)
 
+    @property
+    def all_native(self) -> bool:
+        """Whether no method of the stub needs Python for scripted callers."""
+        return self.stub.declaration.native == self.stub.declaration.methods
+
     def packed(self, cls: type, training: bool) -> Packed:
         """What travels when a handle is passed to another worker.
 

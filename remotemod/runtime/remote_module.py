@@ -13,7 +13,7 @@ from torch import nn
 
 from remotemod.errors import PlacementError, RemoteModError
 from remotemod.runtime import module_functions as on_owner
-from remotemod.runtime.bind import native_class, user_class, with_signatures
+from remotemod.runtime.bind import define_stub_operators, native_class, user_class, with_signatures
 from remotemod.runtime.binding import Binding, Packed
 from remotemod.runtime.cluster import UNSET, Cluster, find_cluster
 from remotemod.runtime.future import Future
@@ -192,8 +192,8 @@ class RemoteModule(RemoteState):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         binding: Binding = self._binding
-        if self._native:
-            return self
+        if self._native and binding.all_native:
+            return self  # no operator is ever asked
         ROUTER.add(self._ref, binding)
         ref = self._ref
         binding.cluster.on_close(lambda: ROUTER.remove(ref))
@@ -209,6 +209,7 @@ class RemoteModule(RemoteState):
     def _from_packed(packed: Packed, cluster: Cluster) -> RemoteModule:
         """The handle on the other side; it needs neither the interface nor the generator."""
         stub = load_stub(packed.text, packed.bound)
+        define_stub_operators(stub)
         self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
         binding = Binding(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from remotemod.interface.model import Argument, Kind, Method
-from remotemod.interface.types import ANY, OptionalType
+from remotemod.interface.types import ANY, OptionalType, Type
 from remotemod.stubs.layout import WIDTH, Group, Node, Seq, statement
 from remotemod.stubs.native import is_plain, positional
-from remotemod.stubs.rewrite import carries_tensors, move
+from remotemod.stubs.rewrite import carries_tensors, holds_named_tuples, move
 from remotemod.stubs.signatures import Locals, Signatures, has_opaque_defaults
 
 __all__ = ["OwnerPlan", "plan_owner"]
@@ -42,6 +43,7 @@ def plan_owner(
     positional_only: bool,
     device_moves: bool,
     interface: str | None = None,
+    make: Callable[[Type, str, Locals], str] | None = None,
 ) -> OwnerPlan:
     """Works out the owner's half of ``method``.
 
@@ -53,6 +55,7 @@ def plan_owner(
             the caller's can ever meet them (TorchScript knows no such thing).
         device_moves: whether tensors go to the module's device and the result's come back.
         interface: the stub's own TorchScript interface of the module, if it has one.
+        make: makes named tuples of what a scripted module returns in their place, if the stub can.
     """
     imports = signatures.imports
     names = Locals(imports, (a.name for a in method.arguments))
@@ -85,7 +88,9 @@ def plan_owner(
         module_rref=local["module_rref"],
         is_device_map_set=local["is_device_map_set"],
         moves=moves,
-        call=_call(method, module, f"{ret}{typed} = " if kept else "return ", names, signatures),
+        call=_call(
+            method, module, f"{ret}{typed} = " if kept else "return ", names, signatures, make
+        ),
         ret=ret if kept else None,
         result_move=result_move,
         native=native,
@@ -107,7 +112,19 @@ def _argument_moves(
     return tuple(lines), exact
 
 
-def _call(method: Method, module: str, result: str, names: Locals, signatures: Signatures) -> str:
+def _call(
+    method: Method,
+    module: str,
+    result: str,
+    names: Locals,
+    signatures: Signatures,
+    make: Callable[[Type, str, Locals], str] | None,
+) -> str:
+    if make is not None and holds_named_tuples(method.returns):
+        raw = names.local("raw")
+        made = make(method.returns, raw, names)
+        called = _call(method, module, f"{raw} = ", names, signatures, None)
+        return f"{called}\n    {statement(f'{result}{made}', 4)}"
     target = f"{module}.{method.name}"
     if has_opaque_defaults(method):
         args, kwargs = names.local("args"), names.local("kwargs")

@@ -169,6 +169,7 @@ def _plan_method(
         positional_only=not scripted,
         device_moves=device_moves,
         interface=module_interface,
+        make=conversions.make if scripted else None,
     )
     return MethodPlan(
         name=method.name,

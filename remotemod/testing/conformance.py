@@ -204,6 +204,21 @@ class BackendConformance:
             future.wait()
         assert time.monotonic() - start < 0.79
 
+    def test_calls_show_in_profiles(self, cluster: rm.Cluster) -> None:
+        """A call is named by method, caller and owner, as torch's own RPC names its calls."""
+        from torch.profiler import ProfilerActivity, profile
+
+        from remotemod.testing.scripts import Doubler, DoublerInterface
+
+        echo = rm.RemoteModule("one", Echo, cluster=cluster)
+        doubler = rm.RemoteModule("two", Doubler, interface=DoublerInterface, cluster=cluster)
+        with profile(activities=[ProfilerActivity.CPU]) as found:
+            echo(1)
+            doubler.forward_async(torch.ones(1), 2).wait()
+        keys = {event.key for event in found.key_averages()}
+        assert f"rpc_async#forward({cluster.caller} -> one)" in keys
+        assert f"rpc_async_jit#forward({cluster.caller} -> two)" in keys
+
     # --- errors -------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("kind", ["ValueError", "KeyError", "OSError", "ZeroDivisionError"])

@@ -8,6 +8,7 @@ that could name it has imported it already.
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import traceback
 import types
@@ -171,8 +172,22 @@ def _combine(original: Any) -> type[RemoteError]:
         "_remotemod_combined": True,
     }
     return types.new_class(
-        original.__name__, (RemoteError, original), exec_body=lambda body: body.update(namespace)
+        original.__name__,
+        (RemoteError, original),
+        {"metaclass": _Combined},
+        exec_body=lambda body: body.update(namespace),
     )
+
+
+class _Combined(type):
+    """The type of such classes, by which pickle makes them anew instead of looking for them by name."""
+
+
+def _reduce_combined(cls: _Combined) -> Any:
+    return _combine, (cls.__bases__[1],)
+
+
+copyreg.pickle(_Combined, _reduce_combined)
 
 
 def _make(

@@ -35,7 +35,7 @@ class TwoWorkers(ancestor.RemoteModuleTest):
             dist_utils.worker_name(1), [ancestor.ModuleCreationMode.MODULE_CTOR]
         )
         with pytest.raises(
-            ValueError, match="``parameters`` not supported .* ``remote_parameters``"
+            ValueError, match=r"``parameters`` not supported .* ``remote_parameters``"
         ):
             remote.parameters()
         assert list(remote.state_dict()) == ["param1"]

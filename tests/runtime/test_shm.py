@@ -160,6 +160,7 @@ def test_a_cluster_left_open_ends_with_the_program() -> None:
     assert not Path(f"/proc/{done.stdout.strip()}").exists()
 
 
+@pytest.mark.slow
 def test_replies_larger_than_the_socket_do_not_block_requests(shm: rm.Cluster) -> None:
     """Hundreds of calls in flight, each larger than a socket buffer both ways, all complete."""
     echo = rm.RemoteModule("ps0", Echo)
@@ -238,6 +239,7 @@ def test_a_module_instance_is_refused_with_advice(shm: rm.Cluster) -> None:
         rm.RemoteModule("ps0", nn.Linear(1, 1))
 
 
+@pytest.mark.slow
 def test_very_many_tensors_in_one_call(shm: rm.Cluster) -> None:
     """The number of tensors in one value has no small bound."""
     echo = rm.RemoteModule("ps0", Echo)

@@ -8,6 +8,14 @@ import torch.distributed.rpc as rpc
 
 from remotemod.errors import BackendUnavailable
 
+if rpc.is_available():
+    from torch._C._distributed_rpc import _is_current_rpc_agent_set
+else:  # a build of torch without it
+
+    def _is_current_rpc_agent_set() -> bool:
+        return False
+
+
 if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
 
@@ -16,10 +24,6 @@ __all__ = ["ambient", "connect", "generation", "is_running"]
 
 def is_running() -> bool:
     """Whether ``torch.distributed.rpc.init_rpc`` has been called, and ``shutdown`` not yet."""
-    if not rpc.is_available():
-        return False
-    from torch._C._distributed_rpc import _is_current_rpc_agent_set
-
     return _is_current_rpc_agent_set()
 
 

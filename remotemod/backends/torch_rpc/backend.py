@@ -14,6 +14,7 @@ from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.backends.torch_rpc.carriage import (
     is_pickling,
+    is_plain,
     pack,
     reduce_handle,
     register_scripted,
@@ -26,7 +27,7 @@ from remotemod.backends.torch_rpc.native import (
     declare,
     importable_interface,
 )
-from remotemod.backends.torch_rpc.owner import CODEC, serve
+from remotemod.backends.torch_rpc.owner import CODEC, PACKED, PLAIN, serve
 from remotemod.errors import WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.future import Future
@@ -118,8 +119,11 @@ class TorchRpcBackend(Backend):
             request = request._replace(ref=key.ref)
         elif isinstance(request, (Load, Build)):
             request = self._with_interface(request)
-        parcel = pack(request, main_by_value=not self._same_main)
-        inner = rpc.rpc_async(worker, serve, (parcel, not self._same_main), timeout=seconds)
+        if type(request) is Call and is_plain(request.args) and is_plain(request.kwargs):
+            sent: Any = tuple(request)
+        else:
+            sent = pack(request, main_by_value=not self._same_main)
+        inner = rpc.rpc_async(worker, serve, (sent, not self._same_main), timeout=seconds)
         return inner, _answer
 
     def _told(self, error: Exception, worker: str) -> Exception:
@@ -141,7 +145,9 @@ class TorchRpcBackend(Backend):
         stub = load_stub(load.text, load.bound)
         if not stub.declaration.native:
             return request
-        load = load._replace(interface=importable_interface(stub, main=self._same_main))
+        interface = importable_interface(stub, main=self._same_main)
+        declare(stub, interface)  # the answer may be a reference of that type
+        load = load._replace(interface=interface)
         return request._replace(load=load) if isinstance(request, Build) else load
 
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
@@ -169,11 +175,12 @@ class TorchRpcBackend(Backend):
 
 
 def _answer(answer: Any) -> Any:
-    good, parcel = answer
-    value = unpack(parcel)
-    if good:
+    form, value = answer
+    if form == PLAIN:
         return value
-    raise unpack_failure(value, CODEC)
+    if form == PACKED:
+        return unpack(value)
+    raise unpack_failure(unpack(value), CODEC)
 
 
 def _as_it_is(value: Any) -> Any:

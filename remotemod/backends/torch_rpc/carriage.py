@@ -27,7 +27,15 @@ from remotemod.runtime.cluster import find_cluster
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.load import load_stub, text_digest
 
-__all__ = ["Parcel", "is_pickling", "pack", "reduce_handle", "reduce_scripted", "unpack"]
+__all__ = [
+    "Parcel",
+    "is_pickling",
+    "is_plain",
+    "pack",
+    "reduce_handle",
+    "reduce_scripted",
+    "unpack",
+]
 
 
 class Parcel(NamedTuple):
@@ -65,9 +73,32 @@ def pack(value: object, *, main_by_value: bool) -> Parcel:
 
 
 def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
-    """The value in a parcel."""
+    """The value in a parcel.
+
+    Raises:
+        ProtocolError: a class or function in it is not there in this process.
+    """
     data, tensors, refs = parcel
-    return _Unpickler(io.BytesIO(data), tensors, refs).load()
+    try:
+        return _Unpickler(io.BytesIO(data), tensors, refs).load()
+    except (AttributeError, ImportError) as error:
+        raise ProtocolError(
+            f"a value that was sent cannot be built here: {error}. What is sent by name must be importable "
+            "on both sides; __main__ must be the same program where processes call init_rpc themselves"
+        ) from error
+
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.Tensor, PyRRef, RRef})
+
+
+def is_plain(value: Any) -> bool:
+    """Whether torch's own pickler will do: nothing in it names code or a class."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is tuple or kind is list:
+        return all(map(is_plain, value))
+    return kind is dict and all(map(is_plain, value)) and all(map(is_plain, value.values()))
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpickle

@@ -98,6 +98,10 @@ class _Group:
             "folder": self._folder,
             "timeout": timeout,
             "rpc_threads": rpc_threads,
+            # How often this process has met before, which torch makes part of the keys by which members
+            # find each other: new processes have to catch up, or all wait for ever.
+            "inits": rpc._init_counter,
+            "meetings": dict(rpc.api._all_gather_sequence_id),
         }
         self._primaries: dict[str, socket.socket] = {}
         self._joined = False
@@ -205,6 +209,8 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     """Serves until the starter says so, closes its connection or dies."""
     become_worker(config)
     workers = config["workers"]
+    rpc._init_counter = config["inits"]
+    rpc.api._all_gather_sequence_id.update(config["meetings"])
     primary.send(b"s")
     _join(config["name"], workers.index(config["name"]) + 1, config)
     backend = TorchRpcBackend(workers, same_main=False)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from remotemod.stubs.load import LoadedStub
+from remotemod.stubs.load import LoadedStub, load_stub
 
 __all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]
 
@@ -41,8 +41,13 @@ class Native:
             self.interface = own
             namespace = {**stub.module.__dict__, "torch": torch, "_own": own}
             # TorchScript looks names up in the frame that asks: they must mean what the stub means by them.
-            with _no_advice():
-                eval("torch.jit.interface(_own)", namespace)
+            # To find the source of a class, inspect asks for its module by name.
+            sys.modules[own.__module__] = stub.module
+            try:
+                with _no_advice():
+                    eval("torch.jit.interface(_own)", namespace)
+            finally:
+                del sys.modules[own.__module__]
         else:
             self.interface = _find_interface(name)
             if self.interface is None:
@@ -123,11 +128,17 @@ def declare(stub: LoadedStub, interface: str | None) -> Native | None:
         the stub by another interface: compiled functions have one name and one type.
     """
     with _LOCK:
+        known = load_stub(stub.text, stub.bound)
+        if known.module is not stub.module:  # a file that somebody imported
+            # TorchScript names functions after their module, and the owner has loaded the text.
+            for method in stub.declaration.native:
+                function = known.remote_methods[method]
+                stub.module.__dict__[function.__name__] = function
         if stub.digest not in _DECLARED:
             native = None
             if stub.declaration.native:
                 try:
-                    native = Native(stub, interface)
+                    native = Native(known, interface)
                 except (ImportError, RuntimeError) as error:
                     _log.debug("%s has no native path here: %s", stub.declaration.source, error)
             _DECLARED[stub.digest] = native

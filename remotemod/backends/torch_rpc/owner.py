@@ -11,15 +11,18 @@ import torch.distributed.rpc as rpc
 from torch import nn
 
 from remotemod.backends.torch_rpc.agent import generation
-from remotemod.backends.torch_rpc.carriage import Parcel, pack, unpack
+from remotemod.backends.torch_rpc.carriage import is_plain, pack, unpack
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
+from remotemod.runtime.module_functions import as_module
 from remotemod.runtime.owner import Owner, Peer
-from remotemod.runtime.requests import Load
+from remotemod.runtime.requests import Call, Load
 from remotemod.stubs.load import LoadedStub
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
-__all__ = ["CODEC", "serve"]
+__all__ = ["CODEC", "FAILED", "PACKED", "PLAIN", "serve"]
+
+_CALL = len(Call._fields)
 
 CODEC = Codec(code=True)
 """Takes exceptions apart."""
@@ -36,7 +39,7 @@ class RpcOwner(Owner):
 
     def value(self, ref: Any) -> Any:
         """What a reference of this owner's stands for."""
-        return ref.local_value()
+        return as_module(ref.local_value())
 
     def load(self, request: Load) -> LoadedStub:
         """Takes a stub, and compiles what TorchScript callers will ask for."""
@@ -88,6 +91,8 @@ _OWNER: list[tuple[Any, RpcOwner, Peer]] = []
 
 def _owner() -> tuple[Any, RpcOwner, Peer]:
     now = generation()
+    if _OWNER and _OWNER[0][0] is now:
+        return _OWNER[0]
     with _LOCK:
         if not _OWNER or _OWNER[0][0] is not now:
             owner = RpcOwner(rpc.get_worker_info().name, reachable=True)
@@ -95,16 +100,27 @@ def _owner() -> tuple[Any, RpcOwner, Peer]:
         return _OWNER[0]
 
 
-def serve(parcel: Parcel, main_by_value: bool) -> tuple[bool, Parcel]:
-    """On the owner: runs the request in a parcel.
+PLAIN, PACKED, FAILED = range(3)
+"""The forms of an answer: the result as it is, the result in a parcel, what was raised in a parcel."""
+
+
+def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any]:
+    """On the owner: runs a request.
+
+    Args:
+        sent: a parcel, or the fields of a :class:`Call` that torch's own pickler could take.
+        main_by_value: whether the caller's ``__main__`` is another.
 
     Returns:
-        ``(True, its result)``, or ``(False, what it raised)``.
+        The form of the answer, and the answer.
     """
     _, owner, peer = _owner()
     try:
-        value = owner.handle(unpack(parcel), peer)
-        return True, pack(value, main_by_value=main_by_value)
+        request = Call(*sent) if len(sent) == _CALL else unpack(sent)
+        value = owner.handle(request, peer)
+        if is_plain(value):
+            return PLAIN, value
+        return PACKED, pack(value, main_by_value=main_by_value)
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
         failure = pack_failure(error, owner.name, CODEC)
-        return False, pack(failure, main_by_value=main_by_value)
+        return FAILED, pack(failure, main_by_value=main_by_value)

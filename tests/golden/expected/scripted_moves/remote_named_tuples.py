@@ -65,19 +65,14 @@ class _NamedTuples:
         pass
 
 
-def _plain_pair(value: Pair) -> Tuple[Tensor, int]:
-    """Makes plain tuples, which operators take, of ``Pair``."""
-    return (value.first, value.second)
-
-
 def _make_pair(value: Tuple[Tensor, int]) -> Pair:
     """Makes ``Pair`` of the plain tuples that operators hand over."""
     return Pair(value[0], value[1])
 
 
-def _plain_optional_pair(value: Optional[Pair]) -> Optional[Tuple[Tensor, int]]:
-    """Makes plain tuples, which operators take, of ``Optional[Pair]``."""
-    return None if value is None else _plain_pair(value)
+def _plain_pair(value: Pair) -> Tuple[Tensor, int]:
+    """Makes plain tuples, which operators take, of ``Pair``."""
+    return (value.first, value.second)
 
 
 def _make_optional_pair(value: Optional[Tuple[Tensor, int]]) -> Optional[Pair]:
@@ -85,9 +80,9 @@ def _make_optional_pair(value: Optional[Tuple[Tensor, int]]) -> Optional[Pair]:
     return None if value is None else _make_pair(value)
 
 
-def _plain_single(value: Single) -> Tuple[Tensor]:
-    """Makes plain tuples, which operators take, of ``Single``."""
-    return (value.only,)
+def _plain_optional_pair(value: Optional[Pair]) -> Optional[Tuple[Tensor, int]]:
+    """Makes plain tuples, which operators take, of ``Optional[Pair]``."""
+    return None if value is None else _plain_pair(value)
 
 
 def _make_single(value: Tuple[Tensor]) -> Single:
@@ -95,16 +90,9 @@ def _make_single(value: Tuple[Tensor]) -> Single:
     return Single(value[0])
 
 
-def _plain_deep(
-    value: Deep,
-) -> Tuple[Tuple[Tensor, int], List[Tuple[Tensor, int]], Optional[Tuple[Tensor, int]], float]:  # fmt: skip
-    """Makes plain tuples, which operators take, of ``Deep``."""
-    return (
-        _plain_pair(value.pair),
-        [_plain_pair(item) for item in value.pairs],
-        _plain_optional_pair(value.maybe),
-        value.scale,
-    )
+def _plain_single(value: Single) -> Tuple[Tensor]:
+    """Makes plain tuples, which operators take, of ``Single``."""
+    return (value.only,)
 
 
 def _make_deep(
@@ -121,6 +109,18 @@ def _make_deep(
         [_make_pair(item) for item in value[1]],
         _make_optional_pair(value[2]),
         value[3],
+    )
+
+
+def _plain_deep(
+    value: Deep,
+) -> Tuple[Tuple[Tensor, int], List[Tuple[Tensor, int]], Optional[Tuple[Tensor, int]], float]:  # fmt: skip
+    """Makes plain tuples, which operators take, of ``Deep``."""
+    return (
+        _plain_pair(value.pair),
+        [_plain_pair(item) for item in value.pairs],
+        _plain_optional_pair(value.maybe),
+        value.scale,
     )
 
 
@@ -748,7 +748,8 @@ def _remote_forward(
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
     pair = pair._replace(first=pair.first.to(device))
-    ret: Pair = module.forward(pair)
+    raw = module.forward(pair)
+    ret: Pair = _make_pair(raw)
     if is_device_map_set:
         return ret
     return ret._replace(first=to_caller(ret.first))
@@ -767,7 +768,8 @@ def _remote_collections(
     pairs = [item._replace(first=item.first.to(device)) for item in pairs]
     table = move(table, device)
     maybe = None if maybe is None else maybe._replace(first=maybe.first.to(device))
-    ret: Dict[str, Pair] = module.collections(pairs, table, maybe)
+    raw = module.collections(pairs, table, maybe)
+    ret: Dict[str, Pair] = {key: _make_pair(item) for key, item in raw.items()}
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -782,7 +784,8 @@ def _remote_optional(
     """Runs ``optional`` where the module lives."""
     module = module_rref.local_value()
     x = x.to(device)
-    ret: Optional[Pair] = module.optional(x)
+    raw = module.optional(x)
+    ret: Optional[Pair] = None if raw is None else _make_pair(raw)
     if is_device_map_set:
         return ret
     return None if ret is None else ret._replace(first=to_caller(ret.first))
@@ -797,7 +800,8 @@ def _remote_optional_list(
     """Runs ``optional_list`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Optional[List[Pair]] = module.optional_list(x)
+    raw = module.optional_list(x)
+    ret: Optional[List[Pair]] = None if raw is None else [_make_pair(item) for item in raw]  # fmt: skip
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -812,7 +816,8 @@ def _remote_list_of_optional(
     """Runs ``list_of_optional`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: List[Optional[Pair]] = module.list_of_optional(x)
+    raw = module.list_of_optional(x)
+    ret: List[Optional[Pair]] = [None if item is None else _make_pair(item) for item in raw]  # fmt: skip
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -827,7 +832,8 @@ def _remote_dict_of_optional(
     """Runs ``dict_of_optional`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Dict[str, Optional[Pair]] = module.dict_of_optional(x)
+    raw = module.dict_of_optional(x)
+    ret: Dict[str, Optional[Pair]] = {key: None if item is None else _make_pair(item) for key, item in raw.items()}  # fmt: skip
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -842,7 +848,8 @@ def _remote_tuple_of_optional(
     """Runs ``tuple_of_optional`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Tuple[Optional[Pair], int] = module.tuple_of_optional(x)
+    raw = module.tuple_of_optional(x)
+    ret: Tuple[Optional[Pair], int] = (_make_optional_pair(raw[0]), raw[1])
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -857,7 +864,8 @@ def _remote_single(
     """Runs ``single`` where the module lives."""
     module = module_rref.local_value()
     x = x._replace(only=x.only.to(device))
-    ret: Single = module.single(x)
+    raw = module.single(x)
+    ret: Single = _make_single(raw)
     if is_device_map_set:
         return ret
     return ret._replace(only=to_caller(ret.only))
@@ -872,7 +880,8 @@ def _remote_deep(
     """Runs ``deep`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Deep = module.deep(x)
+    raw = module.deep(x)
+    ret: Deep = _make_deep(raw)
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -887,7 +896,8 @@ def _remote_deeper(
     """Runs ``deeper`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Dict[str, List[Deep]] = module.deeper(x)
+    raw = module.deeper(x)
+    ret: Dict[str, List[Deep]] = {key: [_make_deep(item1) for item1 in item] for key, item in raw.items()}  # fmt: skip
     if is_device_map_set:
         return ret
     return move_to_caller(ret)
@@ -968,7 +978,8 @@ def _remote_coloured(
     """Runs ``coloured`` where the module lives."""
     module = module_rref.local_value()
     x = move(x, device)
-    ret: Tuple[Colour, Pair] = module.coloured(x)
+    raw = module.coloured(x)
+    ret: Tuple[Colour, Pair] = (raw[0], _make_pair(raw[1]))
     if is_device_map_set:
         return ret
     return move_to_caller(ret)

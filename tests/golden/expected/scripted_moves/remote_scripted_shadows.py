@@ -71,14 +71,14 @@ class _ScriptedShadows:
         pass
 
 
-def _plain_pair(value: Pair) -> Tuple[Tensor_, int]:
-    """Makes plain tuples, which operators take, of ``Pair``."""
-    return (value.first, value.second)
-
-
 def _make_pair(value: Tuple[Tensor_, int]) -> Pair:
     """Makes ``Pair`` of the plain tuples that operators hand over."""
     return Pair(value[0], value[1])
+
+
+def _plain_pair(value: Pair) -> Tuple[Tensor_, int]:
+    """Makes plain tuples, which operators take, of ``Pair``."""
+    return (value.first, value.second)
 
 
 def _collect_forward(call: int) -> Tensor_:
@@ -494,7 +494,8 @@ def _remote_loops(
     key = move(key, device)
     value = None if value is None else value._replace(first=value.first.to(device))
     item1 = move(item1, device)
-    ret: Dict[str, List[Pair]] = module.loops(item, key, value, item1)
+    raw = module.loops(item, key, value, item1)
+    ret: Dict[str, List[Pair]] = {key_: [_make_pair(item1_) for item1_ in item_] for key_, item_ in raw.items()}  # fmt: skip
     if is_device_map_set:
         return ret
     return move_to_caller(ret)

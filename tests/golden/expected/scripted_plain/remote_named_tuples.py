@@ -62,19 +62,14 @@ class _NamedTuples:
         pass
 
 
-def _plain_pair(value: Pair) -> Tuple[Tensor, int]:
-    """Makes plain tuples, which operators take, of ``Pair``."""
-    return (value.first, value.second)
-
-
 def _make_pair(value: Tuple[Tensor, int]) -> Pair:
     """Makes ``Pair`` of the plain tuples that operators hand over."""
     return Pair(value[0], value[1])
 
 
-def _plain_optional_pair(value: Optional[Pair]) -> Optional[Tuple[Tensor, int]]:
-    """Makes plain tuples, which operators take, of ``Optional[Pair]``."""
-    return None if value is None else _plain_pair(value)
+def _plain_pair(value: Pair) -> Tuple[Tensor, int]:
+    """Makes plain tuples, which operators take, of ``Pair``."""
+    return (value.first, value.second)
 
 
 def _make_optional_pair(value: Optional[Tuple[Tensor, int]]) -> Optional[Pair]:
@@ -82,9 +77,9 @@ def _make_optional_pair(value: Optional[Tuple[Tensor, int]]) -> Optional[Pair]:
     return None if value is None else _make_pair(value)
 
 
-def _plain_single(value: Single) -> Tuple[Tensor]:
-    """Makes plain tuples, which operators take, of ``Single``."""
-    return (value.only,)
+def _plain_optional_pair(value: Optional[Pair]) -> Optional[Tuple[Tensor, int]]:
+    """Makes plain tuples, which operators take, of ``Optional[Pair]``."""
+    return None if value is None else _plain_pair(value)
 
 
 def _make_single(value: Tuple[Tensor]) -> Single:
@@ -92,16 +87,9 @@ def _make_single(value: Tuple[Tensor]) -> Single:
     return Single(value[0])
 
 
-def _plain_deep(
-    value: Deep,
-) -> Tuple[Tuple[Tensor, int], List[Tuple[Tensor, int]], Optional[Tuple[Tensor, int]], float]:  # fmt: skip
-    """Makes plain tuples, which operators take, of ``Deep``."""
-    return (
-        _plain_pair(value.pair),
-        [_plain_pair(item) for item in value.pairs],
-        _plain_optional_pair(value.maybe),
-        value.scale,
-    )
+def _plain_single(value: Single) -> Tuple[Tensor]:
+    """Makes plain tuples, which operators take, of ``Single``."""
+    return (value.only,)
 
 
 def _make_deep(
@@ -118,6 +106,18 @@ def _make_deep(
         [_make_pair(item) for item in value[1]],
         _make_optional_pair(value[2]),
         value[3],
+    )
+
+
+def _plain_deep(
+    value: Deep,
+) -> Tuple[Tuple[Tensor, int], List[Tuple[Tensor, int]], Optional[Tuple[Tensor, int]], float]:  # fmt: skip
+    """Makes plain tuples, which operators take, of ``Deep``."""
+    return (
+        _plain_pair(value.pair),
+        [_plain_pair(item) for item in value.pairs],
+        _plain_optional_pair(value.maybe),
+        value.scale,
     )
 
 
@@ -744,7 +744,8 @@ def _remote_forward(
 ) -> Pair:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
-    ret: Pair = module.forward(pair)
+    raw = module.forward(pair)
+    ret: Pair = _make_pair(raw)
     return ret
 
 
@@ -758,7 +759,8 @@ def _remote_collections(
 ) -> Dict[str, Pair]:
     """Runs ``collections`` where the module lives."""
     module = module_rref.local_value()
-    ret: Dict[str, Pair] = module.collections(pairs, table, maybe)
+    raw = module.collections(pairs, table, maybe)
+    ret: Dict[str, Pair] = {key: _make_pair(item) for key, item in raw.items()}
     return ret
 
 
@@ -770,7 +772,8 @@ def _remote_optional(
 ) -> Optional[Pair]:
     """Runs ``optional`` where the module lives."""
     module = module_rref.local_value()
-    ret: Optional[Pair] = module.optional(x)
+    raw = module.optional(x)
+    ret: Optional[Pair] = None if raw is None else _make_pair(raw)
     return ret
 
 
@@ -782,7 +785,8 @@ def _remote_optional_list(
 ) -> Optional[List[Pair]]:
     """Runs ``optional_list`` where the module lives."""
     module = module_rref.local_value()
-    ret: Optional[List[Pair]] = module.optional_list(x)
+    raw = module.optional_list(x)
+    ret: Optional[List[Pair]] = None if raw is None else [_make_pair(item) for item in raw]  # fmt: skip
     return ret
 
 
@@ -794,7 +798,8 @@ def _remote_list_of_optional(
 ) -> List[Optional[Pair]]:
     """Runs ``list_of_optional`` where the module lives."""
     module = module_rref.local_value()
-    ret: List[Optional[Pair]] = module.list_of_optional(x)
+    raw = module.list_of_optional(x)
+    ret: List[Optional[Pair]] = [None if item is None else _make_pair(item) for item in raw]  # fmt: skip
     return ret
 
 
@@ -806,7 +811,8 @@ def _remote_dict_of_optional(
 ) -> Dict[str, Optional[Pair]]:
     """Runs ``dict_of_optional`` where the module lives."""
     module = module_rref.local_value()
-    ret: Dict[str, Optional[Pair]] = module.dict_of_optional(x)
+    raw = module.dict_of_optional(x)
+    ret: Dict[str, Optional[Pair]] = {key: None if item is None else _make_pair(item) for key, item in raw.items()}  # fmt: skip
     return ret
 
 
@@ -818,7 +824,8 @@ def _remote_tuple_of_optional(
 ) -> Tuple[Optional[Pair], int]:
     """Runs ``tuple_of_optional`` where the module lives."""
     module = module_rref.local_value()
-    ret: Tuple[Optional[Pair], int] = module.tuple_of_optional(x)
+    raw = module.tuple_of_optional(x)
+    ret: Tuple[Optional[Pair], int] = (_make_optional_pair(raw[0]), raw[1])
     return ret
 
 
@@ -830,7 +837,8 @@ def _remote_single(
 ) -> Single:
     """Runs ``single`` where the module lives."""
     module = module_rref.local_value()
-    ret: Single = module.single(x)
+    raw = module.single(x)
+    ret: Single = _make_single(raw)
     return ret
 
 
@@ -842,7 +850,8 @@ def _remote_deep(
 ) -> Deep:
     """Runs ``deep`` where the module lives."""
     module = module_rref.local_value()
-    ret: Deep = module.deep(x)
+    raw = module.deep(x)
+    ret: Deep = _make_deep(raw)
     return ret
 
 
@@ -854,7 +863,8 @@ def _remote_deeper(
 ) -> Dict[str, List[Deep]]:
     """Runs ``deeper`` where the module lives."""
     module = module_rref.local_value()
-    ret: Dict[str, List[Deep]] = module.deeper(x)
+    raw = module.deeper(x)
+    ret: Dict[str, List[Deep]] = {key: [_make_deep(item1) for item1 in item] for key, item in raw.items()}  # fmt: skip
     return ret
 
 
@@ -917,7 +927,8 @@ def _remote_coloured(
 ) -> Tuple[Colour, Pair]:
     """Runs ``coloured`` where the module lives."""
     module = module_rref.local_value()
-    ret: Tuple[Colour, Pair] = module.coloured(x)
+    raw = module.coloured(x)
+    ret: Tuple[Colour, Pair] = (raw[0], _make_pair(raw[1]))
     return ret
 
 

@@ -68,14 +68,14 @@ class _ScriptedShadows:
         pass
 
 
-def _plain_pair(value: Pair) -> Tuple[Tensor_, int]:
-    """Makes plain tuples, which operators take, of ``Pair``."""
-    return (value.first, value.second)
-
-
 def _make_pair(value: Tuple[Tensor_, int]) -> Pair:
     """Makes ``Pair`` of the plain tuples that operators hand over."""
     return Pair(value[0], value[1])
+
+
+def _plain_pair(value: Pair) -> Tuple[Tensor_, int]:
+    """Makes plain tuples, which operators take, of ``Pair``."""
+    return (value.first, value.second)
 
 
 def _collect_forward(call: int) -> Tensor_:
@@ -468,7 +468,8 @@ def _remote_loops(
 ) -> Dict[str, List[Pair]]:
     """Runs ``loops`` where the module lives."""
     module = module_rref.local_value()
-    ret: Dict[str, List[Pair]] = module.loops(item, key, value, item1)
+    raw = module.loops(item, key, value, item1)
+    ret: Dict[str, List[Pair]] = {key_: [_make_pair(item1_) for item1_ in item_] for key_, item_ in raw.items()}  # fmt: skip
     return ret
 
 
