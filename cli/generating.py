@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from remotemod.stubs.declaration import Form
 from remotemod.stubs.generate import Outcome, generate, mending_command
-from remotemod.stubs.sources import Progress
 
 from . import output as terminal
 
@@ -31,7 +29,7 @@ def run(
     live: bool,
 ) -> int:
     """Generates, prints, and returns the exit status."""
-    with _progress() as progress:
+    with terminal.progress_bar() as progress:
         outcomes = generate(
             targets,
             None if stdout else output,
@@ -71,26 +69,6 @@ def _mending_targets(targets: Sequence[str], behind: Sequence[Outcome]) -> list[
     own = [o.target for o in behind]
     stale = any(o.status == "stale" for o in behind)
     return list(targets) if stale or len(own) > len(targets) else own
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """A bar on a terminal; nothing where nobody looks."""
-    console = terminal.stderr()
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def progress(done: int, total: int, target: str) -> None:
-            bar.update(task, completed=done, total=total, description=target)
-
-        yield progress
 
 
 def _print_diff(outcome: Outcome) -> None:

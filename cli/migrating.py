@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from remotemod.migrate.migrate import Progress, migrate
+from remotemod.migrate.migrate import migrate
 from remotemod.migrate.model import Outcome
 
 from . import output as terminal
@@ -18,7 +16,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 def run(paths: list[str], *, write: bool) -> int:
     """Migrates, prints, and returns the exit status."""
-    with _progress() as progress:
+    with terminal.progress_bar() as progress:
         outcomes = migrate(paths, write=write, progress=progress)
     changed = [o for o in outcomes if o.status == "changed"]
     failed = [o for o in outcomes if o.error is not None]
@@ -61,23 +59,3 @@ def _print_count(changed: int, total: int, failed: int, write: bool) -> None:
     if changed and not write:
         text += "; run again with --write"
     terminal.stdout().print(text, style="bold", markup=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """A bar on a terminal; nothing where nobody looks."""
-    console = terminal.stderr()
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def progress(done: int, total: int, file: str) -> None:
-            bar.update(task, completed=done, total=total, description=file)
-
-        yield progress

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from remotemod.errors import RemoteModError
@@ -10,7 +12,7 @@ from remotemod.errors import RemoteModError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["error", "stderr", "stdout"]
+__all__ = ["error", "progress_bar", "stderr", "stdout"]
 
 
 _UNBOUNDED = 100_000
@@ -45,3 +47,22 @@ def error(problem: RemoteModError | str) -> None:
     console = stderr()
     console.print("error:", style="bold red", end=" ")
     console.print(str(problem), markup=False)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
+    """A bar on a terminal; nothing where nobody looks."""
+    console = stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(done: int, total: int, target: str) -> None:
+            bar.update(task, completed=done, total=total, description=target)
+
+        yield progress
