@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import itertools
 import threading
 from collections import Counter
@@ -29,7 +30,7 @@ from remotemod.runtime.requests import (
 )
 from remotemod.stubs.load import LoadedStub, load_stub, text_digest
 
-__all__ = ["Owner", "Peer", "current_owner"]
+__all__ = ["Owner", "Peer", "Route", "current_owner"]
 
 _CURRENT: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
 
@@ -91,6 +92,41 @@ class _Local:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.forward, name)
+
+
+class Route:
+    """One method of one kept module, found once for all the calls that will come.
+
+    It holds the reference's key and not the module: a route keeps nothing alive.
+    """
+
+    __slots__ = ("_device", "_function", "_is_device_map_set", "_owner", "ref")
+
+    def __init__(
+        self, owner: Owner, ref: Any, function: Any, device: str, is_device_map_set: bool
+    ) -> None:
+        self.ref = ref
+        self._owner = owner
+        self._function = function
+        self._device = device
+        self._is_device_map_set = is_device_map_set
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Any:
+        """Runs the method."""
+        owner = self._owner
+        token = _CURRENT.set(owner)
+        try:
+            module = _Local(callable_form(owner.value(self.ref)))
+            if torch.is_grad_enabled() is grad:
+                return self._function(
+                    module, self._device, self._is_device_map_set, *args, **kwargs
+                )
+            with torch.set_grad_enabled(grad):
+                return self._function(
+                    module, self._device, self._is_device_map_set, *args, **kwargs
+                )
+        finally:
+            _CURRENT.reset(token)
 
 
 class Owner:
@@ -187,18 +223,28 @@ class Owner:
             future.set_exception(error)
         return future
 
-    def _call(self, request: Call, peer: Peer) -> Any:
-        function = self._functions.get((request.stub, request.method))
+    def route(
+        self, ref: Any, stub: str, method: str, device: str, is_device_map_set: bool
+    ) -> Route:
+        """The way to one method of a kept module."""
+        function = self._functions.get((stub, method))
         if function is None:
-            raise InterfaceMismatch(
-                f"worker '{self.name}' has not been sent the stub {request.stub}, or it has no method "
-                f"'{request.method}': the caller's stub is out of date; regenerate it"
-            )
-        module = _Local(callable_form(self.value(request.ref)))
-        with torch.set_grad_enabled(request.grad):
-            return function(
-                module, request.device, request.is_device_map_set, *request.args, **request.kwargs
-            )
+            function = functools.partial(self._unknown, stub, method)
+        return Route(self, ref, function, device, is_device_map_set)
+
+    def _unknown(self, stub: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        raise InterfaceMismatch(
+            f"worker '{self.name}' has not been sent the stub {stub}, or it has no method "
+            f"'{method}': the caller's stub is out of date; regenerate it"
+        )
+
+    def keeps(self, ref: Any) -> bool:
+        """Whether a reference's value is still kept."""
+        return ref in self._kept
+
+    def _call(self, request: Call, peer: Peer) -> Any:
+        ref, stub, method, args, kwargs, device, is_device_map_set, grad = request
+        return self.route(ref, stub, method, device, is_device_map_set)(args, kwargs, grad)
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
         result = request.function(*request.args, **request.kwargs)

@@ -327,3 +327,16 @@ def test_a_forked_child_leaves_the_cluster_alone() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "7 1.0\n", done.stderr
+
+
+def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
+    """What calls of a module have in common is forgotten on this side when its last handle goes."""
+    routes = shm._backend._connections["ps0"]._routes
+    before = len(routes)
+    for _ in range(20):
+        echo = rm.RemoteModule("ps0", Echo, cluster=shm)
+        assert echo(1) == 1
+        assert len(routes) == before + 1
+        del echo
+        gc.collect()
+        assert len(routes) == before

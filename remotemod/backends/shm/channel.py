@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from remotemod.backends.shm.frames import FAILURE, FREE, Message
+from remotemod.backends.shm.frames import FAILURE, FREE, ROUTE, Message
 from remotemod.backends.shm.receiver import Receiver
 from remotemod.backends.shm.sender import Sender
 
@@ -52,7 +52,7 @@ class Channel:
         """
         while True:
             message = self._receiver.receive(until)
-            if message is None or message.kind <= FAILURE:
+            if message is None or message.kind <= FAILURE or message.kind >= ROUTE:
                 return message
             if message.kind == FREE:
                 self._sender.pool.free(message.call)

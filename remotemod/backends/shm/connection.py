@@ -11,13 +11,16 @@ from typing import Any
 
 from remotemod.backends.shm.carriage import decode_answer, encode_request
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import REQUEST, Message
+from remotemod.backends.shm.frames import CALL, GRAD, REQUEST, ROUTE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future
-from remotemod.runtime.requests import Request
+from remotemod.runtime.requests import Call, Release, Request
 from remotemod.wire.codec import Codec
+from remotemod.wire.express import pack_row, unpack_value
 
 __all__ = ["Connection"]
+
+_NONE: list[Any] = []
 
 
 class _Pending(Future[Any]):
@@ -57,12 +60,20 @@ class Connection:
         self._waiting = 0
         self._attendant: threading.Thread | None = None
         self._lost: RemoteModError | None = None
+        self._routes: dict[tuple[Any, ...], int] = {}
+        self._announcing = threading.Lock()
 
     # --- sending ------------------------------------------------------------------------------
 
     def submit(self, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request; see :class:`remotemod.runtime.backend.Backend`."""
-        header, frames = encode_request(self._codec, request)
+        kind, route, frames = REQUEST, 0, _NONE
+        row = pack_row(request.args, request.kwargs) if isinstance(request, Call) else None
+        if row is None:
+            header, frames = encode_request(self._codec, request)
+        else:
+            assert isinstance(request, Call)
+            header, kind, route = row, *self._on_route(request)
         call = next(self._calls)
         deadline = None if timeout is None else time.monotonic() + timeout
         future = _Pending(call, f"a call to '{self.worker}'", self, deadline)
@@ -70,7 +81,7 @@ class Connection:
         try:
             if self._lost is not None:
                 raise self._lost
-            self._channel.send(call, REQUEST, header, frames, self._while_blocked)
+            self._channel.send(call, kind, header, frames, self._while_blocked, route)
         except (OSError, ValueError) as error:
             self._lose(error)
         except RemoteModError as error:
@@ -84,8 +95,26 @@ class Connection:
             self._drain()
         return future
 
+    def _on_route(self, request: Call) -> tuple[int, int]:
+        """The kind of the message for a call of small plain values, and its route's number."""
+        common = request[:3] + request[5:7]
+        found = self._routes.get(common)
+        if found is None:
+            with self._announcing:
+                found = self._routes.get(common)
+                if found is None:
+                    found = next(self._calls)
+                    header, _ = self._codec.encode(common)
+                    self._channel.send(found, ROUTE, header, _NONE, self._while_blocked)
+                    # Only now may others use it: their calls must not overtake the announcement.
+                    self._routes[common] = found
+        return CALL | GRAD if request.grad else CALL, found
+
     def post(self, request: Request) -> None:
         """Sends a request that nobody answers, now or with the next send; safe in finalizers."""
+        if type(request) is Release:
+            for common in [c for c in list(self._routes) if c[0] in request.refs]:
+                self._routes.pop(common, None)
         if self._lost is None:
             self._channel.post(0, REQUEST, encode_request(self._codec, request)[0])
 
@@ -160,9 +189,17 @@ class Connection:
         future = self._pending.pop(message.call, None)
         if future is None:
             # Given up (deadline, cancel): the answer goes nowhere, but its references must be let go.
-            decode_answer(self._codec, message)
+            if message.kind != VALUE:
+                decode_answer(self._codec, message)
             return
-        value, error = decode_answer(self._codec, message)
+        error: BaseException | None = None
+        if message.kind == VALUE:
+            try:
+                value = unpack_value(message.header)
+            except ProtocolError as problem:
+                error = problem
+        else:
+            value, error = decode_answer(self._codec, message)
         if error is None:
             future.set_result(value)
         else:

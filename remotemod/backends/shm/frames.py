@@ -8,10 +8,12 @@ from typing import NamedTuple
 from torch import Tensor
 
 __all__ = [
+    "CALL",
     "DROP",
     "FAILURE",
     "FRAME",
     "FREE",
+    "GRAD",
     "INLINE",
     "KIND",
     "LARGE",
@@ -20,19 +22,25 @@ __all__ = [
     "PREFIX",
     "REQUEST",
     "RESULT",
+    "ROUTE",
     "SHARED",
+    "VALUE",
     "Message",
     "note",
 ]
 
 REQUEST, RESULT, FAILURE = 1, 2, 3
 FREE, DROP = 4, 5  # notes about slots; their number stands where a call's does
+# Calls of small plain values: a route says once what all calls of one method on one module have in common;
+# its number then stands where a slot's does.
+ROUTE, CALL, VALUE = 6, 7, 8
 
 PREFIX = struct.Struct("<QIIHI")  # call, bytes of header, frames, kind and flags, slot
 FRAME = struct.Struct("<QQ")  # bytes, offset in the slot or INLINE
 INLINE = 2**64 - 1
 LIMIT = 2**32
 SHARED, NEW = 0x8000, 0x4000
+GRAD = 0x2000  # the caller of a CALL records gradients
 KIND = 0x00FF
 
 # Below this the socket's own copy is cheaper than the bookkeeping of a slot.
@@ -40,14 +48,16 @@ LARGE = 64 * 1024
 
 
 class Message(NamedTuple):
-    """What arrived: the call it belongs to, its kind, the codec's header and frames."""
+    """What arrived: the call it belongs to, its kind, the codec's header and frames, and a CALL's route."""
 
     call: int
     kind: int
     header: bytes
     frames: list[Tensor]
+    route: int = 0
+    grad: bool = False
 
 
-def note(kind: int, number: int, header: bytes = b"") -> bytes:
+def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:
     """A message without frames."""
-    return PREFIX.pack(number, len(header), 0, kind, 0) + header
+    return PREFIX.pack(number, len(header), 0, kind, route) + header

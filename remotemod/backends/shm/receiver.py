@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from remotemod.backends.shm.frames import (
-    DROP,
     FRAME,
+    GRAD,
     INLINE,
     KIND,
     NEW,
     PREFIX,
     REQUEST,
     SHARED,
+    VALUE,
     Message,
 )
 from remotemod.backends.shm.memory import ALIGN, SlotMap, bytes_of
@@ -32,6 +33,10 @@ from remotemod.errors import ProtocolError
 __all__ = ["Receiver"]
 
 _BUFFER = 128 * 1024
+_SPIN = 100e-6
+"""Seconds to look before sleeping: a small call and its answer, and little beside a time slice."""
+_MOST_SKIPS = 63
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if hasattr(socket, "CMSG_SPACE") else 0
 
 
@@ -58,10 +63,13 @@ class Receiver:
         self._free = free
         self.slots = SlotMap()
         self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
         self._start = self._end = 0
         self._fds: deque[int] = deque()
         self._unfinished: _Unfinished | None = None
         self._filled = 0
+        # On one core nothing comes while this thread looks.
+        self._skips = self._skipped = 0 if _CORES > 1 else _MOST_SKIPS
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
@@ -71,27 +79,38 @@ class Receiver:
 
     def receive(self, until: float | None) -> Message | None:
         """The next message, notes among them; see ``Channel.receive``."""
-        if self._unfinished is None and not self._begin(until):
-            return None
+        if self._unfinished is None:
+            begun = self._begin(until)
+            if self._unfinished is None:
+                return begun
         return self._finish(until)
 
-    def _begin(self, until: float | None) -> bool:
-        """Reads a message's prefix, table and header."""
+    def _begin(self, until: float | None) -> Message | None:
+        """Reads a message's prefix, table and header; the message itself where nothing else follows."""
         if not self._need(PREFIX.size, until):
-            return False
+            return None
         prefix = PREFIX.unpack_from(self._buffer, self._start)
-        _, header_size, count, kind, _ = prefix
-        if not REQUEST <= kind & KIND <= DROP:
+        call, header_size, count, kind, route = prefix
+        if not count and REQUEST <= kind & KIND <= VALUE:
+            size = PREFIX.size + header_size
+            if not self._need(size, until):
+                return None
+            start = self._start + PREFIX.size
+            self._start = end = start + header_size
+            return Message(
+                call, kind & KIND, bytes(self._view[start:end]), [], route, bool(kind & GRAD)
+            )
+        if not REQUEST <= kind & KIND <= VALUE:
             raise ProtocolError(
                 f"message of unknown kind {kind}: the peer does not speak remotemod"
             )
         table_size = count * FRAME.size
         if not self._need(PREFIX.size + table_size + header_size, until):
-            return False
+            return None
         at = self._start + PREFIX.size
-        table = list(FRAME.iter_unpack(memoryview(self._buffer)[at : at + table_size]))
+        table = list(FRAME.iter_unpack(self._view[at : at + table_size]))
         at += table_size
-        header = bytes(memoryview(self._buffer)[at : at + header_size])
+        header = bytes(self._view[at : at + header_size])
         self._start = at + header_size
         size = 0
         for length, offset in table:
@@ -102,7 +121,7 @@ class Receiver:
             prefix, header, table, blob, bytes_of(blob) if size else memoryview(b"")
         )
         self._filled = 0
-        return True
+        return None
 
     def _finish(self, until: float | None) -> Message | None:
         """Reads a message's inline frames and maps its memfd."""
@@ -113,7 +132,7 @@ class Receiver:
         while self._filled < size:
             ready = min(self._end - self._start, size - self._filled)
             if ready:
-                view[self._filled : self._filled + ready] = memoryview(self._buffer)[
+                view[self._filled : self._filled + ready] = self._view[
                     self._start : self._start + ready
                 ]
                 self._start += ready
@@ -163,18 +182,19 @@ class Receiver:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
         while self._end - self._start < size:
             self._make_room(size)
+            # To look first is cheaper than an exception: who waits for an answer is mostly early.
+            if not self._wait(until):
+                return False
             try:
                 got, rights, _, _ = self._sock.recvmsg_into(
-                    [memoryview(self._buffer)[self._end :]], _RIGHTS_SPACE
+                    [self._view[self._end :]], _RIGHTS_SPACE
                 )
             except BlockingIOError:
-                if not self._wait(until):
-                    return False
                 continue
             if not got:
                 raise EOFError("the connection ended")
             self._end += got
-            for level, kind, data in rights:
+            for level, kind, data in rights or ():
                 if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                     self._fds.extend(struct.unpack(f"{len(data) // 4}i", data))
         return True
@@ -183,9 +203,10 @@ class Receiver:
         if self._start == self._end:
             self._start = self._end = 0
         if self._start + size > len(self._buffer):
-            kept = bytes(memoryview(self._buffer)[self._start : self._end])
+            kept = bytes(self._view[self._start : self._end])
             if size > len(self._buffer):
                 self._buffer = bytearray(2 * size)
+                self._view = memoryview(self._buffer)
             self._buffer[: len(kept)] = kept
             self._start, self._end = 0, len(kept)
 
@@ -196,12 +217,32 @@ class Receiver:
             left = max(0.0, until - time.monotonic()) * 1000
             if left and left < 1:
                 left = 1.0
-        events = self._readable.poll(left)
+        events = self._spin() if left is None or left > 0 else None
+        if not events:
+            events = self._readable.poll(left)
         woken = any(fd == self._wake_in for fd, _ in events)
         if woken:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_in, 4096)
         return bool(events) and not (woken and len(events) == 1)
+
+    def _spin(self) -> list[tuple[int, int]] | None:
+        """Looks again and again for a moment before it sleeps.
+
+        Waking a sleeping thread takes longer than a whole small call. Who looked in vain looks less often,
+        so that waiting for long work, or on a crowded machine, costs next to nothing.
+        """
+        if self._skipped < self._skips:
+            self._skipped += 1
+            return None
+        self._skipped = 0
+        poll, until = self._readable.poll, time.perf_counter() + _SPIN
+        while not (events := poll(0)):
+            if time.perf_counter() >= until:
+                self._skips = min(2 * self._skips + 1, _MOST_SKIPS)
+                return None
+        self._skips = 0
+        return events
 
     def wake(self) -> None:
         """Makes a :meth:`receive` in another thread return."""

@@ -49,6 +49,7 @@ class Sender:
         header: bytes,
         frames: Sequence[Tensor],
         blocked: Callable[[], None] | None = None,
+        route: int = 0,
     ) -> None:
         """Sends one message whole.
 
@@ -58,6 +59,7 @@ class Sender:
             header: the codec's header.
             frames: the codec's frames.
             blocked: called each time the peer does not take more; it should make room or wait.
+            route: the route of a CALL.
 
         Raises:
             OSError: the peer is gone.
@@ -69,8 +71,11 @@ class Sender:
                 "pass large data as tensors or numpy arrays"
             )
         with self._lock:
-            parts, fd = self._layout(call, kind, header, frames)
-            self._send_all(parts, fd, blocked or self.wait_writable)
+            if frames:
+                parts, fd = self._layout(call, kind, header, frames)
+                self._send_all(parts, fd, blocked or self.wait_writable)
+            else:
+                self._send_small(note(kind, call, header, route), blocked)
         if self._notes:
             self.flush()
 
@@ -114,8 +119,6 @@ class Sender:
         self, call: int, kind: int, header: bytes, frames: Sequence[Tensor]
     ) -> tuple[list[bytes | memoryview], int]:
         """The parts of a message in their order, and the descriptor to send along (or -1)."""
-        if not frames:
-            return [note(kind, call, header)], -1
         slot = self._take_slot(frames)
         table = bytearray()
         inline: list[bytes | memoryview] = []
@@ -145,6 +148,14 @@ class Sender:
         number = 0 if slot is None else slot.number
         head = PREFIX.pack(call, len(header), len(frames), kind, number)
         return [b"".join((head, table, header)), *inline], fd
+
+    def _send_small(self, data: bytes, blocked: Callable[[], None] | None) -> None:
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send_all([memoryview(data)[sent:]], -1, blocked or self.wait_writable)
 
     def _take_slot(self, frames: Sequence[Tensor]) -> Slot | None:
         size = sum(round_up(n) for n in (frame.numel() for frame in frames) if n >= LARGE)

@@ -8,14 +8,18 @@ import struct
 import threading
 from typing import Any
 
+from torch import Tensor
+
 from remotemod.backends.processes import become_worker
 from remotemod.backends.shm.backend import ShmBackend, address_of
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import FAILURE, RESULT
+from remotemod.backends.shm.frames import CALL, FAILURE, RESULT, ROUTE, VALUE
 from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster, set_process_cluster
-from remotemod.runtime.owner import Owner, Peer
+from remotemod.runtime.owner import Owner, Peer, Route
+from remotemod.runtime.requests import Release
+from remotemod.wire.express import pack_value, unpack_row
 
 __all__ = ["run"]
 
@@ -69,15 +73,32 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
     channel = Channel(sock)
     peer = Peer(owner)
     codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=peer)
+    routes: dict[int, Route] = {}
     try:
         while True:
             message = channel.receive(None)
             if message is None:
                 continue
             call, kind = message.call, RESULT
+            frames: list[Tensor] = []
+            if message.kind == ROUTE:
+                routes[call] = owner.route(*codec.decode(message.header, message.frames))
+                continue
             try:
-                value = owner.handle(decode_request(codec, message), peer)
-                header, frames = codec.encode(value)
+                if message.kind == CALL:
+                    value = routes[message.route](*unpack_row(message.header), message.grad)
+                    packed = pack_value(value)
+                    if packed is not None:
+                        header, kind = packed, VALUE
+                    else:
+                        header, frames = codec.encode(value)
+                else:
+                    request = decode_request(codec, message)
+                    value = owner.handle(request, peer)
+                    header, frames = codec.encode(value)
+                    if type(request) is Release:
+                        _forget(routes, owner)
+                    del request
                 del value
             except BaseException as error:  # SystemExit too: a module's exit is not the worker's
                 kind = FAILURE
@@ -91,3 +112,9 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
     finally:
         peer.gone()
         channel.close()
+
+
+def _forget(routes: dict[int, Route], owner: Owner) -> None:
+    """Drops the routes to what is no longer kept: nobody can call it any more."""
+    for number in [n for n, route in routes.items() if not owner.keeps(route.ref)]:
+        del routes[number]
