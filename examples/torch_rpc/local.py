@@ -1,0 +1,48 @@
+"""What the programs share and is not their point: processes of this machine, and a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+
+Program = Callable[[int, str, argparse.Namespace], None]
+"""What one process does: its rank, a folder that all processes see, the options."""
+
+
+def spawn(program: Program, processes: int, options: argparse.Namespace) -> None:
+    """Runs the program in that many processes to their end; the first that fails ends all others."""
+    for variable in ("TP_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
+        os.environ.setdefault(variable, "lo")  # nothing here listens to other machines
+    with tempfile.TemporaryDirectory(prefix="remotemod-example-") as folder:
+        torch.multiprocessing.spawn(_run, (program, folder, options), processes)
+
+
+def _run(rank: int, program: Program, folder: str, options: argparse.Namespace) -> None:
+    # init_rpc warns of torch's own use of process groups.
+    warnings.filterwarnings("ignore", ".*ProcessGroupGloo", UserWarning)
+    torch.set_num_threads(1)  # so small models gain nothing from more
+    program(rank, folder, options)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def counted(steps: int, title: str) -> Iterator[int]:
+    """The numbers of the steps, with a progress bar where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield from range(steps)
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(range(steps), title, console=Console(stderr=True), transient=True)
