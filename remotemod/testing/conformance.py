@@ -204,6 +204,7 @@ class BackendConformance:
             future.wait()
         assert time.monotonic() - start < 0.79
 
+    @pytest.mark.filterwarnings("ignore:Profiling a distributed call")  # torch_rpc: torch's own
     def test_calls_show_in_profiles(self, cluster: rm.Cluster) -> None:
         """A call is named by method, caller and owner, as torch's own RPC names its calls."""
         from torch.profiler import ProfilerActivity, profile

@@ -21,6 +21,7 @@ from torch.distributed.optim import DistributedOptimizer
 
 import remotemod as rm
 from remotemod.testing import BackendConformance
+from remotemod.testing.scripts import DoublerInterface, Hybrid
 from tests.runtime import torch_rpc_zoo as zoo
 
 X = torch.ones(2)
@@ -110,6 +111,15 @@ def test_an_interface_in_a_function_is_native_too(cluster: rm.Cluster) -> None:
     assert torch.equal(torch.jit.script(remote)(X, 3), X * 3)
 
 
+def test_an_interface_with_the_asynchronous_form_is_native_too(cluster: rm.Cluster) -> None:
+    """What the interface says of the remote module alone is not asked of the module behind it."""
+    remote = rm.RemoteModule("one/cpu", zoo.scripted_doubler, interface=DoublerInterface)
+    assert remote._native
+    scripted = torch.jit.script(Hybrid(remote))
+    with torch.no_grad():
+        assert torch.equal(scripted(X), X * 5)
+
+
 def test_pre_generated_stubs_are_native(cluster: rm.Cluster, tmp_path: Path) -> None:
     """A stub file, which moves tensors to the module's device and back, takes the native path as well."""
     (made,) = rm.generate(f"{zoo.__name__}:ManyInterface", tmp_path)
@@ -138,6 +148,8 @@ def test_a_scripted_error_has_its_type(many: rm.RemoteModule) -> None:
         torch.jit.script(many)(X, -1)
 
 
+# Torch says once that the worker's side of its RPC is not in the profile.
+@pytest.mark.filterwarnings("ignore:Profiling a distributed call")
 def test_a_scripted_call_shows_in_profiles(many: rm.RemoteModule) -> None:
     """A scripted caller's native call is named by its method, and not by generated code alone."""
     scripted = torch.jit.script(many)

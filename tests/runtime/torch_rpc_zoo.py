@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.rpc import RRef
 
 import remotemod as rm
+from remotemod.testing.scripts import Doubler
 
 
 class Pair(NamedTuple):
@@ -81,6 +82,10 @@ class Many(nn.Module):
 
 def scripted_many() -> nn.Module:
     return torch.jit.script(Many())
+
+
+def scripted_doubler() -> nn.Module:
+    return torch.jit.script(Doubler())
 
 
 def follow(ref: RRef[ManyInterface], x: Tensor) -> Tensor:

@@ -55,11 +55,15 @@ class Native:
             own.__torch_script_interface__ = self.interface.__torch_script_interface__
 
     @functools.cached_property
-    def functions(self) -> Mapping[str, Callable[..., Any]]:
-        """The compiled owner function of each native method."""
-        methods = self._stub.remote_methods
-        with _no_advice():
-            return {name: torch.jit.script(methods[name]) for name in self._stub.declaration.native}
+    def functions(self) -> Mapping[str, Callable[..., Any]] | None:
+        """The compiled owner function of each native method; None where TorchScript refuses one."""
+        methods, native = self._stub.remote_methods, self._stub.declaration.native
+        try:
+            with _no_advice():
+                return {name: torch.jit.script(methods[name]) for name in native}
+        except RuntimeError as error:
+            _log.debug("%s has no native path: %s", self._stub.declaration.source, error)
+            return None
 
 
 @contextlib.contextmanager
@@ -100,7 +104,13 @@ def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
     source = stub.declaration.source
     if source.startswith("__main__:") and not main:
         return None
-    return source if _find_interface(source) is not None else None
+    interface = _find_interface(source)
+    if interface is None:
+        return None
+    # What describes the remote module's own methods (forward_async) asks more of the module than we do.
+    found: Any = torch.jit._state._python_cu
+    names = found.get_interface(str(interface.__torch_script_interface__)).getMethodNames()
+    return source if set(names) <= set(stub.declaration.methods) else None
 
 
 def _find_interface(source: str) -> Any:
@@ -156,8 +166,4 @@ def compiled(native: Native | None) -> Mapping[str, Callable[..., Any]] | None:
     if native is None:
         return None
     with _LOCK:
-        try:
-            return native.functions
-        except RuntimeError as error:
-            _log.debug("%s: TorchScript refuses an owner function: %s", native.interface, error)
-            return None
+        return native.functions
