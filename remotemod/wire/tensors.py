@@ -16,7 +16,15 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError
 
-__all__ = ["TORCH_NAMES", "array_dtype_fits", "describe", "describe_array", "restore"]
+__all__ = [
+    "TORCH_NAMES",
+    "array_dtype_fits",
+    "describe",
+    "describe_array",
+    "flat_bytes",
+    "lay_over",
+    "restore",
+]
 
 Descriptor = Any
 
@@ -57,11 +65,12 @@ def describe(tensor: Tensor, frames: list[Tensor]) -> Descriptor:
         raise ProtocolError(
             f"a {tensor.dtype} tensor has no portable bytes; send tensor.dequantize()"
         )
-    frames.append(_bytes_of(tensor))
+    frames.append(flat_bytes(tensor))
     return [_DENSE, flags, name, tensor.shape]
 
 
-def _bytes_of(tensor: Tensor) -> Tensor:
+def flat_bytes(tensor: Tensor) -> Tensor:
+    """A strided tensor's bytes as a frame, which shares its memory where the tensor is a contiguous CPU one."""
     if not tensor.is_cpu:
         tensor = tensor.cpu()
     if tensor.is_conj() or tensor.is_neg():
@@ -144,8 +153,20 @@ def _take(frames: Iterator[Tensor], itemsize: int, shape: list[int]) -> Tensor:
 
 def _restore_dense(frames: Iterator[Tensor], dtype_name: str, shape: list[int]) -> Tensor:
     dtype = _DTYPES[dtype_name]
+    return lay_over(_take(frames, dtype.itemsize, shape), dtype, shape)
+
+
+def lay_over(frame: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+    """The tensor whose bytes a frame is; it shares the frame's memory unless that is misaligned for it.
+
+    Args:
+        frame: as many bytes as the shape asks for.
+        dtype: the tensor's dtype.
+        shape: the tensor's shape.
+    """
     itemsize = dtype.itemsize
-    frame = _take(frames, itemsize, shape)
+    if frame.storage_offset() % itemsize or frame.data_ptr() % itemsize:
+        frame = frame.clone()
     return _shared(frame.untyped_storage(), dtype, frame.storage_offset() // itemsize, shape)
 
 

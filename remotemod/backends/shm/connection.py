@@ -67,13 +67,12 @@ class Connection:
 
     def submit(self, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request; see :class:`remotemod.runtime.backend.Backend`."""
-        kind, route, frames = REQUEST, 0, _NONE
-        row = pack_row(request.args, request.kwargs) if isinstance(request, Call) else None
-        if row is None:
-            header, frames = encode_request(self._codec, request)
-        else:
+        kind, route = REQUEST, 0
+        packed = pack_row(request.args, request.kwargs) if isinstance(request, Call) else None
+        if packed is not None:
             assert isinstance(request, Call)
-            header, kind, route = row, *self._on_route(request)
+            kind, route = self._on_route(request)
+        header, frames = packed or encode_request(self._codec, request)
         call = next(self._calls)
         deadline = None if timeout is None else time.monotonic() + timeout
         future = _Pending(call, f"a call to '{self.worker}'", self, deadline)
@@ -195,7 +194,7 @@ class Connection:
         error: BaseException | None = None
         if message.kind == VALUE:
             try:
-                value = unpack_value(message.header)
+                value = unpack_value(message.header, message.frames)
             except ProtocolError as problem:
                 error = problem
         else:

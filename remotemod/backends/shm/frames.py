@@ -31,11 +31,11 @@ __all__ = [
 
 REQUEST, RESULT, FAILURE = 1, 2, 3
 FREE, DROP = 4, 5  # notes about slots; their number stands where a call's does
-# Calls of small plain values: a route says once what all calls of one method on one module have in common;
-# its number then stands where a slot's does.
+# Calls of plain values: a route says once what all calls of one method on one module have in common; its number
+# stands where a call's does.
 ROUTE, CALL, VALUE = 6, 7, 8
 
-PREFIX = struct.Struct("<QIIHI")  # call, bytes of header, frames, kind and flags, slot
+PREFIX = struct.Struct("<QIIHII")  # call, bytes of header, frames, kind and flags, slot, route
 FRAME = struct.Struct("<QQ")  # bytes, offset in the slot or INLINE
 INLINE = 2**64 - 1
 LIMIT = 2**32
@@ -60,4 +60,4 @@ class Message(NamedTuple):
 
 def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:
     """A message without frames."""
-    return PREFIX.pack(number, len(header), 0, kind, route) + header
+    return PREFIX.pack(number, len(header), 0, kind, 0, route) + header

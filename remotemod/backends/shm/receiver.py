@@ -43,7 +43,7 @@ _RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if hasattr(socket, "CMSG_SPACE") else 
 class _Unfinished(NamedTuple):
     """A message whose inline bytes are still arriving; kept so that an interruption loses nothing."""
 
-    prefix: tuple[int, int, int, int, int]
+    prefix: tuple[int, int, int, int, int, int]
     header: bytes
     table: list[tuple[int, int]]
     blob: Tensor
@@ -90,7 +90,7 @@ class Receiver:
         if not self._need(PREFIX.size, until):
             return None
         prefix = PREFIX.unpack_from(self._buffer, self._start)
-        call, header_size, count, kind, route = prefix
+        call, header_size, count, kind, _, route = prefix
         if not count and REQUEST <= kind & KIND <= VALUE:
             size = PREFIX.size + header_size
             if not self._need(size, until):
@@ -148,7 +148,7 @@ class Receiver:
                 raise EOFError("the connection ended in the middle of a message")
             self._filled += got
         self._unfinished = None
-        call, _, _, kind, slot = prefix
+        call, _, _, kind, slot, route = prefix
         shared = self._shared(kind, slot, table) if kind & SHARED else None
         frames = []
         at = 0
@@ -166,7 +166,7 @@ class Receiver:
                 at += length
             else:
                 frames.append(torch.empty(0, dtype=torch.uint8))
-        return Message(call, kind & KIND, header, frames)
+        return Message(call, kind & KIND, header, frames, route, bool(kind & GRAD))
 
     def _shared(self, kind: int, slot: int, table: Sequence[tuple[int, int]]) -> object:
         """The slot of a message, as a buffer that is free again when the message's tensors have died."""

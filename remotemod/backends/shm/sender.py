@@ -72,7 +72,7 @@ class Sender:
             )
         with self._lock:
             if frames:
-                parts, fd = self._layout(call, kind, header, frames)
+                parts, fd = self._layout(call, kind, header, frames, route)
                 self._send_all(parts, fd, blocked or self.wait_writable)
             else:
                 self._send_small(note(kind, call, header, route), blocked)
@@ -116,7 +116,7 @@ class Sender:
         poll.poll(1000)
 
     def _layout(
-        self, call: int, kind: int, header: bytes, frames: Sequence[Tensor]
+        self, call: int, kind: int, header: bytes, frames: Sequence[Tensor], route: int
     ) -> tuple[list[bytes | memoryview], int]:
         """The parts of a message in their order, and the descriptor to send along (or -1)."""
         slot = self._take_slot(frames)
@@ -146,7 +146,7 @@ class Sender:
                 slot.sent, fd = True, slot.fd
                 kind |= NEW
         number = 0 if slot is None else slot.number
-        head = PREFIX.pack(call, len(header), len(frames), kind, number)
+        head = PREFIX.pack(call, len(header), len(frames), kind, number, route)
         return [b"".join((head, table, header)), *inline], fd
 
     def _send_small(self, data: bytes, blocked: Callable[[], None] | None) -> None:

@@ -8,8 +8,6 @@ import struct
 import threading
 from typing import Any
 
-from torch import Tensor
-
 from remotemod.backends.processes import become_worker
 from remotemod.backends.shm.backend import ShmBackend, address_of
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
@@ -19,7 +17,7 @@ from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster, set_process_cluster
 from remotemod.runtime.owner import Owner, Peer, Route
 from remotemod.runtime.requests import Release
-from remotemod.wire.express import pack_value, unpack_row
+from remotemod.wire.express import Packed, pack_value, unpack_row
 
 __all__ = ["run"]
 
@@ -74,24 +72,25 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
     peer = Peer(owner)
     codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=peer)
     routes: dict[int, Route] = {}
+    args: Any = None
+    kwargs: Any = None
+    packed: Packed | None = None
     try:
         while True:
             message = channel.receive(None)
             if message is None:
                 continue
             call, kind = message.call, RESULT
-            frames: list[Tensor] = []
             if message.kind == ROUTE:
                 routes[call] = owner.route(*codec.decode(message.header, message.frames))
                 continue
             try:
                 if message.kind == CALL:
-                    value = routes[message.route](*unpack_row(message.header), message.grad)
+                    args, kwargs = unpack_row(message.header, message.frames)
+                    value = routes[message.route](args, kwargs, message.grad)
                     packed = pack_value(value)
-                    if packed is not None:
-                        header, kind = packed, VALUE
-                    else:
-                        header, frames = codec.encode(value)
+                    kind = RESULT if packed is None else VALUE
+                    header, frames = packed or codec.encode(value)
                 else:
                     request = decode_request(codec, message)
                     value = owner.handle(request, peer)
@@ -105,8 +104,10 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
                 header, frames = encode_failure(codec, error, owner.name)
             # The frames are the arguments: let them go before waiting for the next request.
             del message
+            args = kwargs = packed = None
             if call:
                 channel.send(call, kind, header, frames)
+            del frames
     except (EOFError, OSError, ProtocolError):
         pass  # the peer is gone, or speaks something else: either way there is nobody to tell
     finally:
