@@ -9,7 +9,6 @@ from remotemod.interface.model import Argument, Kind, Method
 from remotemod.interface.types import (
     DeviceType,
     DictType,
-    FutureType,
     ListType,
     NoneType,
     OptionalType,
@@ -106,19 +105,14 @@ def plan_native(method: Method, owner: str, signatures: Signatures) -> NativePla
     else:
         waited = Seq((f"{answer}: {returns} = ", Group(rpc_async, items, ").wait()")))
         call = (_line(waited), f"return {answer}")
-    later_type = signatures.type(FutureType(method.returns))
-    later = Seq((f"{answer}: {later_type} = ", Group(rpc_async, items, ")")))
+    later = _line(Seq(("return ", Group(rpc_async, items, ")"))))
     head = f"if {me}._native:"
     return NativePlan(
         definition=signatures.define(method.name, [me], method.arguments, returns, 4),
-        call=_nested(head, record, *call),
-        submit=_nested(head, record, _line(later), f"return {answer}"),
+        call=(head, f"    {record}", f"        {call[0]}", f"    {call[1]}"),
+        submit=(head, f"    {record}", f"        {later}"),
     )
 
 
 def _line(node: Node) -> str:
     return statement(node, _INDENT + 4)
-
-
-def _nested(head: str, record: str, statement_: str, last: str) -> tuple[str, ...]:
-    return head, f"    {record}", f"        {statement_}", f"    {last}"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     ) -> Future[_T]:
         """Runs a scripted function on another worker."""
 
-    def record_function(name: str) -> AbstractContextManager[None]:
+    def record_function(name: str) -> AbstractContextManager[None, None]:
         """Names what runs inside for the profiler."""
 
     def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:

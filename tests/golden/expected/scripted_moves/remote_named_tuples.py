@@ -725,14 +725,13 @@ class RemoteNamedTuples(RemoteModule):
             return self._remote_submit("tuples", (x,), {})
         if self._native:
             with record_function("rpc_async_jit#tuples" + self._route):
-                answer: Future[List[Tuple[int, Tensor]]] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_tuples,
                     (self.module_rref, self.device, self.is_device_map_set, x),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_tuples,
             torch.ops.remotemod_3123e386d3b46093.tuples_submit(self._ref, x),

@@ -80,14 +80,13 @@ class RemotePlain(RemoteModule):
             return self._remote_submit("forward", (x,), {})
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[Tensor] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (self.module_rref, self.device, self.is_device_map_set, x),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_forward,
             torch.ops.remotemod_b0a7163346a96520.forward_submit(self._ref, x),

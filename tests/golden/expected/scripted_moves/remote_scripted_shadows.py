@@ -265,7 +265,7 @@ class RemoteScriptedShadows(RemoteModule):
             )
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[Tensor_] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (
@@ -295,7 +295,6 @@ class RemoteScriptedShadows(RemoteModule):
                     {},
                     self._seconds,
                 )
-            return answer
         return fork_(
             _collect_forward,
             torch_.ops.remotemod_75b66b76ba6dda8f.forward_submit(
@@ -396,14 +395,13 @@ class RemoteScriptedShadows(RemoteModule):
             return self._remote_submit("unicode", (länge,), {})
         if self._native:
             with record_function("rpc_async_jit#unicode" + self._route):
-                answer: Future[Tensor_] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_unicode,
                     (self.module_rref, self.device, self.is_device_map_set, länge),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork_(
             _collect_unicode,
             torch_.ops.remotemod_75b66b76ba6dda8f.unicode_submit(self._ref, länge),

@@ -97,14 +97,13 @@ class RemoteSeveral(RemoteModule):
             return self._remote_submit("forward", (x,), {})
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[Tensor] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (self.module_rref, self.device, self.is_device_map_set, x),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_forward,
             torch.ops.remotemod_c7e96d6f3cd1adf2.forward_submit(self._ref, x),
@@ -140,14 +139,13 @@ class RemoteSeveral(RemoteModule):
             return self._remote_submit("encode", (x, level), {})
         if self._native:
             with record_function("rpc_async_jit#encode" + self._route):
-                answer: Future[List[Tensor]] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_encode,
                     (self.module_rref, self.device, self.is_device_map_set, x, level),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_encode,
             torch.ops.remotemod_c7e96d6f3cd1adf2.encode_submit(self._ref, x, level),
@@ -178,14 +176,13 @@ class RemoteSeveral(RemoteModule):
             return self._remote_submit("reset", (), {})
         if self._native:
             with record_function("rpc_async_jit#reset" + self._route):
-                answer: Future[None] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_reset,
                     (self.module_rref, self.device, self.is_device_map_set),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_reset,
             torch.ops.remotemod_c7e96d6f3cd1adf2.reset_submit(self._ref),

@@ -137,7 +137,7 @@ class RemoteLongScripted(RemoteModule):
             )
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]]] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (
@@ -150,8 +150,7 @@ class RemoteLongScripted(RemoteModule):
                     ),
                     {},
                     self._seconds,
-                )  # fmt: skip
-            return answer
+                )
         return fork(
             _collect_forward,
             torch.ops.remotemod_4a50077144df3c6a.forward_submit(
@@ -207,14 +206,13 @@ class RemoteLongScripted(RemoteModule):
             return self._remote_submit("deep", (x,), {})
         if self._native:
             with record_function("rpc_async_jit#deep" + self._route):
-                answer: Future[Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]]] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_deep,
                     (self.module_rref, self.device, self.is_device_map_set, x),
                     {},
                     self._seconds,
-                )  # fmt: skip
-            return answer
+                )
         return fork(
             _collect_deep,
             torch.ops.remotemod_4a50077144df3c6a.deep_submit(self._ref, x),

@@ -76,14 +76,13 @@ class RemoteNothing(RemoteModule):
             return self._remote_submit("forward", (), {})
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[None] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (self.module_rref, self.device, self.is_device_map_set),
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_forward,
             torch.ops.remotemod_72c51b376ac71f24.forward_submit(self._ref),

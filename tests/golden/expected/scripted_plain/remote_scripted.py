@@ -129,7 +129,7 @@ class RemoteScripted(RemoteModule):
             )
         if self._native:
             with record_function("rpc_async_jit#forward" + self._route):
-                answer: Future[Tensor] = rpc_async(
+                return rpc_async(
                     self.module_rref.owner(),
                     _remote_forward,
                     (
@@ -146,7 +146,6 @@ class RemoteScripted(RemoteModule):
                     {},
                     self._seconds,
                 )
-            return answer
         return fork(
             _collect_forward,
             torch.ops.remotemod_7a5ef53f3daf7efc.forward_submit(
