@@ -177,6 +177,8 @@ def test_a_timeout_in_python_too(cluster: rm.Cluster) -> None:
     slow = rm.RemoteModule("two/cpu", zoo.Slow, timeout=0.1)
     with pytest.raises(rm.DeadlineExceeded):
         slow(0.5)
+    with pytest.raises(rm.DeadlineExceeded):
+        rm.RemoteModule("two/cpu", zoo.SlowToBuild, timeout=0.1)
     future = slow.with_options(timeout=5).forward_async(0.3)
     with pytest.raises(rm.DeadlineExceeded):
         future.wait(0.01)
@@ -197,6 +199,18 @@ def test_references_are_torchs_own(many: rm.RemoteModule) -> None:
     with torch.no_grad():
         assert torch.equal(rpc.rpc_sync("one", torch.jit.script(zoo.follow), (ref, X)), X * 5)
     assert isinstance(rm.remote("one", torch.ones, (2,)), rm.RemoteRef)
+
+
+def test_a_reference_is_used_as_with_torch(cluster: rm.Cluster) -> None:
+    """A copy of the module, calls of its methods, its owner, as torch's RRef has them."""
+    ref = rm.RemoteModule("one/cpu", nn.Linear, (2, 3)).module_rref  # the handle is gone
+    assert isinstance(ref.to_here(), nn.Linear)
+    assert ref.rpc_sync().extra_repr() == "in_features=2, out_features=3, bias=True"
+    assert ref.rpc_async().extra_repr().wait() == ref.remote().extra_repr().to_here()
+    assert (ref.owner_name(), ref.is_owner()) == ("one", False)
+    assert "UserRRef" in repr(ref)
+    with pytest.raises(RuntimeError):
+        ref.local_value()
 
 
 def test_handles_travel(many: rm.RemoteModule, cluster: rm.Cluster) -> None:

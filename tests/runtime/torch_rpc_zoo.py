@@ -104,6 +104,15 @@ class Slow(nn.Module):
         return seconds
 
 
+class SlowToBuild(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
 class Mine(rm.RemoteModule):
     """A user's subclass."""
 
