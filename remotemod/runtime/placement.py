@@ -44,10 +44,18 @@ class Placement:
         if not slash and not _RANK.match(where) and _device(where) is not None:
             return Placement(None, None, str(_device(where)))
         device = device if slash else "cpu"
+        if not where or "/" in device:
+            # In the words that programs written for torch's RemoteModule look for.
+            raise PlacementError(
+                f"Could not parse remote_device: {text}. The valid format is '<workername>/<device>'; "
+                f"the forms are {_FORMS}"
+            )
         parsed = _device(device)
-        if not where or parsed is None:
-            what = f"{device!r} is no torch device" if where else "the worker's name is empty"
-            raise PlacementError(f"bad remote_device {text!r}: {what}; the forms are {_FORMS}")
+        if parsed is None:
+            raise _NoDevice(
+                f"bad remote_device {text!r}: {device!r} is no torch device ({_refusal(device)}); "
+                f"the forms are {_FORMS}"
+            )
         rank = _RANK.match(where)
         if rank:
             return Placement(None, int(rank[1]), str(parsed))
@@ -81,6 +89,17 @@ class Placement:
         raise PlacementError(
             f"there is no worker '{name}'; the workers are {', '.join(workers) or 'none'}{hint}"
         )
+
+
+class _NoDevice(PlacementError, RuntimeError):
+    """A string that is no device is a RuntimeError to torch."""
+
+
+def _refusal(text: str) -> str:
+    try:
+        return str(torch.device(text))
+    except RuntimeError as error:
+        return str(error).split("\n")[0]
 
 
 def _device(text: str) -> torch.device | None:

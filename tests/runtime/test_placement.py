@@ -85,3 +85,32 @@ def test_the_interface_must_have_a_forward(shm: rm.Cluster) -> None:
 
     with pytest.raises(rm.InterfaceError):
         rm.RemoteModule("ps0", nn.Identity, interface=NoForward)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        (
+            "/",
+            ValueError,
+            "Could not parse remote_device: /. The valid format is '<workername>/<device>'",
+        ),
+        ("/cuda:0", ValueError, "Could not parse remote_device: /cuda:0. The valid format is"),
+        (
+            "w/cuda:0/cuda:1",
+            ValueError,
+            "Could not parse remote_device: w/cuda:0/cuda:1. The valid",
+        ),
+        ("w/", RuntimeError, "Device string must not be empty"),
+        ("w/cpu2", RuntimeError, "Invalid device string: 'cpu2'"),
+        ("w/foo", RuntimeError, "device type at start of device string"),
+    ],
+)
+def test_what_torchs_users_catch_and_read_is_there(
+    text: str, kind: type[Exception], message: str
+) -> None:
+    """A malformed string fails with the type and the words that torch's own RemoteModule has for it."""
+    with pytest.raises(kind) as caught:
+        Placement.parse(text)
+    assert message in str(caught.value)
+    assert isinstance(caught.value, rm.PlacementError)
