@@ -5,10 +5,10 @@ from __future__ import annotations
 import libcst as cst
 from libcst.metadata import GlobalScope
 
-from .ancestor import CLASSES, OUR_PACKAGE, PRIVATE_CLASS, PUBLIC_CLASS
-from .edits import Edits
-from .source import Source
-from .suites import insert_import, insertion_point
+from remotemod.migrate.ancestor import CLASSES, OUR_PACKAGE, PRIVATE_CLASS, PUBLIC_CLASS
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source
+from remotemod.migrate.suites import insert_import, insertion_point
 
 __all__ = ["insert_our_import", "rewrite_dotted_uses"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import libcst as cst
 
-from .alias_list import without
-from .ancestor import CLASSES, OUR_CLASS, OUR_PACKAGE, PRIVATE_CLASS, PUBLIC_CLASS
-from .edits import Edits
-from .source import Source, absolute_name
-from .suites import has_comments, line_of, remove_line
+from remotemod.migrate.alias_list import without
+from remotemod.migrate.ancestor import CLASSES, OUR_CLASS, OUR_PACKAGE, PRIVATE_CLASS, PUBLIC_CLASS
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source, absolute_name
+from remotemod.migrate.suites import has_comments, line_of, remove_line
 
 __all__ = ["rewrite_from_imports"]
 

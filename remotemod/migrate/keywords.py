@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 import libcst as cst
 
-from .ancestor import CLASSES, INTERFACE, OLD_INTERFACE, OUR_CLASS
-from .edits import Edits
-from .source import Source
+from remotemod.migrate.ancestor import CLASSES, INTERFACE, OLD_INTERFACE, OUR_CLASS
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source
 
 __all__ = ["is_class", "rename_keywords"]
 

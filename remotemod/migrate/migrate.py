@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from remotemod.errors import InterfaceError
-
-from .ancestor import MENTION
-from .files import decode, find_files, read, replace
-from .model import Outcome
+from remotemod.migrate.ancestor import MENTION
+from remotemod.migrate.files import decode, find_files, read, replace
+from remotemod.migrate.model import Outcome
 
 __all__ = ["Progress", "migrate"]
 
@@ -54,7 +53,7 @@ def _migrate(path: Path, write: bool, named: bool) -> Outcome:
     if not named and not MENTION.search(data):
         return Outcome(path, "unchanged")
     # libcst takes a while to load, and most files do without.
-    from .rewrite import migrate_text
+    from remotemod.migrate.rewrite import migrate_text
 
     text, encoding = decode(data, path)
     migrated = migrate_text(text, str(path))

@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from .ancestor import CLASSES, MODULES, PRIVATE_ATTRIBUTES, PRIVATE_CLASS, PUBLIC_CLASS, is_private
-from .keywords import is_class
-from .model import Remark
-from .source import Source, absolute_module, absolute_name, dotted
+from remotemod.migrate.ancestor import (
+    CLASSES,
+    MODULES,
+    PRIVATE_ATTRIBUTES,
+    PRIVATE_CLASS,
+    PUBLIC_CLASS,
+    is_private,
+)
+from remotemod.migrate.keywords import is_class
+from remotemod.migrate.model import Remark
+from remotemod.migrate.source import Source, absolute_module, absolute_name, dotted
 
 __all__ = ["find_remarks"]
 

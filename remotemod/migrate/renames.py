@@ -7,9 +7,9 @@ import re
 import libcst as cst
 from libcst.metadata import ClassScope, ImportAssignment, Scope
 
-from .ancestor import CLASSES, OUR_CLASS, PRIVATE_CLASS, PUBLIC_CLASS
-from .edits import Edits
-from .source import Source, absolute_name, imports_of
+from remotemod.migrate.ancestor import CLASSES, OUR_CLASS, PRIVATE_CLASS, PUBLIC_CLASS
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source, absolute_name, imports_of
 
 __all__ = ["rename_uses"]
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from remotemod.errors import InterfaceError
-
-from .dotted_uses import insert_our_import, rewrite_dotted_uses
-from .edits import Edits
-from .from_imports import rewrite_from_imports
-from .keywords import rename_keywords
-from .model import Migrated
-from .remarks import find_remarks
-from .renames import rename_uses
-from .source import Source
-from .unused_imports import remove_unused_imports
+from remotemod.migrate.dotted_uses import insert_our_import, rewrite_dotted_uses
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.from_imports import rewrite_from_imports
+from remotemod.migrate.keywords import rename_keywords
+from remotemod.migrate.model import Migrated
+from remotemod.migrate.remarks import find_remarks
+from remotemod.migrate.renames import rename_uses
+from remotemod.migrate.source import Source
+from remotemod.migrate.unused_imports import remove_unused_imports
 
 __all__ = ["migrate_text"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import libcst as cst
 
-from .edits import Edits
-from .source import Source
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source
 
 __all__ = ["has_comments", "insert_import", "insertion_point", "line_of", "remove_line"]
 

@@ -7,11 +7,11 @@ from collections.abc import Collection
 import libcst as cst
 from libcst.metadata import ImportAssignment
 
-from .alias_list import without
-from .ancestor import CLASSES
-from .edits import Edits
-from .source import Source, absolute_name, dotted, imports_of
-from .suites import has_comments, line_of, remove_line
+from remotemod.migrate.alias_list import without
+from remotemod.migrate.ancestor import CLASSES
+from remotemod.migrate.edits import Edits
+from remotemod.migrate.source import Source, absolute_name, dotted, imports_of
+from remotemod.migrate.suites import has_comments, line_of, remove_line
 
 __all__ = ["remove_unused_imports"]
 
