@@ -340,3 +340,13 @@ def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
         del echo
         gc.collect()
         assert len(routes) == before
+
+
+def test_the_first_call_of_a_method_after_a_death_is_lost_too() -> None:
+    """What only now has to be announced fails like any other call to a worker that is gone."""
+    with rm.launch(workers=["doomed"]) as cluster:
+        handles = [rm.RemoteModule("doomed", Echo) for _ in range(3)]
+        os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
+        for never_called in handles:
+            with pytest.raises(rm.WorkerLost, match="SIGKILL"):
+                never_called(1)

@@ -20,7 +20,7 @@ from remotemod.wire.express import pack_row, unpack_value
 
 __all__ = ["Connection"]
 
-_NONE: list[Any] = []
+_NO_ROUTES: dict[tuple[Any, ...], int] = {}
 
 
 class _Pending(Future[Any]):
@@ -60,18 +60,15 @@ class Connection:
         self._waiting = 0
         self._attendant: threading.Thread | None = None
         self._lost: RemoteModError | None = None
-        self._routes: dict[tuple[Any, ...], int] = {}
+        # By reference, so that what a release ends is found at once.
+        self._routes: dict[int, dict[tuple[Any, ...], int]] = {}
         self._announcing = threading.Lock()
 
     # --- sending ------------------------------------------------------------------------------
 
     def submit(self, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request; see :class:`remotemod.runtime.backend.Backend`."""
-        kind, route = REQUEST, 0
         packed = pack_row(request.args, request.kwargs) if isinstance(request, Call) else None
-        if packed is not None:
-            assert isinstance(request, Call)
-            kind, route = self._on_route(request)
         header, frames = packed or encode_request(self._codec, request)
         call = next(self._calls)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -80,6 +77,9 @@ class Connection:
         try:
             if self._lost is not None:
                 raise self._lost
+            kind, route = REQUEST, 0
+            if packed is not None and isinstance(request, Call):
+                kind, route = self._on_route(request)
             self._channel.send(call, kind, header, frames, self._while_blocked, route)
         except (OSError, ValueError) as error:
             self._lose(error)
@@ -95,25 +95,25 @@ class Connection:
         return future
 
     def _on_route(self, request: Call) -> tuple[int, int]:
-        """The kind of the message for a call of small plain values, and its route's number."""
-        common = request[:3] + request[5:7]
-        found = self._routes.get(common)
+        """The kind of the message for a call of plain values, and its route's number."""
+        common = request.stub, request.method, request.device, request.is_device_map_set
+        found = self._routes.get(request.ref, _NO_ROUTES).get(common)
         if found is None:
             with self._announcing:
-                found = self._routes.get(common)
+                found = self._routes.get(request.ref, _NO_ROUTES).get(common)
                 if found is None:
                     found = next(self._calls)
-                    header, _ = self._codec.encode(common)
-                    self._channel.send(found, ROUTE, header, _NONE, self._while_blocked)
+                    header, _ = self._codec.encode((request.ref, *common))
+                    self._channel.send(found, ROUTE, header, (), self._while_blocked)
                     # Only now may others use it: their calls must not overtake the announcement.
-                    self._routes[common] = found
+                    self._routes.setdefault(request.ref, {})[common] = found
         return CALL | GRAD if request.grad else CALL, found
 
     def post(self, request: Request) -> None:
         """Sends a request that nobody answers, now or with the next send; safe in finalizers."""
         if type(request) is Release:
-            for common in [c for c in list(self._routes) if c[0] in request.refs]:
-                self._routes.pop(common, None)
+            for ref in request.refs:
+                self._routes.pop(ref, None)
         if self._lost is None:
             self._channel.post(0, REQUEST, encode_request(self._codec, request)[0])
 

@@ -71,7 +71,7 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
     channel = Channel(sock)
     peer = Peer(owner)
     codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=peer)
-    routes: dict[int, Route] = {}
+    routes = _Routes(owner)
     args: Any = None
     kwargs: Any = None
     packed: Packed | None = None
@@ -82,12 +82,12 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
                 continue
             call, kind = message.call, RESULT
             if message.kind == ROUTE:
-                routes[call] = owner.route(*codec.decode(message.header, message.frames))
+                routes.add(call, owner.route(*codec.decode(message.header, message.frames)))
                 continue
             try:
                 if message.kind == CALL:
                     args, kwargs = unpack_row(message.header, message.frames)
-                    value = routes[message.route](args, kwargs, message.grad)
+                    value = routes.by_number[message.route](args, kwargs, message.grad)
                     packed = pack_value(value)
                     kind = RESULT if packed is None else VALUE
                     header, frames = packed or codec.encode(value)
@@ -96,7 +96,7 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
                     value = owner.handle(request, peer)
                     header, frames = codec.encode(value)
                     if type(request) is Release:
-                        _forget(routes, owner)
+                        routes.forget(request.refs)
                     del request
                 del value
             except BaseException as error:  # SystemExit too: a module's exit is not the worker's
@@ -115,7 +115,22 @@ def _serve(sock: socket.socket, owner: Owner, cluster: Cluster) -> None:
         channel.close()
 
 
-def _forget(routes: dict[int, Route], owner: Owner) -> None:
-    """Drops the routes to what is no longer kept: nobody can call it any more."""
-    for number in [n for n, route in routes.items() if not owner.keeps(route.ref)]:
-        del routes[number]
+class _Routes:
+    """The routes that one peer has announced."""
+
+    def __init__(self, owner: Owner) -> None:
+        self.by_number: dict[int, Route] = {}
+        self._of_ref: dict[int, list[int]] = {}
+        self._owner = owner
+
+    def add(self, number: int, route: Route) -> None:
+        """Takes an announcement."""
+        self.by_number[number] = route
+        self._of_ref.setdefault(route.ref, []).append(number)
+
+    def forget(self, refs: list[int]) -> None:
+        """Drops the routes to what was released and is no longer kept: nobody can call it any more."""
+        for ref in refs:
+            if not self._owner.keeps(ref):
+                for number in self._of_ref.pop(ref, ()):
+                    del self.by_number[number]
