@@ -72,12 +72,10 @@ def _mending_targets(targets: Sequence[str], behind: Sequence[Outcome]) -> list[
 
 
 def _print_diff(outcome: Outcome) -> None:
-    console = terminal.stdout()
     if outcome.status == "stale":
-        console.print(f"stale: {outcome.path} (of {outcome.target})", style="red", markup=False)
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in outcome.diff.splitlines():
-        console.print(line, style=colours.get(line[:1]), markup=False)
+        text = f"stale: {outcome.path} (of {outcome.target})"
+        terminal.stdout().print(text, style="red", markup=False)
+    terminal.diff(outcome.diff)
 
 
 def _print_table(outcomes: list[Outcome]) -> None:

@@ -11,8 +11,6 @@ from . import output as terminal
 
 __all__ = ["run"]
 
-_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-
 
 def run(paths: list[str], *, write: bool) -> int:
     """Migrates, prints, and returns the exit status."""
@@ -37,10 +35,8 @@ def run(paths: list[str], *, write: bool) -> int:
 def _print_diff(outcome: Outcome) -> None:
     if not sys.stdout.isatty():
         sys.stdout.write(outcome.diff)  # as it is: somebody may want to apply it
-        return
-    console = terminal.stdout()
-    for line in outcome.diff.splitlines():
-        console.print(line, style=_COLOURS.get(line[:1]), markup=False)
+    else:
+        terminal.diff(outcome.diff)
 
 
 def _print_remarks(outcome: Outcome) -> None:

@@ -12,7 +12,7 @@ from remotemod.errors import RemoteModError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["error", "progress_bar", "stderr", "stdout"]
+__all__ = ["diff", "error", "progress_bar", "stderr", "stdout"]
 
 
 _UNBOUNDED = 100_000
@@ -47,6 +47,14 @@ def error(problem: RemoteModError | str) -> None:
     console = stderr()
     console.print("error:", style="bold red", end=" ")
     console.print(str(problem), markup=False)
+
+
+def diff(text: str) -> None:
+    """Prints a unified diff in colours."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    console = stdout()
+    for line in text.splitlines():
+        console.print(line, style=colours.get(line[:1]), markup=False)
 
 
 @contextmanager

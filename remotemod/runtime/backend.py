@@ -50,7 +50,6 @@ class Backend(Protocol):
     @property
     def workers(self) -> Sequence[str]:
         """The names of the workers, by rank."""
-        raise NotImplementedError
 
     @property
     def closed(self) -> bool:

@@ -50,12 +50,14 @@ class Placement:
                 f"Could not parse remote_device: {text}. The valid format is '<workername>/<device>'; "
                 f"the forms are {_FORMS}"
             )
-        parsed = _device(device)
-        if parsed is None:
+        try:
+            parsed = torch.device(device)
+        except RuntimeError as error:
+            why = str(error).split("\n")[0]
             raise _NoDevice(
-                f"bad remote_device {text!r}: {device!r} is no torch device ({_refusal(device)}); "
+                f"bad remote_device {text!r}: {device!r} is no torch device ({why}); "
                 f"the forms are {_FORMS}"
-            )
+            ) from None
         rank = _RANK.match(where)
         if rank:
             return Placement(None, int(rank[1]), str(parsed))
@@ -93,13 +95,6 @@ class Placement:
 
 class _NoDevice(PlacementError, RuntimeError):
     """A string that is no device is a RuntimeError to torch."""
-
-
-def _refusal(text: str) -> str:
-    try:
-        return str(torch.device(text))
-    except RuntimeError as error:
-        return str(error).split("\n")[0]
 
 
 def _device(text: str) -> torch.device | None:

@@ -230,9 +230,6 @@ class RemoteModule(RemoteState):
         future: Future[Any] = self._binding.submit(method, args, kwargs)
         return future
 
-    def _on_owner(self, function: Callable[..., Any], *args: Any) -> Any:
-        return self._binding.invoke(function, (self.module_rref, *args))
-
     # --- references and parameters ------------------------------------------------------------
 
     def get_module_rref(self) -> RemoteRef[nn.Module]:

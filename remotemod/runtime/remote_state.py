@@ -18,7 +18,8 @@ class RemoteState(nn.Module):
     """The part of a handle that reaches the module's state through functions on its owner."""
 
     def _on_owner(self, function: Callable[..., Any], *args: Any) -> Any:
-        raise NotImplementedError
+        binding: Any = self._binding
+        return binding.invoke(function, (self.module_rref, *args))
 
     def train(self: Self, mode: bool = True) -> Self:
         """Puts the remote module into training (or evaluation) mode."""

@@ -35,7 +35,7 @@ from remotemod.runtime.moves import map_tensors
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.requests import Build, Call, Load, Request
-from remotemod.stubs.load import LoadedStub
+from remotemod.stubs.load import LoadedStub, load_stub
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["TorchRpcBackend"]
@@ -140,8 +140,6 @@ class TorchRpcBackend(Backend):
         load = request.load if isinstance(request, Build) else request
         if load is None:
             return request
-        from remotemod.stubs.load import load_stub
-
         stub = load_stub(load.text, load.bound)
         if not stub.declaration.native:
             return request
