@@ -24,6 +24,7 @@ from remotemod.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from remotemod import testing
+    from remotemod.backends.shm.heap import empty
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
     from remotemod.launching import connect, launch
@@ -53,6 +54,7 @@ __all__ = [
     "WorkerLost",
     "__version__",
     "connect",
+    "empty",
     "generate",
     "launch",
     "read_interface",
@@ -70,6 +72,7 @@ _HOMES = {
     "RemoteModule": "remotemod.runtime.remote_module",
     "RemoteRef": "remotemod.runtime.ref",
     "connect": "remotemod.launching",
+    "empty": "remotemod.backends.shm.heap",
     "generate": "remotemod.stubs.generate",
     "launch": "remotemod.launching",
     "read_interface": "remotemod.interface.read",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from remotemod.runtime.future import Future
-from remotemod.runtime.requests import Request
+from remotemod.runtime.requests import Call, Request
 from remotemod.stubs.load import LoadedStub
 
 if TYPE_CHECKING:
     from remotemod.runtime.remote_module import RemoteModule
 
-__all__ = ["Backend", "Capabilities"]
+__all__ = ["Backend", "Capabilities", "Line", "RequestLine"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,20 @@ class Capabilities:
     code: bool
     shares_memory: bool = False
     device_tensors: bool = False
+
+
+class Line(Protocol):
+    """One method of one remote module, with all worked out that its calls have in common."""
+
+    def call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Any:
+        """Runs the method and waits; see :meth:`Backend.call`."""
+
+    def submit(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Future[Any]:
+        """Starts the method; see :meth:`Backend.submit`."""
 
 
 @runtime_checkable
@@ -69,6 +83,15 @@ class Backend(Protocol):
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Like :meth:`submit` and waiting, without the cost of a future where there is a cheaper way."""
 
+    def line(self, worker: str, call: Call) -> Line:
+        """The way that all calls of one method take; an engine with a cheaper one has its own.
+
+        Args:
+            worker: the module's owner.
+            call: such a call, without arguments.
+        """
+        return RequestLine(self, worker, call)
+
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
 
@@ -98,3 +121,35 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Ends the workers that this backend started; leaves no process, socket or file. Idempotent."""
+
+
+class RequestLine:
+    """A line that makes a request of each call.
+
+    Args:
+        backend: what carries the requests.
+        worker: the module's owner.
+        call: such a call, without arguments.
+    """
+
+    def __init__(self, backend: Backend, worker: str, call: Call) -> None:
+        self.backend = backend
+        self.worker = worker
+        self._head = call.ref, call.stub, call.method
+        self._tail = call.device, call.is_device_map_set
+
+    def call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Any:
+        """Runs the method and waits."""
+        return self.backend.call(self.worker, self.request(args, kwargs, grad), timeout)
+
+    def submit(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Future[Any]:
+        """Starts the method."""
+        return self.backend.submit(self.worker, self.request(args, kwargs, grad), timeout)
+
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Call:
+        """The request of one call."""
+        return Call(*self._head, args, kwargs, *self._tail, grad)

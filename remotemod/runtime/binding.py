@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.profiler import record_function
 
+from remotemod.runtime.backend import Line
 from remotemod.runtime.border import guard_gradients
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
@@ -54,6 +55,7 @@ class Binding:
         "_digest",
         "_guard",
         "_key",
+        "_lines",
         "bound",
         "cluster",
         "device",
@@ -88,6 +90,7 @@ class Binding:
         self.is_device_map_set = cluster.keeps_device(self.worker)
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = stub.digest
+        self._lines: dict[str, Line] = {}
         self._key, self.native = cluster.key(ref, stub, native)
         # Values that are handed over as they are bring their graph along.
         self._guard = not cluster.capabilities.shares_memory
@@ -100,9 +103,12 @@ class Binding:
         return self._call(method, args, kwargs)
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        request = self._request(method, args, kwargs)
-        result = self.cluster.call_stub(self.worker, request, self.bound)
-        return guard_gradients(result) if request.grad and self._guard else result
+        line = self._lines.get(method) or self._line(method)
+        if self.cluster.was_closed:
+            self.cluster.check_open()
+        grad = torch.is_grad_enabled()
+        result = line.call(args, kwargs, grad, self.bound)
+        return guard_gradients(result) if grad and self._guard else result
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Starts a method on the owner."""
@@ -112,23 +118,20 @@ class Binding:
         return self._submit(method, args, kwargs)
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        request = self._request(method, args, kwargs)
-        future = self.cluster.submit(self.worker, request, self.bound)
-        if request.grad and self._guard:
+        line = self._lines.get(method) or self._line(method)
+        self.cluster.check_open()
+        grad = torch.is_grad_enabled()
+        future = line.submit(args, kwargs, grad, self.bound)
+        if grad and self._guard:
             future.convert(guard_gradients)
         return future
 
-    def _request(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return Call(
-            self._key,
-            self._digest,
-            method,
-            args,
-            kwargs,
-            self.device,
-            self.is_device_map_set,
-            torch.is_grad_enabled(),
+    def _line(self, method: str) -> Line:
+        call = Call(
+            self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, True
         )
+        line = self._lines[method] = self.cluster.line(self.worker, call)
+        return line
 
     def _record(self, method: str) -> Any:
         """Names the call for the profiler, by the keys that torch's own RPC uses."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from remotemod.errors import RemoteModError
-from remotemod.runtime.backend import Backend, Capabilities
+from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.future import Future
 from remotemod.runtime.placement import Placement
 from remotemod.runtime.registry import ambient_cluster
@@ -39,7 +39,7 @@ class Cluster:
         self._timeout = timeout
         self._loaded: dict[tuple[str, str], Future[Any]] = {}
         self._lock = threading.Lock()
-        self._closed = False
+        self.was_closed = False  # by close(); what every call looks at
         self._closers: list[Callable[[], object]] = []
 
     @property
@@ -107,12 +107,12 @@ class Cluster:
 
     def submit(self, worker: str, request: Request, timeout: float | None = UNSET) -> Future[Any]:
         """Sends a request to a worker; see :class:`remotemod.runtime.backend.Backend`."""
-        self._check_open()
+        self.check_open()
         return self._backend.submit(worker, request, self._bound(timeout))
 
     def call(self, worker: str, request: Request, timeout: float | None = UNSET) -> Any:
         """Sends a request to a worker and waits for its answer."""
-        self._check_open()
+        self.check_open()
         return self._backend.call(worker, request, self._bound(timeout))
 
     def release(self, worker: str, ref: int) -> None:
@@ -121,7 +121,7 @@ class Cluster:
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers; never raises."""
-        if not self._closed:
+        if not self.was_closed:
             self._backend.post(worker, request)
 
     def load(self, worker: str, stub: LoadedStub) -> Future[Any]:
@@ -151,11 +151,10 @@ class Cluster:
             self._loaded[key] = done
         return built
 
-    def call_stub(self, worker: str, request: Call, timeout: float | None) -> Any:
-        """Runs a generated method; the hot path of a blocking call."""
-        if self._closed:
-            self._check_open()
-        return self._backend.call(worker, request, timeout)
+    def line(self, worker: str, call: Call) -> Line:
+        """The way that all calls of one method take; see :class:`remotemod.runtime.backend.Backend`."""
+        self.check_open()
+        return self._backend.line(worker, call)
 
     def _bound(self, timeout: float | None) -> float | None:
         return self._timeout if timeout is UNSET or timeout is None else timeout
@@ -163,9 +162,10 @@ class Cluster:
     @property
     def closed(self) -> bool:
         """Whether it was closed, or its engine has ended by itself."""
-        return self._closed or self._backend.closed
+        return self.was_closed or self._backend.closed
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises RemoteModError if nothing can be sent any more."""
         if self.closed:
             raise RemoteModError(
                 "the cluster is closed; launch another one (rm.launch), and build its modules anew"
@@ -175,9 +175,9 @@ class Cluster:
 
     def close(self) -> None:
         """Ends the workers that were started for this cluster; idempotent."""
-        if self._closed:
+        if self.was_closed:
             return
-        self._closed = True
+        self.was_closed = True
         with _STACK_LOCK:
             if self in _STACK:
                 _STACK.remove(self)
@@ -197,7 +197,7 @@ class Cluster:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else ", ".join(self.workers)
+        state = "closed" if self.was_closed else ", ".join(self.workers)
         return f"<remotemod.Cluster {self.backend}: {state}>"
 
     def __reduce__(self) -> Any:

@@ -31,8 +31,8 @@ class Driver(Protocol):
     def drive(self, future: Future[Any], until: float | None) -> None:
         """Reads until ``future`` is done or ``time.monotonic()`` passes ``until`` (None: no bound)."""
 
-    def attend(self) -> None:
-        """Sees to it that somebody reads, because nobody is going to wait."""
+    def attend(self, future: Future[Any]) -> None:
+        """Sees to it that somebody reads until ``future`` is done, because nobody is going to wait."""
 
     def forget(self, future: Future[Any]) -> None:
         """Drops the call: its result, should it come, goes nowhere."""
@@ -217,7 +217,7 @@ class Future(Generic[T]):
         if not pending:
             _run(callback, self)
         elif driver is not None:
-            driver.attend()
+            driver.attend(self)
 
     def then(self, callback: Callable[[Future[T]], S]) -> Future[S]:
         """The future of ``callback(self)``, which runs once this one is done (as in ``torch.futures``)."""

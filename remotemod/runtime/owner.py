@@ -67,11 +67,12 @@ class Peer:
 
 
 class _Kept:
-    __slots__ = ("count", "handle", "value")
+    __slots__ = ("count", "local", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
         self.count = 0
+        self.local: _Local | None = None
 
 
 class _Local:
@@ -111,22 +112,16 @@ class Route:
         self._device = device
         self._is_device_map_set = is_device_map_set
 
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Any:
+    def module(self) -> Any:
+        """The module, for :meth:`run`: who has it can call it, even if it is released meanwhile."""
+        return self._owner.local(self.ref)
+
+    def run(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Any:
         """Runs the method."""
-        owner = self._owner
-        token = _CURRENT.set(owner)
-        try:
-            module = _Local(callable_form(owner.value(self.ref)))
-            if torch.is_grad_enabled() is grad:
-                return self._function(
-                    module, self._device, self._is_device_map_set, *args, **kwargs
-                )
-            with torch.set_grad_enabled(grad):
-                return self._function(
-                    module, self._device, self._is_device_map_set, *args, **kwargs
-                )
-        finally:
-            _CURRENT.reset(token)
+        if torch.is_grad_enabled() is grad:
+            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
+        with torch.set_grad_enabled(grad):
+            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
 
 
 class Owner:
@@ -155,6 +150,10 @@ class Owner:
             Retain: self._retain,
             Adopt: self._adopt,
         }
+
+    def enter(self) -> None:
+        """From now on this thread runs on behalf of this owner."""
+        _CURRENT.set(self)
 
     def handle(self, request: Request, peer: Peer) -> Any:
         """Runs one request and returns its answer; what the request raises comes out of here."""
@@ -187,6 +186,15 @@ class Owner:
     def value(self, ref: Any) -> Any:
         """A kept value, by its reference's key."""
         return self._find(ref).value
+
+    def local(self, ref: Any) -> Any:
+        """A kept module as generated code takes it."""
+        kept = self._kept.get(ref)
+        if kept is None:  # a reference of the engine's own, or nothing
+            return _Local(callable_form(self.value(ref)))
+        if kept.local is None:
+            kept.local = _Local(callable_form(kept.value))
+        return kept.local
 
     def retain(self, ref: int) -> None:
         """One handle more."""
@@ -232,6 +240,10 @@ class Owner:
             function = functools.partial(self._unknown, stub, method)
         return Route(self, ref, function, device, is_device_map_set)
 
+    def route_of(self, call: Call) -> Route:
+        """The way that a call takes."""
+        return self.route(call.ref, call.stub, call.method, call.device, call.is_device_map_set)
+
     def _unknown(self, stub: str, method: str, *args: Any, **kwargs: Any) -> Any:
         raise InterfaceMismatch(
             f"worker '{self.name}' has not been sent the stub {stub}, or it has no method "
@@ -243,8 +255,8 @@ class Owner:
         return ref in self._kept
 
     def _call(self, request: Call, peer: Peer) -> Any:
-        ref, stub, method, args, kwargs, device, is_device_map_set, grad = request
-        return self.route(ref, stub, method, device, is_device_map_set)(args, kwargs, grad)
+        route = self.route_of(request)
+        return route.run(route.module(), request.args, request.kwargs, request.grad)
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
         result = request.function(*request.args, **request.kwargs)

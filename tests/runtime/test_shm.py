@@ -274,25 +274,6 @@ class Keeper:
         return [int(t[0]) for t in self.kept]
 
 
-def test_slots_are_bounded_and_reused() -> None:
-    """A pool gives free slots again, gives up idle ones for room, and says when there is none."""
-    from remotemod.backends.shm.memory import SlotPool
-
-    pool = SlotPool(limit=4 << 20)
-    dropped: list[int] = []
-    first = pool.take(1 << 20, dropped.append)
-    assert first is not None
-    pool.free(first.number)
-    assert pool.take(900_000, dropped.append) is first
-    assert pool.take(8 << 20, dropped.append) is None
-    assert pool.take(4 << 20, dropped.append) is None
-    pool.free(first.number)
-    big = pool.take(4 << 20, dropped.append)
-    assert big is not None
-    assert dropped == [first.number]
-    pool.close()
-
-
 def test_what_cannot_travel_is_named_by_its_place(shm: rm.Cluster) -> None:
     """The error says which argument it was, and the connection goes on."""
     echo = rm.RemoteModule("ps0", Echo)

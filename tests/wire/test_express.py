@@ -13,7 +13,25 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError
 from remotemod.testing.helpers import assert_same
-from remotemod.wire.express import LIMIT, pack_row, pack_value, unpack_row, unpack_value
+from remotemod.wire.express import (
+    LIMIT,
+    Buffer,
+    Packed,
+    pack_row,
+    pack_value,
+    unpack_row,
+    unpack_value,
+)
+from remotemod.wire.tensors import flat_bytes
+
+
+def arrived(packed: Packed | None) -> tuple[bytearray, list[Buffer]]:
+    """What a receiver has of a message: the same bytes, in memory of its own."""
+    assert packed is not None
+    data, frames = packed
+    raw = [bytearray(flat_bytes(frame).numpy().tobytes()) for frame in frames]
+    return bytearray(data), [*raw]
+
 
 DTYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64),
@@ -43,9 +61,7 @@ PLAIN = ATOMS | tensors()
 @given(st.lists(PLAIN, max_size=5), st.dictionaries(st.text(), PLAIN, max_size=3))
 def test_arguments_arrive_as_they_were(args: list[Any], kwargs: dict[str, Any]) -> None:
     """Positions, keywords, types, bits, shapes and ``requires_grad``."""
-    packed = pack_row(tuple(args), kwargs)
-    assert packed is not None
-    found, named = unpack_row(*packed)
+    found, named = unpack_row(*arrived(pack_row(tuple(args), kwargs)))
     assert_same(found, tuple(args))
     assert_same(named, kwargs)
     flags = [v.requires_grad for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
@@ -60,16 +76,12 @@ def test_arguments_arrive_as_they_were(args: list[Any], kwargs: dict[str, Any]) 
 )
 def test_results_arrive_as_they_were(value: Any) -> None:
     """A plain value, and a list, tuple or dict of them."""
-    packed = pack_value(value)
-    assert packed is not None
-    assert_same(unpack_value(*packed), value)
+    assert_same(unpack_value(*arrived(pack_value(value))), value)
 
 
 def test_what_arrives_is_whole() -> None:
     """A tensor can be written to, is no view, and shares nothing with its neighbour."""
-    packed = pack_value((torch.ones(2, 2), torch.zeros(3)))
-    assert packed is not None
-    first, second = unpack_value(*packed)
+    first, second = unpack_value(*arrived(pack_value((torch.ones(2, 2), torch.zeros(3)))))
     first.zero_()
     assert not first._is_view()
     assert first._base is None
@@ -85,9 +97,19 @@ def test_large_tensors_are_frames(size: int) -> None:
     data, frames = packed
     assert len(frames) == (size > LIMIT)
     assert all(f.data_ptr() == value["a"].data_ptr() for f in frames)
-    assert_same(unpack_value(data, [f.clone() for f in frames]), value)
+    assert_same(unpack_value(*arrived(packed)), value)
     with pytest.raises(ProtocolError):
-        unpack_value(data, [torch.zeros(3, dtype=torch.uint8)])
+        unpack_value(bytearray(data), [bytearray(3)])
+
+
+@pytest.mark.parametrize("size", [LIMIT - 1, LIMIT + 1])
+def test_a_tensor_alone_has_the_frames_that_it_needs(size: int) -> None:
+    """A message of one tensor with a frame too few, too many, or of another size is damaged."""
+    data, frames = arrived(pack_value(torch.zeros(size, dtype=torch.uint8)))
+    with pytest.raises(ProtocolError):
+        unpack_value(data, [*frames, bytearray(3)])
+    with pytest.raises(ProtocolError):
+        unpack_value(data[:-1], [frame[:-1] for frame in frames])
 
 
 @pytest.mark.parametrize("size", [2, 200])
@@ -95,9 +117,7 @@ def test_odd_strides_and_lazy_bits_are_written_out(size: int) -> None:
     """What is transposed, expanded, conjugated or negated arrives contiguous and equal."""
     base = torch.randn(size, size, dtype=torch.complex64)
     for value in (base.t(), base.conj(), base.conj().imag, base[:1].expand(size, size), base[::2]):
-        packed = pack_value(value)
-        assert packed is not None
-        assert torch.equal(unpack_value(*packed), value)
+        assert torch.equal(unpack_value(*arrived(pack_value(value))), value)
 
 
 X = torch.ones(3)
@@ -131,4 +151,4 @@ def test_damaged_bytes_are_a_protocol_error(data: bytes) -> None:
     """Nothing but values or a ProtocolError comes out of any bytes."""
     for unpack in (unpack_row, unpack_value):
         with contextlib.suppress(ProtocolError):
-            unpack(data, [])
+            unpack(bytearray(data), [])

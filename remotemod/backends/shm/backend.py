@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import uuid
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,15 +18,17 @@ from remotemod.backends.processes import (
     close_at_exit,
     import_path,
 )
+from remotemod.backends.shm.arena import DEFAULT_LIMIT
 from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.connection import Connection
+from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
+from remotemod.backends.shm.line import ShmLine
 from remotemod.errors import RemoteModError, WorkerLost
-from remotemod.runtime.backend import Backend, Capabilities
+from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.owner import Owner
-from remotemod.runtime.requests import Invoke, Request
+from remotemod.runtime.requests import Call, Invoke, Request
 
 __all__ = ["ShmBackend", "address_of", "launch"]
 
@@ -43,15 +46,19 @@ class ShmBackend(Backend):
     Args:
         workers: their names, by rank.
         token: names the cluster on this machine.
+        arena: bytes of shared memory that what is sent to one worker may take up at once.
+        in_flight: calls that may be on their way to one worker.
     """
 
     name = "shm"
     capabilities = Capabilities(processes=True, code=True)
     workers: Sequence[str] = ()
 
-    def __init__(self, workers: Sequence[str], token: str) -> None:
+    def __init__(self, workers: Sequence[str], token: str, arena: int, in_flight: int) -> None:
         self.workers = tuple(workers)
         self.token = token
+        self.arena = arena
+        self.in_flight = in_flight
         self.cluster: Cluster | None = None
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
@@ -59,30 +66,29 @@ class ShmBackend(Backend):
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._closed = False
         self._told_path = list(sys.path)
-        self._pid = os.getpid()
+        self.forked = False
+        _watch_forks(self)
 
     # --- the Backend protocol -----------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request to a worker."""
-        if os.getpid() != self._pid:
-            raise RemoteModError(
-                "this process was forked from the one that opened the cluster and cannot use it: "
-                "launch a cluster of its own, or start the process by spawn"
-            )
+        connection = self._connections.get(worker) or self._connect(worker)
         if sys.path != self._told_path and self._processes is not None:
             self._tell_path()
-        connection = self._connections.get(worker) or self._connect(worker)
-        return connection.submit(request, timeout)
+        return connection.request(request, timeout)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Sends a request to a worker and waits for its answer."""
         return self.submit(worker, request, timeout).wait()
 
+    def line(self, worker: str, call: Call) -> Line:
+        """A way of its own for plain calls."""
+        connection = self._connections.get(worker) or self._connect(worker)
+        return ShmLine(self, worker, call, connection)
+
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers."""
-        if os.getpid() != self._pid:
-            return  # the handles that died here are copies of the parent's
         connection = self._connections.get(worker)
         if connection is None:
             with contextlib.suppress(RemoteModError):
@@ -93,13 +99,19 @@ class ShmBackend(Backend):
     def close(self) -> None:
         """Ends the workers that this process started."""
         with self._lock:
-            if self._closed or os.getpid() != self._pid:
+            if self._closed or self.forked:
                 return
             self._closed = True
         for connection in self._connections.values():
             connection.close(RemoteModError("the cluster was closed during the call"))
         if self._processes is not None:
             self._processes.end()
+
+    def disown(self) -> None:
+        """In a process that was forked from this one: the workers are the parent's."""
+        self.forked = True
+        for connection in self._connections.values():
+            connection.disown(RemoteModError(_FORKED))
 
     # --- connections --------------------------------------------------------------------------
 
@@ -108,6 +120,8 @@ class ShmBackend(Backend):
         with self._lock:
             if worker in self._connections:
                 return self._connections[worker]
+            if self.forked:
+                raise RemoteModError(_FORKED)
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 sock.connect(address_of(self.token, worker))
@@ -118,7 +132,9 @@ class ShmBackend(Backend):
 
     def _add(self, worker: str, sock: socket.socket) -> Connection:
         codec = make_codec(receiver=worker, cluster=self._cluster, owner=self.owner, peer=None)
-        connection = Connection(Channel(sock), codec, worker, lambda: self._why_lost(worker))
+        connection = Connection(
+            Channel(sock, self.arena), codec, worker, lambda: self._why_lost(worker), self.in_flight
+        )
         self._connections[worker] = connection
         return connection
 
@@ -131,22 +147,30 @@ class ShmBackend(Backend):
         self._told_path = list(sys.path)
         request = Invoke(extend_path, (import_path(),))
         for connection in list(self._connections.values()):
-            connection.submit(request, None)
+            connection.request(request, None)
 
     # --- processes ----------------------------------------------------------------------------
 
-    def start(self, timeout: float | None, threads: int | None) -> None:
+    def start(self, timeout: float | None, threads: int | None, max_concurrency: int) -> None:
         """Forks the workers and waits until each of them answers.
 
         Args:
             timeout: seconds that a worker's own calls may take by default.
             threads: threads a worker computes with; None for as many as this process.
+            max_concurrency: calls of one caller that a worker runs at once.
 
         Raises:
             BackendUnavailable: no process can be started.
         """
         processes = self._processes = Processes("remotemod.backends.shm.worker:run")
-        config = {"workers": self.workers, "token": self.token, "timeout": timeout}
+        config = {
+            "workers": self.workers,
+            "token": self.token,
+            "timeout": timeout,
+            "arena": self.arena,
+            "in_flight": self.in_flight,
+            "max_concurrency": max_concurrency,
+        }
         for name in self.workers:
             self._add(name, processes.start(name, config, threads))
         ready = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
@@ -164,6 +188,28 @@ class ShmBackend(Backend):
         return self._processes.why_lost(worker)
 
 
+_FORKED = (
+    "this process was forked from the one that opened the cluster and cannot use it: "
+    "launch a cluster of its own, or start the process by spawn"
+)
+_BACKENDS: weakref.WeakSet[ShmBackend] = weakref.WeakSet()
+
+
+def _watch_forks(backend: ShmBackend) -> None:
+    if not _WATCHING and hasattr(os, "register_at_fork"):
+        _WATCHING.append(True)
+        os.register_at_fork(after_in_child=_disown_all)
+    _BACKENDS.add(backend)
+
+
+_WATCHING: list[bool] = []
+
+
+def _disown_all() -> None:
+    for backend in list(_BACKENDS):
+        backend.disown()
+
+
 def extend_path(entries: list[str]) -> None:
     """On a worker: imports from these places too."""
     import importlib
@@ -174,7 +220,13 @@ def extend_path(entries: list[str]) -> None:
 
 
 def launch(
-    workers: Sequence[str], *, timeout: float | None = DEFAULT_TIMEOUT, threads: int | None = None
+    workers: Sequence[str],
+    *,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    threads: int | None = None,
+    max_concurrency: int = 1,
+    arena: int = DEFAULT_LIMIT,
+    in_flight: int = DEFAULT_IN_FLIGHT,
 ) -> Cluster:
     """Starts worker processes on this machine.
 
@@ -183,14 +235,34 @@ def launch(
         timeout: seconds that a call may take by default; None for no bound.
         threads: threads a worker computes with; by default as many as this process, so that results are
             the same to the last bit.
+        max_concurrency: calls of one caller that a worker runs at once, in threads of its own. More than one
+            helps modules that release the GIL, and they must be safe for threads.
+        arena: bytes of shared memory that the tensors on their way between this process and a worker may
+            take up, in each direction; results that are still alive count. Beyond it they go through the
+            socket, slower and as correct. Only what is used takes memory.
+        in_flight: calls that may be on their way to a worker at once; who submits more waits.
+
+    Raises:
+        ValueError: a number makes no sense.
+        BackendUnavailable: no process can be started.
     """
-    backend = ShmBackend(workers, uuid.uuid4().hex[:12])
+    _check("max_concurrency", max_concurrency, 1, "1 runs calls one after another")
+    _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
+    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
+    backend = ShmBackend(workers, uuid.uuid4().hex[:12], arena, in_flight)
     cluster = Cluster(backend, timeout=timeout)
     backend.cluster = cluster
     try:
-        backend.start(timeout, threads)
+        backend.start(timeout, threads, max_concurrency)
     except BaseException:
         cluster.close()
         raise
     close_at_exit(cluster)
     return cluster
+
+
+def _check(name: str, value: object, least: int, hint: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least} ({hint}), not {value!r}"
+        )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from remotemod.backends.shm.frames import FAILURE, Message
 from remotemod.errors import ProtocolError, RemoteModError
@@ -24,6 +27,7 @@ from remotemod.runtime.requests import (
     Retain,
 )
 from remotemod.wire.codec import Codec, Extension
+from remotemod.wire.express import Buffer
 from remotemod.wire.failure import pack_failure, unpack_failure
 
 __all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request", "make_codec"]
@@ -31,6 +35,16 @@ __all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request"
 _VERBS: tuple[type[Any], ...] = (Call, Invoke, Build, Load, Release, Retain, Adopt)
 _FIELD = re.compile(r"^value\[(\d+)\]")
 _CODES = {verb: code for code, verb in enumerate(_VERBS)}
+
+
+def _tensors_over(buffers: Sequence[Buffer]) -> list[Tensor]:
+    """The codec's frames."""
+    return [
+        torch.frombuffer(buffer, dtype=torch.uint8)
+        if len(buffer)
+        else torch.empty(0, dtype=torch.uint8)
+        for buffer in buffers
+    ]
 
 
 def encode_request(codec: Codec, request: Request) -> tuple[bytes, list[Any]]:
@@ -48,7 +62,7 @@ def encode_request(codec: Codec, request: Request) -> tuple[bytes, list[Any]]:
 
 def decode_request(codec: Codec, message: Message) -> Request:
     """The request in a message."""
-    code, *fields = codec.decode(message.header, message.frames)
+    code, *fields = codec.decode(message.header, _tensors_over(message.frames))
     request: Request = _VERBS[code](*fields)
     return request
 
@@ -61,7 +75,7 @@ def encode_failure(codec: Codec, error: BaseException, worker: str) -> tuple[byt
 def decode_answer(codec: Codec, message: Message) -> tuple[Any, BaseException | None]:
     """The answer in a message: ``(value, None)`` or ``(None, what was raised)``."""
     try:
-        value = codec.decode(message.header, message.frames)
+        value = codec.decode(message.header, _tensors_over(message.frames))
         if message.kind == FAILURE:
             return None, unpack_failure(value, codec)
     except Exception as error:

@@ -1,11 +1,12 @@
-"""Messages over a Unix socket: a header, small frames inline, large frames in shared slots."""
+"""Messages over a Unix socket: a header, small frames inline, large frames in shared memory."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 
-from remotemod.backends.shm.frames import FAILURE, FREE, ROUTE, Message
+from remotemod.backends.shm.frames import FREE, Message
 from remotemod.backends.shm.receiver import Receiver
 from remotemod.backends.shm.sender import Sender
 
@@ -19,16 +20,17 @@ class Channel:
 
     Args:
         sock: a connected Unix stream socket; the channel owns it from now on.
+        arena: bytes of shared memory that what is sent from here may take up at once.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, arena: int) -> None:
         sock.setblocking(False)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
         self._sock = sock
-        self._sender = Sender(sock)
-        self._receiver = Receiver(sock, lambda slot: self._sender.post(slot, FREE))
+        self._sender = Sender(sock, arena)
+        self._receiver = Receiver(sock, self._sender.freed)
         self._closed = False
         self.send = self._sender.send
         self.post = self._sender.post
@@ -52,12 +54,14 @@ class Channel:
         """
         while True:
             message = self._receiver.receive(until)
-            if message is None or message.kind <= FAILURE or message.kind >= ROUTE:
+            if message is None or message.kind != FREE:
                 return message
-            if message.kind == FREE:
-                self._sender.pool.free(message.call)
-            else:
-                self._receiver.slots.drop(message.call)
+            places = message.header
+            self._sender.taken_back(struct.unpack(f"<{len(places) // 8}Q", places))
+
+    def disown(self) -> None:
+        """Sends nothing any more, and leaves the socket to the process that opened it."""
+        self._sender.disown()
 
     def close(self) -> None:
         """Closes the socket; the peer reads the end of the connection. Idempotent."""

@@ -1,26 +1,28 @@
-"""A caller's end of a connection to one worker: futures, who reads, and what happens at the end."""
+"""A caller's end of a connection to one worker: calls out, answers in, and what happens at the end."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.shm.carriage import decode_answer, encode_request
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import CALL, GRAD, REQUEST, ROUTE, VALUE, Message
-from remotemod.errors import ProtocolError, RemoteModError, WorkerLost
+from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
+from remotemod.backends.shm.reading import Reading
+from remotemod.errors import DeadlineExceeded, ProtocolError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future
-from remotemod.runtime.requests import Call, Release, Request
+from remotemod.runtime.requests import Release, Request
 from remotemod.wire.codec import Codec
-from remotemod.wire.express import pack_row, unpack_value
+from remotemod.wire.express import Packed, unpack_value
 
-__all__ = ["Connection"]
+__all__ = ["DEFAULT_IN_FLIGHT", "Connection"]
 
-_NO_ROUTES: dict[tuple[Any, ...], int] = {}
+DEFAULT_IN_FLIGHT = 1024
+"""Calls that may be on their way to one worker; who submits more waits for answers first."""
 
 
 class _Pending(Future[Any]):
@@ -31,241 +33,253 @@ class _Pending(Future[Any]):
         self.call = call
 
 
-class Connection:
+class Connection(Reading):
     """Sends requests to a worker and completes their futures.
-
-    There is no reader thread on the way of a blocking call: whoever waits reads, for itself and for the
-    others; only when nobody waits (callbacks, ``await``) a thread is started, and it ends when there is
-    nothing left to read.
 
     Args:
         channel: the connected channel.
         codec: packs values for this worker.
         worker: the worker's name.
         why_lost: tells how the worker ended, once the connection has.
+        in_flight: calls that may be on their way at once.
     """
 
     def __init__(
-        self, channel: Channel, codec: Codec, worker: str, why_lost: Callable[[], str]
+        self,
+        channel: Channel,
+        codec: Codec,
+        worker: str,
+        why_lost: Callable[[], str],
+        in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> None:
+        super().__init__(channel)
         self.worker = worker
-        self._channel = channel
         self._codec = codec
         self._why_lost = why_lost
+        self._most = in_flight
         self._calls = itertools.count(1)
-        self._pending: dict[int, _Pending] = {}
-        self._stash: deque[Message] = deque()
-        self._turn = threading.Condition(threading.Lock())
-        self._reading = False
-        self._waiting = 0
+        # None stands for a call whose caller reads by himself.
+        self._pending: dict[int, _Pending | None] = {}
         self._attendant: threading.Thread | None = None
-        self._lost: RemoteModError | None = None
+        self._attends_until: float | None = None
         # By reference, so that what a release ends is found at once.
         self._routes: dict[int, dict[tuple[Any, ...], int]] = {}
         self._announcing = threading.Lock()
 
     # --- sending ------------------------------------------------------------------------------
 
-    def submit(self, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request; see :class:`remotemod.runtime.backend.Backend`."""
-        packed = pack_row(request.args, request.kwargs) if isinstance(request, Call) else None
-        header, frames = packed or encode_request(self._codec, request)
+    def exchange(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Any:
+        """Sends a plain call and reads until its answer is there, without a future."""
+        if self.reads:  # in a callback
+            return self.submit(kind, packed, route, timeout).wait()
+        until = None if timeout is None else time.monotonic() + timeout
         call = next(self._calls)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        future = _Pending(call, f"a call to '{self.worker}'", self, deadline)
+        message: Message | None = None
+        try:
+            if not self.try_turn():
+                return self.submit(kind, packed, route, timeout).wait()
+            if self.lost is not None:
+                raise self.lost
+            self._pending[call] = None
+            header, frames = packed
+            if self._channel.send(call, kind, header, frames, route, self.while_blocked, until):
+                message = self.answer_to(call, until)
+        except (OSError, ValueError) as error:
+            raise error if isinstance(error, RemoteModError) else self._lose(error) from error
+        finally:
+            if self._pending.pop(call, self) is None and message is None:
+                self._channel.post(call, CANCEL)
+            self.pass_on()
+        if message is None:
+            raise self._late(timeout)
+        if message.kind == VALUE:
+            return unpack_value(message.header, message.frames)
+        value, raised = decode_answer(self._codec, message)
+        if raised is not None:
+            raise raised
+        return value
+
+    def request(self, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends any request; see :class:`remotemod.runtime.backend.Backend`."""
+        return self.submit(REQUEST, encode_request(self._codec, request), 0, timeout)
+
+    def submit(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Future[Any]:
+        """Sends a call and returns the future of its answer."""
+        call = next(self._calls)
+        until = None if timeout is None else time.monotonic() + timeout
+        future = _Pending(call, f"a call to '{self.worker}'", self, until)
+        if len(self._pending) >= self._most:
+            self.advance(lambda: len(self._pending) < self._most or self.lost is not None, until)
+            if until is not None and time.monotonic() >= until:
+                future.set_exception(self._late(timeout))
+                return future
         self._pending[call] = future
         try:
-            if self._lost is not None:
-                raise self._lost
-            kind, route = REQUEST, 0
-            if packed is not None and isinstance(request, Call):
-                kind, route = self._on_route(request)
-            self._channel.send(call, kind, header, frames, self._while_blocked, route)
-        except (OSError, ValueError) as error:
-            self._lose(error)
+            if self.lost is not None:
+                raise self.lost
+            header, frames = packed
+            if not self._channel.send(call, kind, header, frames, route, self.while_blocked, until):
+                self._pending.pop(call, None)
+                future.set_exception(self._late(timeout))
         except RemoteModError as error:
             self._pending.pop(call, None)
             future.set_exception(error)
+        except (OSError, ValueError) as error:
+            self._lose(error)
         except BaseException:
-            # Half a message cannot be taken back: the connection is of no more use.
-            self._lose(ProtocolError("a send was interrupted"))
+            self._pending.pop(call, None)
             raise
-        if self._stash:
-            self._drain()
+        self.drain()
         return future
 
-    def _on_route(self, request: Call) -> tuple[int, int]:
-        """The kind of the message for a call of plain values, and its route's number."""
-        common = request.stub, request.method, request.device, request.is_device_map_set
-        found = self._routes.get(request.ref, _NO_ROUTES).get(common)
-        if found is None:
-            with self._announcing:
-                found = self._routes.get(request.ref, _NO_ROUTES).get(common)
-                if found is None:
-                    found = next(self._calls)
-                    header, _ = self._codec.encode((request.ref, *common))
-                    self._channel.send(found, ROUTE, header, (), self._while_blocked)
-                    # Only now may others use it: their calls must not overtake the announcement.
-                    self._routes.setdefault(request.ref, {})[common] = found
-        return CALL | GRAD if request.grad else CALL, found
+    def route(self, ref: int, common: tuple[Any, ...]) -> int:
+        """The number under which the worker knows what all calls of a method have in common.
+
+        Args:
+            ref: the module.
+            common: the rest: stub, method, device, and whether a device map is set.
+
+        Raises:
+            WorkerLost: the worker is gone.
+        """
+        found = self._routes.get(ref, {}).get(common)
+        if found is not None:
+            return found
+        with self._announcing:
+            found = self._routes.get(ref, {}).get(common)
+            if found is None:
+                found = next(self._calls)
+                header, _ = self._codec.encode((ref, *common))
+                if self.lost is not None:
+                    raise self.lost
+                try:
+                    self._channel.send(found, ROUTE, header, blocked=self.while_blocked)
+                except OSError as error:
+                    raise self._lose(error) from error
+                # Only now may others use it: their calls must not overtake the announcement.
+                self._routes.setdefault(ref, {})[common] = found
+        return found
 
     def post(self, request: Request) -> None:
         """Sends a request that nobody answers, now or with the next send; safe in finalizers."""
         if type(request) is Release:
             for ref in request.refs:
                 self._routes.pop(ref, None)
-        if self._lost is None:
+        if self.lost is None:
             self._channel.post(0, REQUEST, encode_request(self._codec, request)[0])
 
-    def _while_blocked(self) -> None:
-        """The worker takes no more: it may be waiting for its answers to be read, so read them."""
-        with self._turn:
-            reader = not self._reading
-            if reader:
-                self._reading = True
-        if not reader:
-            self._channel.wait_writable()
-            return
-        try:
-            self._channel.wait_either()
-            message = self._channel.receive(0.0)
-            if message is not None:
-                # Completing a future runs callbacks, and those may send: not in the middle of a send.
-                self._stash.append(message)
-        except EOFError as error:
-            raise BrokenPipeError(str(error)) from error
-        finally:
-            self._pass_on()
-
-    # --- receiving: the Driver of the futures -------------------------------------------------
-
-    def drive(self, future: Future[Any], until: float | None) -> None:
-        """Reads until the future is done or the time is over."""
-        with self._turn:
-            self._waiting += 1
-            try:
-                while self._reading and not future.settled:
-                    left = None if until is None else until - time.monotonic()
-                    if left is not None and left <= 0:
-                        return
-                    self._turn.wait(left)
-                if future.settled:
-                    return
-                self._reading = True
-            finally:
-                self._waiting -= 1
-        try:
-            self._read(lambda: future.settled, until)
-        finally:
-            self._pass_on()
-
-    def _read(self, enough: Callable[[], bool], until: float | None) -> None:
-        while not enough():
-            try:
-                message = self._stash.popleft() if self._stash else self._channel.receive(until)
-            except (EOFError, OSError, ValueError, ProtocolError) as error:
-                self._lose(error)
-                return
-            if message is not None:
-                self._dispatch(message)
-            elif until is not None and time.monotonic() >= until:
-                return
-
-    def _pass_on(self) -> None:
-        with self._turn:
-            self._reading = False
-            self._turn.notify_all()
-
-    def _drain(self) -> None:
-        while self._stash:
-            try:
-                message = self._stash.popleft()
-            except IndexError:
-                return
-            self._dispatch(message)
+    # --- receiving ----------------------------------------------------------------------------
 
     def _dispatch(self, message: Message) -> None:
-        future = self._pending.pop(message.call, None)
+        """Completes the future that a message answers."""
+        call = message.call
+        future = self._pending.get(call, self)
         if future is None:
+            self._kept[call] = message
+        elif future is self:
             # Given up (deadline, cancel): the answer goes nowhere, but its references must be let go.
             if message.kind != VALUE:
                 decode_answer(self._codec, message)
             return
-        error: BaseException | None = None
+        else:
+            assert isinstance(future, _Pending)
+            self._complete(future, message)
+            self.notify()
+        self._pending.pop(call, None)
+
+    def _complete(self, future: _Pending, message: Message) -> None:
         if message.kind == VALUE:
             try:
-                value = unpack_value(message.header, message.frames)
-            except ProtocolError as problem:
-                error = problem
-        else:
-            value, error = decode_answer(self._codec, message)
-        if error is None:
+                future.set_result(unpack_value(message.header, message.frames))
+            except ProtocolError as error:
+                future.set_exception(error)
+            return
+        value, raised = decode_answer(self._codec, message)
+        if raised is None:
             future.set_result(value)
         else:
-            future.set_exception(error)
-        if self._waiting:
-            with self._turn:
-                self._turn.notify_all()
+            future.set_exception(raised)
 
-    def attend(self) -> None:
-        """Sees to it that somebody reads."""
-        with self._turn:
-            if self._attendant is not None:
+    def drive(self, future: Future[Any], until: float | None) -> None:
+        """Reads until the future is done or the time is over."""
+        self.advance(lambda: future.settled, until)
+
+    def attend(self, future: Future[Any]) -> None:
+        """Sees to it that somebody reads, though nobody waits: for callbacks, and ``await``."""
+        with self.turn:
+            if self._attendant is None:
+                self._attendant = threading.Thread(
+                    target=self._attend, name=f"remotemod-{self.worker}", daemon=True
+                )
+                self._attendant.start()
                 return
-            self._attendant = threading.Thread(
-                target=self._attend, name=f"remotemod-{self.worker}", daemon=True
+            sooner = future.deadline is not None and (
+                self._attends_until is None or future.deadline < self._attends_until
             )
-            self._attendant.start()
+            if not sooner:
+                return
+            self._attends_until = future.deadline
+            self.turn.notify_all()
+        self._channel.wake()
 
     def _attend(self) -> None:
         while True:
-            with self._turn:
-                while self._reading:
-                    self._turn.wait()
+            with self.turn:
                 if not self._pending:
                     self._attendant = None
                     return
-                self._reading = True
-            try:
-                deadlines = [f.deadline for f in list(self._pending.values()) if f.deadline]
-                self._read(lambda: not self._pending, min(deadlines, default=None))
-            finally:
-                self._pass_on()
-            for future in list(self._pending.values()):
-                future.expire()
+                futures = [each for each in list(self._pending.values()) if each is not None]
+                deadlines = [each.deadline for each in futures if each.deadline is not None]
+                until = self._attends_until = min(deadlines, default=None)
+            self.advance(functools.partial(self._attended, until), until)
+            for each in futures:
+                each.expire()
+
+    def _attended(self, until: float | None) -> bool:
+        return not self._pending or self._attends_until != until
 
     def forget(self, future: Future[Any]) -> None:
-        """Gives a call up; wakes whoever waits for it."""
-        if isinstance(future, _Pending):
-            self._pending.pop(future.call, None)
+        """Gives a call up: the worker need not begin it, and who waits for it is woken."""
+        if isinstance(future, _Pending) and self._pending.pop(future.call, None) is not None:
+            self._channel.post(future.call, CANCEL)
         self._channel.wake()
-        with self._turn:
-            self._turn.notify_all()
+        with self.turn:
+            self.turn.notify_all()
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _lose(self, error: Exception) -> None:
-        """Fails every call that is under way."""
-        if self._lost is None:
+    def _lose(self, error: Exception) -> RemoteModError:
+        """Fails every call that is under way; returns what further ones fail with."""
+        if self.lost is None:
             why = self._why_lost()
-            self._lost = WorkerLost(f"worker '{self.worker}' is gone: {why or error}", self.worker)
-            self._lost.__cause__ = error
+            self.lost = WorkerLost(f"worker '{self.worker}' is gone: {why or error}", self.worker)
+            self.lost.__cause__ = error
         while self._pending:
             try:
                 _, future = self._pending.popitem()
             except KeyError:
                 break
-            future.set_exception(self._lost)
-        with self._turn:
-            self._turn.notify_all()
+            if future is not None:
+                future.set_exception(self.lost)
+        with self.turn:
+            self.turn.notify_all()
+        return self.lost
+
+    def _late(self, timeout: float | None) -> DeadlineExceeded:
+        return DeadlineExceeded(f"a call to '{self.worker}' did not finish in time ({timeout} s)")
+
+    def disown(self, reason: RemoteModError) -> None:
+        """In a forked process: whatever dies or is called here is no business of the worker's."""
+        self.turn = threading.Condition(
+            threading.Lock()
+        )  # a thread that is not here may have had it
+        self.lost = reason
+        self._channel.disown()
 
     def close(self, reason: RemoteModError) -> None:
         """Ends the connection; calls that are under way fail with ``reason``."""
-        if self._lost is None:
-            self._lost = reason
+        if self.lost is None:
+            self.lost = reason
         self._channel.wake()
         self._lose(reason)
-        with self._turn:
-            # Nobody reads a socket that is being closed.
-            self._turn.wait_for(lambda: not self._reading, timeout=5)
-            self._channel.close()
+        self.stop()

@@ -5,46 +5,48 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from torch import Tensor
+from remotemod.wire.express import Buffer
 
 __all__ = [
     "CALL",
-    "DROP",
+    "CANCEL",
     "FAILURE",
     "FRAME",
     "FREE",
     "GRAD",
+    "HEAP",
     "INLINE",
     "KIND",
     "LARGE",
     "LIMIT",
-    "NEW",
     "PREFIX",
     "REQUEST",
     "RESULT",
     "ROUTE",
-    "SHARED",
     "VALUE",
     "Message",
     "note",
 ]
 
 REQUEST, RESULT, FAILURE = 1, 2, 3
-FREE, DROP = 4, 5  # notes about slots; their number stands where a call's does
+# Tensors have died: the header has their places in the receiver's shared memory.
+FREE = 4
+# A call was given up: the worker need not begin it.
+CANCEL = 5
 # Calls of plain values: a route says once what all calls of one method on one module have in common; its number
 # stands where a call's does.
 ROUTE, CALL, VALUE = 6, 7, 8
 
-PREFIX = struct.Struct("<QIIHII")  # call, bytes of header, frames, kind and flags, slot, route
-FRAME = struct.Struct("<QQ")  # bytes, offset in the slot or INLINE
+PREFIX = struct.Struct("<QIIII")  # call, bytes of header, frames, kind and flags, route
+FRAME = struct.Struct("<QQ")  # bytes, place in the sender's arena or INLINE
 INLINE = 2**64 - 1
+HEAP = 2**62  # the place is in the sender's heap
 LIMIT = 2**32
-SHARED, NEW = 0x8000, 0x4000
 GRAD = 0x2000  # the caller of a CALL records gradients
 KIND = 0x00FF
 
-# Below this the socket's own copy is cheaper than the bookkeeping of a slot.
 LARGE = 64 * 1024
+"""Bytes from which on a frame goes through shared memory; below the socket's own copies are cheaper."""
 
 
 class Message(NamedTuple):
@@ -52,12 +54,12 @@ class Message(NamedTuple):
 
     call: int
     kind: int
-    header: bytes
-    frames: list[Tensor]
+    header: bytearray
+    frames: list[Buffer]
     route: int = 0
     grad: bool = False
 
 
 def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:
     """A message without frames."""
-    return PREFIX.pack(number, len(header), 0, kind, 0, route) + header
+    return PREFIX.pack(number, len(header), 0, kind, route) + header

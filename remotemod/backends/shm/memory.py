@@ -1,154 +1,123 @@
-"""Memory that two processes see: slots that a sender writes and a receiver's tensors read in place."""
+"""Memory that two processes see: a memfd that its writer fills and a reader's tensors lie over.
+
+It is as large as its limit from the beginning and costs nothing until it is written: pages come with the first
+use of a place and stay warm for the next.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import socket
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-__all__ = ["ALIGN", "HAVE_MEMFD", "LIMIT", "Slot", "SlotMap", "SlotPool", "bytes_of", "round_up"]
-
-ALIGN = 64
-"""Bytes: every frame begins at a multiple, which suits any dtype and any vector unit."""
+__all__ = ["HAVE_MEMFD", "PAGE", "Mapped", "Shared"]
 
 HAVE_MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "CMSG_LEN")
 """Elsewhere (macOS, Windows) large frames travel inline: slower and as correct."""
 
-LIMIT = 1 << 30
-"""Bytes that one direction of one connection may hold in slots; beyond it frames travel inline."""
+PAGE = mmap.PAGESIZE
 
-_SMALLEST = 1 << 20
-
-
-def round_up(size: int) -> int:
-    """``size`` up to the next multiple of ``ALIGN``."""
-    return size + (-size % ALIGN)
+_REMOVE = getattr(mmap, "MADV_REMOVE", None)
 
 
-def bytes_of(frame: Tensor) -> memoryview:
-    """The memory of a flat uint8 tensor; the caller keeps the tensor alive."""
-    size = frame.numel()
-    return memoryview((ctypes.c_ubyte * size).from_address(frame.data_ptr())).cast("B")
-
-
-class Slot:
-    """A memfd that the sender has mapped. Its pages are written many times but faulted in once."""
-
-    def __init__(self, number: int, size: int) -> None:
-        self.number = number
-        self.size = size
-        self.fd = os.memfd_create("remotemod", os.MFD_CLOEXEC)
-        os.ftruncate(self.fd, size)
-        self._memory = mmap.mmap(self.fd, size)
-        self._address = torch.frombuffer(self._memory, dtype=torch.uint8).data_ptr()
-        self.sent = False
-
-    def write(self, frames: Sequence[tuple[int, Tensor]]) -> None:
-        """Copies frames to their offsets."""
-        for offset, frame in frames:
-            # Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
-            ctypes.memmove(self._address + offset, frame.data_ptr(), frame.numel())
-
-    def close(self) -> None:
-        """Gives the memory back once the receiver has unmapped it too."""
-        os.close(self.fd)
-
-
-class SlotPool:
-    """A sender's slots: taken for a message, free again when the receiver's tensors have died.
+class Shared:
+    """A writer's end.
 
     Args:
-        limit: bytes that all slots together may have.
+        size: bytes; 0 for none.
+
+    Attributes:
+        size: bytes there are; 0 where such memory is not to be had.
+        fd: the memfd, for the readers; -1 without.
+        address: where it is mapped.
+        buffer: the memory itself.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._slots: dict[int, Slot] = {}
-        self._free: dict[int, list[Slot]] = {}
-        self._total = 0
-        self._numbers = 0
+    def __init__(self, size: int) -> None:
+        self.size = self.address = 0
+        self.fd = -1
+        self.buffer = memoryview(b"")
+        size -= size % PAGE
+        if size <= 0 or not HAVE_MEMFD:
+            return
+        try:
+            self.fd = os.memfd_create("remotemod", os.MFD_CLOEXEC)
+            os.ftruncate(self.fd, size)
+            self._memory = mmap.mmap(self.fd, size)
+        except (OSError, ValueError):  # too many files, or no address space for it
+            self.close()
+            return
+        self.buffer = memoryview(self._memory)
+        self.address = torch.frombuffer(self._memory, dtype=torch.uint8).data_ptr()
+        self.size = size
 
-    def take(self, size: int, drop: Callable[[int], None]) -> Slot | None:
-        """A slot of at least ``size`` bytes; None where the limit leaves no room for one.
-
-        Args:
-            size: bytes.
-            drop: told the number of each free slot that is given up to make room.
-        """
-        if not HAVE_MEMFD:
-            return None
-        capacity = max(_SMALLEST, 1 << (size - 1).bit_length())
-        free = self._free.get(capacity)
-        if free:
-            return free.pop()
-        if capacity > self._limit:
-            return None
-        while self._total + capacity > self._limit:
-            if not self._give_up(drop):
-                return None
-        self._numbers += 1
-        slot = self._slots[self._numbers] = Slot(self._numbers, capacity)
-        self._total += capacity
-        return slot
-
-    def free(self, number: int) -> None:
-        """The receiver has no tensor in this slot any more."""
-        slot = self._slots.get(number)
-        if slot is not None:
-            self._free.setdefault(slot.size, []).append(slot)
-
-    def _give_up(self, drop: Callable[[int], None]) -> bool:
-        sizes = [size for size, slots in self._free.items() if slots]
-        if not sizes:
-            return False
-        slot = self._free[max(sizes)].pop()
-        del self._slots[slot.number]
-        self._total -= slot.size
-        slot.close()
-        drop(slot.number)
-        return True
+    def give_back(self, start: int, end: int) -> None:
+        """Returns the pages between two places to the system; they read as zeros afterwards."""
+        if _REMOVE is not None and end > start:
+            self._memory.madvise(_REMOVE, start, end - start)
 
     def close(self) -> None:
-        """Closes all slots; what the receiver has mapped stays mapped there."""
-        for slot in self._slots.values():
-            slot.close()
-        self._slots.clear()
-        self._free.clear()
+        """Closes the descriptor; the memory goes when nobody has it mapped any more."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
-class SlotMap:
-    """A receiver's view of the sender's slots."""
+class Mapped:
+    """A reader's end.
 
-    def __init__(self) -> None:
-        self._memory: dict[int, mmap.mmap] = {}
+    Args:
+        fd: the writer's memfd; it is closed.
+        died: told each place over which nothing lies any more and its bytes, once for each time it was
+            asked for.
+        offset: the number by which the first place is known.
+    """
 
-    def add(self, number: int, fd: int) -> None:
-        """Maps a slot that was sent for the first time, and closes the descriptor."""
+    def __init__(self, fd: int, died: Callable[[int, int], object], offset: int = 0) -> None:
         try:
-            self._memory[number] = mmap.mmap(fd, os.fstat(fd).st_size)
+            self._memory = memoryview(mmap.mmap(fd, os.fstat(fd).st_size))
         finally:
             os.close(fd)
+        self._died = died
+        self._offset = offset
+        self._alive: dict[int, weakref.ref[memoryview]] = {}
 
-    def view(
-        self, number: int, size: int, free: Callable[[int], object]
-    ) -> ctypes.Array[ctypes.c_ubyte]:
-        """The first ``size`` bytes of a slot as a buffer for tensors.
+    def at(self, place: int, size: int) -> memoryview:
+        """The bytes at a place, alive for as long as anything is laid over them.
 
-        Args:
-            number: the slot; KeyError where it was never sent.
-            size: bytes.
-            free: called with the number when the last tensor that was made of the buffer has died.
+        Raises:
+            ValueError: there are not so many.
         """
-        buffer = (ctypes.c_ubyte * size).from_buffer(self._memory[number])
-        weakref.finalize(buffer, free, number).atexit = False
+        start = place - self._offset
+        buffer = self._memory[start : start + size]
+        if len(buffer) != size:
+            raise ValueError(f"{size} bytes at {start} lie outside of the shared memory")
+        watch(buffer, self._alive, self._died, place, size)
         return buffer
 
-    def drop(self, number: int) -> None:
-        """Forgets a slot that the sender gave up."""
-        self._memory.pop(number, None)
+
+def watch(
+    buffer: memoryview,
+    alive: dict[int, weakref.ref[memoryview]],
+    died: Callable[..., object],
+    *told: int,
+) -> None:
+    """Has ``died(*told)`` called when nothing refers to ``buffer`` any more.
+
+    Args:
+        buffer: what is watched.
+        alive: keeps the watches, by id: a view of writable memory has no hash, and so a reference to it neither.
+        died: called from finalizers, in any thread: it must neither block nor raise.
+        told: what it is told.
+    """
+
+    def gone(reference: weakref.ref[memoryview]) -> None:
+        del alive[id(reference)]
+        died(*told)
+
+    reference = weakref.ref(buffer, gone)
+    alive[id(reference)] = reference

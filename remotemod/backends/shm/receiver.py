@@ -6,29 +6,25 @@ import contextlib
 import os
 import select
 import socket
-import struct
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
-
-import torch
-from torch import Tensor
 
 from remotemod.backends.shm.frames import (
     FRAME,
     GRAD,
+    HEAP,
     INLINE,
     KIND,
-    NEW,
     PREFIX,
     REQUEST,
-    SHARED,
     VALUE,
     Message,
 )
-from remotemod.backends.shm.memory import ALIGN, SlotMap, bytes_of
+from remotemod.backends.shm.memory import HAVE_MEMFD, Mapped
+from remotemod.backends.shm.sender import HELLO
 from remotemod.errors import ProtocolError
+from remotemod.wire.express import Buffer
 
 __all__ = ["Receiver"]
 
@@ -40,17 +36,13 @@ More would help calls of some 100 KiB on a quiet machine, and hurt on a crowded 
 their turn; and to yield between looks gives a whole time slice away (both seen as stalls of 4 ms)."""
 _MOST_SKIPS = 63
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_RIGHTS_SPACE = socket.CMSG_SPACE(16 * 4) if hasattr(socket, "CMSG_SPACE") else 0
 
 
 class _Unfinished(NamedTuple):
-    """A message whose inline bytes are still arriving; kept so that an interruption loses nothing."""
+    """A message whose inline frames are still arriving; kept so that an interruption loses nothing."""
 
-    prefix: tuple[int, int, int, int, int, int]
-    header: bytes
-    table: list[tuple[int, int]]
-    blob: Tensor
-    view: memoryview
+    message: Message
+    missing: list[memoryview]
 
 
 class Receiver:
@@ -58,19 +50,19 @@ class Receiver:
 
     Args:
         sock: the socket; somebody else closes it.
-        free: told the number of a slot when the last tensor in it has died.
+        freed: told each place over which nothing lies any more, and its bytes.
     """
 
-    def __init__(self, sock: socket.socket, free: Callable[[int], None]) -> None:
+    def __init__(self, sock: socket.socket, freed: Callable[[int, int], None]) -> None:
         self._sock = sock
-        self._free = free
-        self.slots = SlotMap()
+        self._freed = freed
+        self._greeted = False
+        self._arena: Mapped | None = None
+        self._heap: Mapped | None = None
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0
-        self._fds: deque[int] = deque()
         self._unfinished: _Unfinished | None = None
-        self._filled = 0
         # On one core nothing comes while this thread looks.
         self._skips = self._skipped = 0 if _CORES > 1 else _MOST_SKIPS
         self._wake_in, self._wake_out = os.pipe()
@@ -82,104 +74,70 @@ class Receiver:
 
     def receive(self, until: float | None) -> Message | None:
         """The next message, notes among them; see ``Channel.receive``."""
-        if self._unfinished is None:
-            begun = self._begin(until)
-            if self._unfinished is None:
-                return begun
-        return self._finish(until)
-
-    def _begin(self, until: float | None) -> Message | None:
-        """Reads a message's prefix, table and header; the message itself where nothing else follows."""
-        if not self._need(PREFIX.size, until):
+        if self._unfinished is not None:
+            return self._finish(self._unfinished, until)
+        if self._end - self._start < PREFIX.size and not self._need(PREFIX.size, until):
             return None
-        prefix = PREFIX.unpack_from(self._buffer, self._start)
-        call, header_size, count, kind, _, route = prefix
-        if not count and REQUEST <= kind & KIND <= VALUE:
-            size = PREFIX.size + header_size
-            if not self._need(size, until):
-                return None
-            start = self._start + PREFIX.size
-            self._start = end = start + header_size
-            return Message(
-                call, kind & KIND, bytes(self._view[start:end]), [], route, bool(kind & GRAD)
-            )
+        call, header_size, count, kind, route = PREFIX.unpack_from(self._buffer, self._start)
         if not REQUEST <= kind & KIND <= VALUE:
             raise ProtocolError(
                 f"message of unknown kind {kind}: the peer does not speak remotemod"
             )
         table_size = count * FRAME.size
-        if not self._need(PREFIX.size + table_size + header_size, until):
+        size = PREFIX.size + table_size + header_size
+        if self._end - self._start < size and not self._need(size, until):
             return None
         at = self._start + PREFIX.size
-        table = list(FRAME.iter_unpack(self._view[at : at + table_size]))
-        at += table_size
-        header = bytes(self._view[at : at + header_size])
-        self._start = at + header_size
-        size = 0
-        for length, offset in table:
-            if offset == INLINE and length:
-                size = size + (-size % ALIGN) + length
-        blob = torch.empty(size, dtype=torch.uint8)
-        self._unfinished = _Unfinished(
-            prefix, header, table, blob, bytes_of(blob) if size else memoryview(b"")
-        )
-        self._filled = 0
-        return None
+        frames: list[Buffer] = []
+        missing: list[memoryview] = []
+        if count:
+            for length, place in FRAME.iter_unpack(self._view[at : at + table_size]):
+                if place != INLINE:
+                    frames.append(self._at(place, length))
+                    continue
+                frames.append(bytearray(length))
+                if length:
+                    missing.append(memoryview(frames[-1]))
+            at += table_size
+        self._start = end = at + header_size
+        header = bytearray(self._view[at:end])
+        message = Message(call, kind & KIND, header, frames, route, kind & GRAD != 0)
+        if not missing:
+            return message
+        self._unfinished = _Unfinished(message, missing)
+        return self._finish(self._unfinished, until)
 
-    def _finish(self, until: float | None) -> Message | None:
-        """Reads a message's inline frames and maps its memfd."""
-        unfinished = self._unfinished
-        assert unfinished is not None
-        prefix, header, table, blob, view = unfinished
-        size = len(view)
-        while self._filled < size:
-            ready = min(self._end - self._start, size - self._filled)
-            if ready:
-                view[self._filled : self._filled + ready] = self._view[
-                    self._start : self._start + ready
-                ]
-                self._start += ready
-                self._filled += ready
-                continue
-            try:
-                got = self._sock.recv_into(view[self._filled :])
-            except BlockingIOError:
-                if not self._wait(until):
-                    return None
-                continue
-            if not got:
-                raise EOFError("the connection ended in the middle of a message")
-            self._filled += got
-        self._unfinished = None
-        call, _, _, kind, slot, route = prefix
-        shared = self._shared(kind, slot, table) if kind & SHARED else None
-        frames = []
-        at = 0
-        for length, offset in table:
-            if offset != INLINE:
-                if shared is None:
-                    raise ProtocolError("a message names shared memory that did not come with it")
-                frames.append(
-                    torch.frombuffer(shared, dtype=torch.uint8, count=length, offset=offset)
-                )
-            elif length:
-                at += -at % ALIGN
-                # The only inline frame is the whole of the bytes that arrived.
-                frames.append(blob if length == size else blob[at : at + length])
-                at += length
+    def _finish(self, unfinished: _Unfinished, until: float | None) -> Message | None:
+        """Reads a message's inline frames; first what was read too far, then straight to their place."""
+        missing = unfinished.missing
+        while missing:
+            got = min(self._end - self._start, len(missing[0]))
+            if got:
+                missing[0][:got] = self._view[self._start : self._start + got]
+                self._start += got
             else:
-                frames.append(torch.empty(0, dtype=torch.uint8))
-        return Message(call, kind & KIND, header, frames, route, bool(kind & GRAD))
+                try:
+                    got = self._sock.recv_into(missing[0])
+                except BlockingIOError:
+                    if not self._wait(until):
+                        return None
+                    continue
+                if not got:
+                    raise EOFError("the connection ended in the middle of a message")
+            missing[0] = missing[0][got:]
+            if not missing[0]:
+                del missing[0]
+        self._unfinished = None
+        return unfinished.message
 
-    def _shared(self, kind: int, slot: int, table: Sequence[tuple[int, int]]) -> object:
-        """The slot of a message, as a buffer that is free again when the message's tensors have died."""
+    def _at(self, place: int, size: int) -> memoryview:
+        memory = self._heap if place & HEAP else self._arena
         try:
-            if kind & NEW:
-                self.slots.add(slot, self._fds.popleft())
-            size = max(offset + length for length, offset in table if offset != INLINE)
-            return self.slots.view(slot, size, self._free)
-        except (IndexError, KeyError, ValueError) as error:
-            raise ProtocolError(f"a message names slot {slot}, which was never shared") from error
+            if memory is None:
+                raise ValueError("the peer has announced no shared memory")
+            return memory.at(place, size)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
 
     def _need(self, size: int, until: float | None) -> bool:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
@@ -188,19 +146,37 @@ class Receiver:
             # To look first is cheaper than an exception: who waits for an answer is mostly early.
             if not self._wait(until):
                 return False
+            if not self._greeted:
+                self._greet()
+                continue
             try:
-                got, rights, _, _ = self._sock.recvmsg_into(
-                    [self._view[self._end :]], _RIGHTS_SPACE
-                )
+                got = self._sock.recv_into(self._view[self._end :])
             except BlockingIOError:
                 continue
             if not got:
                 raise EOFError("the connection ended")
             self._end += got
-            for level, kind, data in rights or ():
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                    self._fds.extend(struct.unpack(f"{len(data) // 4}i", data))
         return True
+
+    def _greet(self) -> None:
+        """Reads the peer's first byte, with which its shared memory comes."""
+        data = b""
+        fds: list[int] = []
+        try:
+            if HAVE_MEMFD:
+                data, fds, _, _ = socket.recv_fds(self._sock, 1, 2)
+            else:
+                data = self._sock.recv(1)
+        except BlockingIOError:
+            return
+        if not data:
+            raise EOFError("the connection ended")
+        if data != HELLO:
+            raise ProtocolError("the peer does not speak this version of remotemod")
+        self._greeted = True
+        if len(fds) == 2:
+            self._arena = Mapped(fds[0], self._freed)
+            self._heap = Mapped(fds[1], self._freed, HEAP)
 
     def _make_room(self, size: int) -> None:
         if self._start == self._end:
@@ -256,5 +232,3 @@ class Receiver:
         """Closes what was received and never used."""
         os.close(self._wake_in)
         os.close(self._wake_out)
-        while self._fds:
-            os.close(self._fds.popleft())

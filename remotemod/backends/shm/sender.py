@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import select
 import socket
 import struct
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor
 
-from remotemod.backends.shm.frames import (
-    DROP,
-    FRAME,
-    INLINE,
-    LARGE,
-    LIMIT,
-    NEW,
-    PREFIX,
-    SHARED,
-    note,
-)
-from remotemod.backends.shm.memory import ALIGN, Slot, SlotPool, bytes_of, round_up
+from remotemod.backends.shm.arena import Arena
+from remotemod.backends.shm.frames import FRAME, FREE, HEAP, INLINE, LARGE, LIMIT, PREFIX, note
+from remotemod.backends.shm.heap import heap
 from remotemod.errors import ProtocolError
 
-__all__ = ["Sender"]
+__all__ = ["HELLO", "Blocked", "Sender"]
+
+HELLO = b"\x01"
+"""The first byte of each direction; with it come the descriptors of the arena and of the heap."""
+
+_MANY = 64
+_MANY_BYTES = 1 << 24
+
+Blocked = Callable[["float | None"], None]
+"""Waits, or makes room, while the peer takes no more; told the ``time.monotonic()`` to give up at."""
 
 
 class Sender:
@@ -33,33 +36,54 @@ class Sender:
 
     Args:
         sock: the socket; somebody else closes it.
+        limit: bytes of the arena.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, limit: int) -> None:
         self._sock = sock
         self._lock = threading.Lock()
         self._notes: deque[bytes] = deque()
+        # Their notes go along with the next message: to wake the peer for them alone would be dear.
+        self._freed: deque[int] = deque()
+        self._freed_bytes = 0
+        # What the peer has not taken yet, to the byte: an interruption loses nothing.
+        self._rest: deque[bytes | memoryview] = deque()
         self._closed = False
-        self.pool = SlotPool()
+        self.arena = Arena(limit)
+        self._heap = heap()
+        self._lent: Counter[int] = Counter()
+        self._lending = threading.Lock()
+        shared = (self.arena.shared, self._heap.shared)
+        if all(memory.size for memory in shared):
+            socket.send_fds(sock, [HELLO], [memory.fd for memory in shared])
+        else:
+            sock.send(HELLO)
+        self.arena.shared.close()
 
     def send(
         self,
         call: int,
         kind: int,
         header: bytes,
-        frames: Sequence[Tensor],
-        blocked: Callable[[], None] | None = None,
+        frames: Sequence[Tensor] = (),
         route: int = 0,
-    ) -> None:
+        blocked: Blocked | None = None,
+        until: float | None = None,
+    ) -> bool:
         """Sends one message whole.
 
         Args:
             call: the number of the call.
-            kind: REQUEST, RESULT or FAILURE.
+            kind: the message's kind, with its flags.
             header: the codec's header.
-            frames: the codec's frames.
-            blocked: called each time the peer does not take more; it should make room or wait.
+            frames: the codec's frames: contiguous CPU tensors.
             route: the route of a CALL.
+            blocked: what to do while the peer takes no more; by default to wait.
+            until: the ``time.monotonic()`` to give up at.
+
+        Returns:
+            False if the time was over before the peer took any of it: nothing was sent. What it has begun to
+            take goes to its end, later if not now.
 
         Raises:
             OSError: the peer is gone.
@@ -70,119 +94,202 @@ class Sender:
                 f"a message of {len(header)} bytes beside its tensors is too large to send; "
                 "pass large data as tensors or numpy arrays"
             )
-        with self._lock:
+        if until is None:
+            self._lock.acquire()
+        elif not self._lock.acquire(timeout=max(0.0, until - time.monotonic())):
+            return False
+        try:
             if frames:
-                parts, fd = self._layout(call, kind, header, frames, route)
-                self._send_all(parts, fd, blocked or self.wait_writable)
+                sent = self._send_framed(call, kind, header, frames, route, blocked, until)
             else:
-                self._send_small(note(kind, call, header, route), blocked)
+                data = PREFIX.pack(call, len(header), 0, kind, route) + header
+                sent = self._send_parts([data], [], blocked, until)
+            if self.arena.committed:
+                self.arena.age()
+        finally:
+            self._lock.release()
         if self._notes:
             self.flush()
+        return sent
 
-    def post(self, call: int, kind: int, header: bytes = b"") -> None:
+    def post(self, number: int, kind: int, header: bytes = b"") -> None:
         """Sends a small message now or with the next one. Never blocks or raises: finalizers call this."""
-        self._notes.append(note(kind, call, header))
+        self._notes.append(note(kind, number, header))
         self.flush()
+
+    def freed(self, place: int, size: int) -> None:
+        """Tells the peer, now or with the next message, that nothing lies over its place any more."""
+        self._freed.append(place)
+        self._freed_bytes += size
+        if self._freed_bytes >= _MANY_BYTES or len(self._freed) >= _MANY:
+            self.flush()
+
+    def taken_back(self, places: Iterable[int]) -> None:
+        """The peer has nothing over these places of ours any more."""
+        for place in places:
+            if not place & HEAP:
+                self.arena.free(place)
+                continue
+            with self._lending:
+                known = self._lent[place] > 0
+                self._lent[place] -= known
+            if known:
+                self._heap.release(place - HEAP)
 
     def flush(self) -> None:
         """Sends what was posted, as far as that does not block."""
-        while self._notes and not self._closed:
+        while (self._notes or self._freed) and not self._closed:
             if not self._lock.acquire(blocking=False):
                 return  # whoever sends now flushes afterwards
             try:
-                posted = self._notes.popleft()
-                try:
-                    sent = self._sock.send(posted)
-                except BlockingIOError:
-                    self._notes.appendleft(posted)
+                self._take_notes()
+                if not self._write(_never, None):
                     return
-                if sent < len(posted):
-                    self._send_all([memoryview(posted)[sent:]], -1, self.wait_writable)
-            except (IndexError, OSError, ValueError):
+            except (OSError, ValueError, _Full):
                 return
             finally:
                 self._lock.release()
 
-    def wait_writable(self) -> None:
-        """Waits until the peer takes more."""
-        poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLOUT)
-        poll.poll(1000)
+    # --- with the lock ------------------------------------------------------------------------
 
-    def wait_either(self) -> None:
-        """Waits until the peer takes more or has sent something."""
-        poll = select.poll()
-        poll.register(self._sock.fileno(), select.POLLOUT | select.POLLIN)
-        poll.poll(1000)
-
-    def _layout(
-        self, call: int, kind: int, header: bytes, frames: Sequence[Tensor], route: int
-    ) -> tuple[list[bytes | memoryview], int]:
-        """The parts of a message in their order, and the descriptor to send along (or -1)."""
-        slot = self._take_slot(frames)
-        table = bytearray()
-        inline: list[bytes | memoryview] = []
-        large: list[tuple[int, Tensor]] = []
-        shared = at = 0
-        for frame in frames:
-            size = frame.numel()
-            if slot is not None and size >= LARGE:
-                table += FRAME.pack(size, shared)
-                large.append((shared, frame))
-                shared += round_up(size)
-                continue
-            table += FRAME.pack(size, INLINE)
-            pad = -at % ALIGN
-            if size:
-                if pad:
-                    inline.append(bytes(pad))
-                inline.append(bytes_of(frame))
-                at += pad + size
-        fd = -1
-        if slot is not None:
-            slot.write(large)
-            kind |= SHARED
-            if not slot.sent:
-                slot.sent, fd = True, slot.fd
-                kind |= NEW
-        number = 0 if slot is None else slot.number
-        head = PREFIX.pack(call, len(header), len(frames), kind, number, route)
-        return [b"".join((head, table, header)), *inline], fd
-
-    def _send_small(self, data: bytes, blocked: Callable[[], None] | None) -> None:
+    def _send_parts(
+        self,
+        parts: list[bytes | memoryview],
+        places: list[int],
+        blocked: Blocked | None,
+        until: float | None,
+    ) -> bool:
+        if self._notes or self._freed:
+            self._take_notes()
+        begun = 0
+        if not self._rest and len(parts) == 1:
+            # The common case: one small message, taken at once.
+            begun = self._try(parts[0])
+            if begun == len(parts[0]):
+                return True
+            parts = [memoryview(parts[0])[begun:]]
+        self._rest.extend(parts)
+        done = False
         try:
-            sent = self._sock.send(data)
+            done = self._write(blocked or self.wait_writable, until)
+        finally:
+            if not done and (begun or not self._withdrawn(parts)):
+                # The peer has a part of it and gets the others. Their memory is the caller's, who may write
+                # to it from now on.
+                self._rest = deque(map(bytes, self._rest))
+                done = True
+            if not done:
+                self.taken_back(places)
+        return done
+
+    def _try(self, data: bytes | memoryview) -> int:
+        try:
+            return self._sock.send(data)
         except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            self._send_all([memoryview(data)[sent:]], -1, blocked or self.wait_writable)
+            return 0
 
-    def _take_slot(self, frames: Sequence[Tensor]) -> Slot | None:
-        size = sum(round_up(n) for n in (frame.numel() for frame in frames) if n >= LARGE)
-        if not size:
-            return None
-        return self.pool.take(size, lambda number: self._notes.append(note(DROP, number)))
-
-    def _send_all(
-        self, parts: list[bytes | memoryview], fd: int, blocked: Callable[[], None]
-    ) -> None:
-        rights = []
-        if fd >= 0:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", fd))]
-        while parts:
+    def _write(self, blocked: Blocked, until: float | None) -> bool:
+        """Writes all that is left to write; False when the time is over first."""
+        rest = self._rest
+        while rest:
             try:
-                sent = self._sock.sendmsg(parts[:64], rights)
+                sent = self._sock.sendmsg(list(itertools.islice(rest, 64)))
             except BlockingIOError:
-                blocked()
+                if until is not None and time.monotonic() >= until:
+                    return False
+                blocked(until)
                 continue
-            rights = []
-            while parts and sent >= len(parts[0]):
-                sent -= len(parts[0])
-                del parts[0]
+            while rest and sent >= len(rest[0]):
+                sent -= len(rest.popleft())
             if sent:
-                parts[0] = memoryview(parts[0])[sent:]
+                rest[0] = memoryview(rest[0])[sent:]
+        return True
+
+    def _withdrawn(self, parts: list[bytes | memoryview]) -> bool:
+        """Takes a message back, if the peer has not begun to take it."""
+        rest = self._rest
+        if len(rest) < len(parts) or rest[-len(parts)] is not parts[0]:
+            return False
+        for _ in parts:
+            rest.pop()
+        return True
+
+    def _take_notes(self) -> None:
+        freed, self._freed_bytes = [], 0
+        while self._freed:
+            freed.append(self._freed.popleft())
+        if freed:
+            self._rest.append(note(FREE, 0, struct.pack(f"<{len(freed)}Q", *freed)))
+        while self._notes:
+            self._rest.append(self._notes.popleft())
+
+    def _send_framed(
+        self,
+        call: int,
+        kind: int,
+        header: bytes,
+        frames: Sequence[Tensor],
+        route: int,
+        blocked: Blocked | None,
+        until: float | None,
+    ) -> bool:
+        table = bytearray()
+        parts: list[bytes | memoryview] = [b""]
+        places: list[int] = []
+        try:
+            for frame in frames:
+                size, address = frame.nbytes, frame.data_ptr()
+                place = self._place(address, size) if size >= LARGE else None
+                if place is not None:
+                    places.append(place)
+                elif size:
+                    parts.append(
+                        memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+                    )
+                table += FRAME.pack(size, INLINE if place is None else place)
+        except BaseException:  # Ctrl-C while it copies
+            self.taken_back(places)
+            raise
+        head = PREFIX.pack(call, len(header), len(frames), kind, route)
+        parts[0] = b"".join((head, table, header))
+        return self._send_parts(parts, places, blocked, until)
+
+    def _place(self, address: int, size: int) -> int | None:
+        """Where the peer finds these bytes: where they are already, or where they are copied to."""
+        place = self._heap.lend(address)
+        if place is None:
+            return self.arena.write(address, size)
+        place += HEAP
+        with self._lending:
+            self._lent[place] += 1
+        return place
+
+    # --- waiting ------------------------------------------------------------------------------
+
+    def wait_writable(self, until: float | None, events: int = select.POLLOUT) -> None:
+        """Waits until the peer takes more; for a second at most."""
+        poll = select.poll()
+        poll.register(self._sock.fileno(), events)
+        left = 1.0 if until is None else min(1.0, max(0.0, until - time.monotonic()))
+        poll.poll(left * 1000)
+
+    def wait_either(self, until: float | None) -> None:
+        """Waits until the peer takes more or has sent something; for a second at most."""
+        self.wait_writable(until, select.POLLOUT | select.POLLIN)
+
+    def disown(self) -> None:
+        """Sends nothing any more."""
+        self._closed = True
 
     def close(self) -> None:
-        """Sends nothing any more, and gives the slots back."""
-        self._closed = True
-        self.pool.close()
+        """Sends nothing any more; what the peer had of the heap is ours again."""
+        self.disown()
+        self.taken_back(list(self._lent.elements()))
+
+
+class _Full(Exception):
+    """The peer takes no more now."""
+
+
+def _never(until: float | None) -> None:
+    raise _Full

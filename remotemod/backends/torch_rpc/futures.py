@@ -51,7 +51,7 @@ class TorchDriver:
                 return
         self._complete()
 
-    def attend(self) -> None:
+    def attend(self, future: Future[Any]) -> None:
         """Completes the future as soon as torch's is done, though nobody waits."""
         self._watch()
 

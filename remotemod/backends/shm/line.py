@@ -1,0 +1,57 @@
+"""One method of one remote module over a connection: plain calls in a header of their own, others as requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from remotemod.backends.shm.frames import CALL, GRAD
+from remotemod.runtime.backend import RequestLine
+from remotemod.runtime.future import Future
+from remotemod.runtime.requests import Call
+from remotemod.wire.express import pack_row
+
+if TYPE_CHECKING:
+    from remotemod.backends.shm.connection import Connection
+
+__all__ = ["ShmLine"]
+
+_KINDS = CALL, CALL | GRAD
+
+
+class ShmLine(RequestLine):
+    """See :class:`remotemod.runtime.backend.Line`."""
+
+    __slots__ = ("_common", "_connection", "_ref", "_route")
+
+    def __init__(self, backend: Any, worker: str, call: Call, connection: Connection) -> None:
+        super().__init__(backend, worker, call)
+        self._connection = connection
+        self._ref: int = call.ref
+        self._common = call.stub, call.method, call.device, call.is_device_map_set
+        self._route = 0
+
+    def call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Any:
+        """Runs the method and waits."""
+        packed = pack_row(args, kwargs)
+        if packed is None:
+            return super().call(args, kwargs, grad, timeout)
+        return self._connection.exchange(
+            _KINDS[grad], packed, self._route or self._announced(), timeout
+        )
+
+    def submit(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+    ) -> Future[Any]:
+        """Starts the method."""
+        packed = pack_row(args, kwargs)
+        if packed is None:
+            return super().submit(args, kwargs, grad, timeout)
+        return self._connection.submit(
+            _KINDS[grad], packed, self._route or self._announced(), timeout
+        )
+
+    def _announced(self) -> int:
+        self._route = self._connection.route(self._ref, self._common)
+        return self._route

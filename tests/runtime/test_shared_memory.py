@@ -1,0 +1,189 @@
+"""The shared memory under the shm backend: places never overlap, are reused, and go back to the system."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import remotemod as rm
+from remotemod.backends.shm.arena import Arena
+from remotemod.backends.shm.extents import Extents
+from remotemod.backends.shm.heap import Heap, heap
+from remotemod.backends.shm.memory import PAGE
+
+KIB = 1024
+
+
+@given(st.lists(st.integers(1, 3000) | st.none(), max_size=60), st.randoms(use_true_random=False))
+def test_places_never_overlap_and_all_come_back(steps: list[int | None], random: object) -> None:
+    """Whatever is taken and given back in whatever order, nothing is handed out twice or lost."""
+    extents = Extents(16 * KIB, 64)
+    taken: dict[int, int] = {}
+    for size in steps:
+        if size is None:
+            if taken:
+                start = random.choice(sorted(taken))  # type: ignore[attr-defined]
+                del taken[start]
+                extents.free(start)
+            continue
+        start = extents.take(size)
+        if start is None:
+            continue
+        assert start % 64 == 0
+        assert start + size <= 16 * KIB
+        assert all(start + size <= other or other + n <= start for other, n in taken.items())
+        taken[start] = size
+    for start in taken:
+        extents.free(start)
+    assert extents.take(16 * KIB) == 0
+
+
+def test_an_arena_says_when_it_is_full_and_goes_on_when_it_is_not() -> None:
+    """Without room there is no place; with a place given back there is."""
+    arena = Arena(4 * PAGE)
+    data = torch.zeros(4 * PAGE, dtype=torch.uint8)
+    places = [arena.write(data.data_ptr(), PAGE) for _ in range(4)]
+    assert places == [0, PAGE, 2 * PAGE, 3 * PAGE]
+    assert arena.write(data.data_ptr(), 1) is None
+    arena.free(PAGE)
+    arena.free(2 * PAGE)
+    assert arena.write(data.data_ptr(), 2 * PAGE) == PAGE
+    assert arena.in_use == 4 * PAGE
+
+
+def test_pages_that_are_not_needed_any_more_go_back() -> None:
+    """After a number of messages without large ones, an arena takes no memory."""
+    arena = Arena(1 << 24)
+    data = torch.ones(1 << 22, dtype=torch.uint8)
+    place = arena.write(data.data_ptr(), 1 << 22)
+    assert place == 0
+    assert resident(arena.shared.fd) >= 1 << 22
+    arena.free(place)
+    for _ in range(3 * 256):
+        arena.age()
+    assert resident(arena.shared.fd) == 0
+
+
+def resident(fd: int) -> int:
+    """The bytes that a memfd has pages for."""
+    return os.stat(fd).st_blocks * 512
+
+
+def test_a_heap_takes_a_place_back_from_its_last_holder() -> None:
+    """A place that was lent is free when its tensor and the borrower have both let go."""
+    memory = Heap()
+    buffer = memory.make(3 * PAGE)
+    assert buffer is not None
+    address = memory.shared.address + 100
+    assert memory.lend(address) == 100
+    assert memory.lend(torch.ones(1).data_ptr()) is None
+    del buffer
+    again = memory.make(3 * PAGE)
+    memory.release(100)
+    last = memory.make(3 * PAGE)
+    assert memory.shared.address == torch.frombuffer(last, dtype=torch.uint8).data_ptr()
+    del again
+
+
+class Doubler(nn.Module):
+    """Doubles in place what it is given, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> float:
+        """The sum before."""
+        total = float(x.sum())
+        x *= 2
+        self.kept.append(x)
+        return total
+
+    def total(self) -> float:
+        """The sum of what was kept."""
+        return float(sum(x.sum() for x in self.kept))
+
+
+def make_shared(n: int) -> torch.Tensor:
+    """On a worker: a result that is in shared memory from the beginning."""
+    return rm.empty(n).fill_(3.0)
+
+
+def test_an_empty_tensor_is_seen_by_both_sides(shm: rm.Cluster) -> None:
+    """To send it copies nothing: what the worker writes, the caller reads, and the other way round."""
+    doubler = rm.RemoteModule("ps0", Doubler)
+    x = rm.empty((100, 1000)).fill_(1.0)
+    assert doubler(x) == 100_000.0
+    assert x[0, 0].item() == 2.0
+    x[:50].fill_(0.0)
+    assert doubler.total() == 100_000.0
+    result = rm.rpc_sync("ps1", make_shared, (100_000,))
+    assert result.sum().item() == 300_000.0
+
+
+def test_an_empty_tensor_outlives_neither_holder(shm: rm.Cluster) -> None:
+    """What the worker keeps stays as it is after the caller's tensor has died and others were made."""
+    doubler = rm.RemoteModule("ps0", Doubler)
+    x = rm.empty(100_000).fill_(1.0)
+    doubler(x)
+    del x
+    gc.collect()
+    others = [rm.empty(100_000).fill_(7.0) for _ in range(5)]
+    assert doubler.total() == 200_000.0
+    before = len(heap()._holders)
+    del others, doubler
+    gc.collect()
+    rm.rpc_sync("ps0", gc.collect)
+    rm.empty(100_000)
+    assert len(heap()._holders) < before
+
+
+def test_empty_is_like_torchs() -> None:
+    """Shapes, dtypes and ``requires_grad``; and a clear error for what is no shape."""
+    assert rm.empty(3).shape == (3,)
+    assert rm.empty(()).shape == ()
+    assert rm.empty((0, 4)).shape == (0, 4)
+    assert rm.empty((2, 2), torch.bfloat16).dtype is torch.bfloat16
+    made = rm.empty((2, 3), requires_grad=True)
+    assert made.requires_grad
+    assert made.is_leaf
+    assert not made._is_view()
+    with pytest.raises(ValueError, match="negative"):
+        rm.empty((2, -1))
+
+
+def test_results_beyond_the_arena_arrive_too(fork_server: None) -> None:
+    """What finds no place goes through the socket; nothing is lost."""
+    with rm.launch(workers=["w"], arena=1 << 20):
+        results = [rm.rpc_sync("w", torch.full, ((100_000,), float(n))) for n in range(8)]
+        assert [r[0].item() for r in results] == list(map(float, range(8)))
+        assert all(bool((r == r[0]).all()) for r in results)
+
+
+def test_without_an_arena_everything_goes_through_the_socket(fork_server: None) -> None:
+    """``arena=0`` is slower and as correct."""
+    with rm.launch(workers=["w"], arena=0):
+        x = torch.rand(1 << 20)
+        assert torch.equal(rm.rpc_sync("w", torch.neg, (x,)), -x)
+
+
+@pytest.mark.parametrize(
+    "options", [{"arena": -1}, {"max_concurrency": 0}, {"in_flight": 0}, {"arena": "1 GiB"}]
+)
+def test_nonsense_options_are_refused(options: dict[str, object]) -> None:
+    """The error names the option and what it takes."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        rm.launch(workers=1, **options)
+
+
+def test_nothing_is_left_in_dev_shm(shm: rm.Cluster) -> None:
+    """Shared memory has no name that could stay behind."""
+    rm.rpc_sync("ps0", torch.neg, (rm.empty(100_000).zero_(),))
+    assert not [p for p in Path("/dev/shm").glob("*") if "remotemod" in p.name]
