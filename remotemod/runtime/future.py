@@ -12,14 +12,23 @@ from remotemod.errors import Cancelled, DeadlineExceeded
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Driver", "Future"]
+__all__ = ["Driver", "Future", "moment_after"]
 
 T = TypeVar("T")
 S = TypeVar("S")
 
+_LONGEST = 1e6
 _PENDING, _DONE, _FAILED = 0, 1, 2
 _CONVERTING = threading.RLock()
 _CHANGED = threading.Condition(threading.Lock())
+
+
+def moment_after(timeout: float | None) -> float | None:
+    """The ``time.monotonic()`` at which ``timeout`` seconds are over; None for no bound.
+
+    A bound of weeks is none either: the system's own waits cannot count so far.
+    """
+    return None if timeout is None or timeout > _LONGEST else time.monotonic() + timeout
 
 
 class Driver(Protocol):
@@ -145,7 +154,7 @@ class Future(Generic[T]):
     result = wait
 
     def _block(self, timeout: float | None) -> None:
-        until = None if timeout is None else time.monotonic() + timeout
+        until = moment_after(timeout)
         deadline = self._deadline
         bound = deadline if until is None else until if deadline is None else min(until, deadline)
         driver = self._driver

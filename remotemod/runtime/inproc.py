@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from remotemod.errors import Cancelled
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.future import Future
+from remotemod.runtime.future import Future, moment_after
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Request
 
@@ -52,7 +51,7 @@ class InprocBackend(Backend):
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Runs the request in the worker's thread."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = moment_after(timeout)
         future: Future[Any] = Future(f"a call to '{worker}'", deadline=deadline)
         owner, peer = self._owners[worker], self._peers[worker]
 

@@ -14,7 +14,7 @@ from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
 from remotemod.backends.shm.reading import Reading
 from remotemod.errors import DeadlineExceeded, ProtocolError, RemoteModError, WorkerLost
-from remotemod.runtime.future import Future
+from remotemod.runtime.future import Future, moment_after
 from remotemod.runtime.requests import Release, Request
 from remotemod.wire.codec import Codec
 from remotemod.wire.express import Packed, unpack_value
@@ -72,7 +72,7 @@ class Connection(Reading):
         """Sends a plain call and reads until its answer is there, without a future."""
         if self.reads:  # in a callback
             return self.submit(kind, packed, route, timeout).wait()
-        until = None if timeout is None else time.monotonic() + timeout
+        until = moment_after(timeout)
         call = next(self._calls)
         message: Message | None = None
         try:
@@ -106,7 +106,7 @@ class Connection(Reading):
     def submit(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Future[Any]:
         """Sends a call and returns the future of its answer."""
         call = next(self._calls)
-        until = None if timeout is None else time.monotonic() + timeout
+        until = moment_after(timeout)
         future = _Pending(call, f"a call to '{self.worker}'", self, until)
         if len(self._pending) >= self._most:
             self.advance(lambda: len(self._pending) < self._most or self.lost is not None, until)

@@ -31,9 +31,8 @@ class Reading:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self.turn = threading.Condition(threading.Lock())
+        self.renew_turn()
         self.lost: RemoteModError | None = None
-        self._reader = 0  # the thread whose turn it is
         self._waiting = 0
         # What was read where no callback may run.
         self._stash: deque[Message] = deque()
@@ -50,6 +49,12 @@ class Reading:
 
     # --- turns --------------------------------------------------------------------------------
 
+    def renew_turn(self) -> None:
+        """Begins anew with nobody's turn, in a forked process too: who had it is not there."""
+        self._lock = threading.Lock()
+        self.turn = threading.Condition(self._lock)
+        self._reader = 0  # the thread whose turn it is
+
     @property
     def reads(self) -> bool:
         """Whether it is this thread's turn."""
@@ -57,7 +62,7 @@ class Reading:
 
     def try_turn(self) -> bool:
         """Takes the turn if nobody has it."""
-        with self.turn:
+        with self._lock:
             if self._reader:
                 return False
             self._reader = threading.get_ident()
@@ -65,7 +70,7 @@ class Reading:
 
     def pass_on(self) -> None:
         """Ends this thread's turn, if it is its turn at all: an interruption can come at any point."""
-        with self.turn:
+        with self._lock:
             if self._reader == threading.get_ident():
                 self._reader = 0
                 if self._waiting:

@@ -68,9 +68,11 @@ class Receiver:
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         os.set_blocking(self._wake_out, False)
-        self._readable = select.poll()
-        self._readable.register(sock.fileno(), select.POLLIN)
-        self._readable.register(self._wake_in, select.POLLIN)
+        readable = select.poll()
+        self._fd = sock.fileno()
+        readable.register(self._fd, select.POLLIN)
+        readable.register(self._wake_in, select.POLLIN)
+        self._poll = readable.poll
 
     def receive(self, until: float | None) -> Message | None:
         """The next message, notes among them; see ``Channel.receive``."""
@@ -142,7 +144,10 @@ class Receiver:
     def _need(self, size: int, until: float | None) -> bool:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
         while self._end - self._start < size:
-            self._make_room(size)
+            if self._start == self._end:
+                self._start = self._end = 0
+            if self._start + size > len(self._buffer):
+                self._make_room(size)
             # To look first is cheaper than an exception: who waits for an answer is mostly early.
             if not self._wait(until):
                 return False
@@ -150,7 +155,7 @@ class Receiver:
                 self._greet()
                 continue
             try:
-                got = self._sock.recv_into(self._view[self._end :])
+                got = self._sock.recv_into(self._view[self._end :] if self._end else self._view)
             except BlockingIOError:
                 continue
             if not got:
@@ -179,31 +184,32 @@ class Receiver:
             self._heap = Mapped(fds[1], self._freed, HEAP)
 
     def _make_room(self, size: int) -> None:
-        if self._start == self._end:
-            self._start = self._end = 0
-        if self._start + size > len(self._buffer):
-            kept = bytes(self._view[self._start : self._end])
-            if size > len(self._buffer):
-                self._buffer = bytearray(2 * size)
-                self._view = memoryview(self._buffer)
-            self._buffer[: len(kept)] = kept
-            self._start, self._end = 0, len(kept)
+        kept = bytes(self._view[self._start : self._end])
+        if size > len(self._buffer):
+            self._buffer = bytearray(2 * size)
+            self._view = memoryview(self._buffer)
+        self._buffer[: len(kept)] = kept
+        self._start, self._end = 0, len(kept)
 
     def _wait(self, until: float | None) -> bool:
         """Waits for bytes; False when the time is over or somebody called :meth:`wake`."""
-        left = None
-        if until is not None:
-            left = max(0.0, until - time.monotonic()) * 1000
-            if left and left < 1:
-                left = 1.0
-        events = self._spin() if left is None or left > 0 else None
-        if not events:
-            events = self._readable.poll(left)
-        woken = any(fd == self._wake_in for fd, _ in events)
-        if woken:
+        events: list[tuple[int, int]] | None = None
+        if until == 0.0:
+            events = self._poll(0)
+        else:
+            if self._skipped < self._skips:
+                self._skipped += 1
+            else:
+                events = self._spin()
+            if not events:
+                left = None if until is None else max(0.0, (until - time.monotonic()) * 1000)
+                events = self._poll(left)
+        if len(events) == 1 and events[0][0] == self._fd:
+            return True
+        if events:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_in, 4096)
-        return bool(events) and not (woken and len(events) == 1)
+        return len(events) > 1
 
     def _spin(self) -> list[tuple[int, int]] | None:
         """Looks again and again for a moment before it sleeps.
@@ -211,13 +217,11 @@ class Receiver:
         Waking a sleeping thread takes longer than a whole small call. Who looked in vain looks less often,
         so that waiting for long work, or on a crowded machine, costs next to nothing.
         """
-        if self._skipped < self._skips:
-            self._skipped += 1
-            return None
+        poll, now = self._poll, time.perf_counter
+        until = now() + _SPIN
         self._skipped = 0
-        poll, until = self._readable.poll, time.perf_counter() + _SPIN
         while not (events := poll(0)):
-            if time.perf_counter() >= until:
+            if now() >= until:
                 self._skips = min(2 * self._skips + 1, _MOST_SKIPS)
                 return None
         self._skips = 0

@@ -94,9 +94,9 @@ class Sender:
                 f"a message of {len(header)} bytes beside its tensors is too large to send; "
                 "pass large data as tensors or numpy arrays"
             )
-        if until is None:
-            self._lock.acquire()
-        elif not self._lock.acquire(timeout=max(0.0, until - time.monotonic())):
+        if not self._lock.acquire(blocking=until is None) and not self._lock.acquire(
+            timeout=max(0.0, (until or 0.0) - time.monotonic())
+        ):
             return False
         try:
             if frames:
