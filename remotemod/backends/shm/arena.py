@@ -48,8 +48,12 @@ class Arena:
             return None
         self._peak = max(self._peak, place + size)
         self.committed = max(self.committed, self._peak)
-        # Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
-        ctypes.memmove(self.shared.address + place, address, size)
+        try:
+            # Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
+            ctypes.memmove(self.shared.address + place, address, size)
+        except BaseException:  # Ctrl-C
+            self._extents.free(place)
+            raise
         return place
 
     def free(self, place: int) -> None:

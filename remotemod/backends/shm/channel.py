@@ -7,6 +7,7 @@ import socket
 import struct
 
 from remotemod.backends.shm.frames import FREE, Message
+from remotemod.backends.shm.memory import Deaths
 from remotemod.backends.shm.receiver import Receiver
 from remotemod.backends.shm.sender import Sender
 
@@ -29,8 +30,9 @@ class Channel:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
         self._sock = sock
-        self._sender = Sender(sock, arena)
-        self._receiver = Receiver(sock, self._sender.freed)
+        deaths = Deaths()
+        self._sender = Sender(sock, arena, deaths)
+        self._receiver = Receiver(sock, deaths)
         self._closed = False
         self.send = self._sender.send
         self.post = self._sender.post

@@ -13,6 +13,7 @@ from remotemod.backends.shm.carriage import decode_answer, encode_request
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
 from remotemod.backends.shm.reading import Reading
+from remotemod.backends.shm.turn import Turn
 from remotemod.errors import DeadlineExceeded, ProtocolError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future, moment_after
 from remotemod.runtime.requests import Release, Request
@@ -60,6 +61,7 @@ class Connection(Reading):
         self._calls = itertools.count(1)
         # None stands for a call whose caller reads by himself.
         self._pending: dict[int, _Pending | None] = {}
+        self._attending = threading.Lock()
         self._attendant: threading.Thread | None = None
         self._attends_until: float | None = None
         # By reference, so that what a release ends is found at once.
@@ -70,13 +72,14 @@ class Connection(Reading):
 
     def exchange(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Any:
         """Sends a plain call and reads until its answer is there, without a future."""
-        if self.reads:  # in a callback
+        turn, me = self.turn, threading.get_ident()
+        if turn.holder == me:  # in a callback
             return self.submit(kind, packed, route, timeout).wait()
         until = moment_after(timeout)
         call = next(self._calls)
         message: Message | None = None
         try:
-            if not self.try_turn():
+            if not turn.try_take():
                 return self.submit(kind, packed, route, timeout).wait()
             if self.lost is not None:
                 raise self.lost
@@ -87,9 +90,12 @@ class Connection(Reading):
         except (OSError, ValueError) as error:
             raise error if isinstance(error, RemoteModError) else self._lose(error) from error
         finally:
+            # First of all, without a call: see Turn.
+            if turn.holder == me:
+                turn.holder = 0
             if self._pending.pop(call, self) is None and message is None:
                 self._channel.post(call, CANCEL)
-            self.pass_on()
+            turn.notify()
         if message is None:
             raise self._late(timeout)
         if message.kind == VALUE:
@@ -184,7 +190,7 @@ class Connection(Reading):
         else:
             assert isinstance(future, _Pending)
             self._complete(future, message)
-            self.notify()
+            self.turn.notify()
         self._pending.pop(call, None)
 
     def _complete(self, future: _Pending, message: Message) -> None:
@@ -206,12 +212,13 @@ class Connection(Reading):
 
     def attend(self, future: Future[Any]) -> None:
         """Sees to it that somebody reads, though nobody waits: for callbacks, and ``await``."""
-        with self.turn:
+        with self._attending:
             if self._attendant is None:
-                self._attendant = threading.Thread(
+                thread = threading.Thread(
                     target=self._attend, name=f"remotemod-{self.worker}", daemon=True
                 )
-                self._attendant.start()
+                thread.start()
+                self._attendant = thread
                 return
             sooner = future.deadline is not None and (
                 self._attends_until is None or future.deadline < self._attends_until
@@ -219,12 +226,12 @@ class Connection(Reading):
             if not sooner:
                 return
             self._attends_until = future.deadline
-            self.turn.notify_all()
         self._channel.wake()
+        self.turn.notify()
 
     def _attend(self) -> None:
         while True:
-            with self.turn:
+            with self._attending:
                 if not self._pending:
                     self._attendant = None
                     return
@@ -243,8 +250,7 @@ class Connection(Reading):
         if isinstance(future, _Pending) and self._pending.pop(future.call, None) is not None:
             self._channel.post(future.call, CANCEL)
         self._channel.wake()
-        with self.turn:
-            self.turn.notify_all()
+        self.turn.notify()
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -261,8 +267,7 @@ class Connection(Reading):
                 break
             if future is not None:
                 future.set_exception(self.lost)
-        with self.turn:
-            self.turn.notify_all()
+        self.turn.notify()
         return self.lost
 
     def _late(self, timeout: float | None) -> DeadlineExceeded:
@@ -270,9 +275,7 @@ class Connection(Reading):
 
     def disown(self, reason: RemoteModError) -> None:
         """In a forked process: whatever dies or is called here is no business of the worker's."""
-        self.turn = threading.Condition(
-            threading.Lock()
-        )  # a thread that is not here may have had it
+        self.turn = Turn()  # who had it is not here
         self.lost = reason
         self._channel.disown()
 
@@ -282,4 +285,5 @@ class Connection(Reading):
             self.lost = reason
         self._channel.wake()
         self._lose(reason)
-        self.stop()
+        self.turn.wait_for_others(timeout=5)
+        self._channel.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from remotemod.backends.shm.extents import Extents
-from remotemod.backends.shm.memory import PAGE, Shared, watch
+from remotemod.backends.shm.memory import PAGE, Deaths, Shared
 
 __all__ = ["Heap", "empty", "heap"]
 
@@ -32,9 +31,9 @@ class Heap:
         self._extents = Extents(self.shared.size, PAGE)
         self._starts: list[int] = []
         self._holders: dict[int, int] = {}
-        self._alive: dict[int, weakref.ref[memoryview]] = {}
-        self._lock = threading.Lock()
+        self._deaths = Deaths()
         self._released: deque[int] = deque()
+        self._lock = threading.Lock()
 
     def make(self, size: int) -> memoryview | None:
         """A buffer of ``size`` bytes; None where there is no room."""
@@ -46,7 +45,7 @@ class Heap:
             insort(self._starts, place)
             self._holders[place] = 1
         buffer = self.shared.buffer[place : place + size]
-        watch(buffer, self._alive, self._released.append, place)
+        self._deaths.watch(buffer, place)
         return buffer
 
     def lend(self, address: int) -> int | None:
@@ -59,10 +58,11 @@ class Heap:
         return place
 
     def release(self, place: int) -> None:
-        """A holder less. Finalizers call this: it does not block."""
+        """A holder less."""
         self._released.append(place)
 
     def _collect(self) -> None:
+        self._released.extend(self._deaths.collect())
         while self._released:
             start = self._start(self._released.popleft())
             self._holders[start] -= 1

@@ -10,11 +10,11 @@ import mmap
 import os
 import socket
 import weakref
-from collections.abc import Callable
+from collections import deque
 
 import torch
 
-__all__ = ["HAVE_MEMFD", "PAGE", "Mapped", "Shared"]
+__all__ = ["HAVE_MEMFD", "PAGE", "Deaths", "Mapped", "Shared"]
 
 HAVE_MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "CMSG_LEN")
 """Elsewhere (macOS, Windows) large frames travel inline: slower and as correct."""
@@ -67,24 +67,58 @@ class Shared:
             self.fd = -1
 
 
+class Deaths:
+    """Tells which places nothing lies over any more.
+
+    What runs when a buffer dies is no Python code: that would swallow a Ctrl-C, and may run in any thread, in
+    the middle of anything.
+    """
+
+    def __init__(self) -> None:
+        self._alive: set[_Watch] = set()
+        self.dead: deque[_Watch] = deque()
+
+    def watch(self, buffer: memoryview, place: int) -> None:
+        """Has ``place`` collected once nothing refers to ``buffer`` any more."""
+        watch = _Watch(buffer, self.dead.append)
+        watch.place = place
+        self._alive.add(watch)
+
+    def collect(self) -> list[int]:
+        """The places whose buffers have died since the last time. One thread at a time."""
+        places = []
+        while self.dead:
+            watch = self.dead.popleft()
+            self._alive.discard(watch)
+            places.append(watch.place)
+        return places
+
+
+class _Watch(weakref.ref[memoryview]):
+    __slots__ = ("place",)
+    place: int
+
+    # A view of writable memory has no hash, and then a reference to it has none either.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
 class Mapped:
     """A reader's end.
 
     Args:
         fd: the writer's memfd; it is closed.
-        died: told each place over which nothing lies any more and its bytes, once for each time it was
-            asked for.
+        deaths: watches what is laid over the memory.
         offset: the number by which the first place is known.
     """
 
-    def __init__(self, fd: int, died: Callable[[int, int], object], offset: int = 0) -> None:
+    def __init__(self, fd: int, deaths: Deaths, offset: int = 0) -> None:
         try:
             self._memory = memoryview(mmap.mmap(fd, os.fstat(fd).st_size))
         finally:
             os.close(fd)
-        self._died = died
+        self._deaths = deaths
         self._offset = offset
-        self._alive: dict[int, weakref.ref[memoryview]] = {}
 
     def at(self, place: int, size: int) -> memoryview:
         """The bytes at a place, alive for as long as anything is laid over them.
@@ -96,28 +130,5 @@ class Mapped:
         buffer = self._memory[start : start + size]
         if len(buffer) != size:
             raise ValueError(f"{size} bytes at {start} lie outside of the shared memory")
-        watch(buffer, self._alive, self._died, place, size)
+        self._deaths.watch(buffer, place)
         return buffer
-
-
-def watch(
-    buffer: memoryview,
-    alive: dict[int, weakref.ref[memoryview]],
-    died: Callable[..., object],
-    *told: int,
-) -> None:
-    """Has ``died(*told)`` called when nothing refers to ``buffer`` any more.
-
-    Args:
-        buffer: what is watched.
-        alive: keeps the watches, by id: a view of writable memory has no hash, and so a reference to it neither.
-        died: called from finalizers, in any thread: it must neither block nor raise.
-        told: what it is told.
-    """
-
-    def gone(reference: weakref.ref[memoryview]) -> None:
-        del alive[id(reference)]
-        died(*told)
-
-    reference = weakref.ref(buffer, gone)
-    alive[id(reference)] = reference

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import Message
+from remotemod.backends.shm.turn import Turn
 from remotemod.errors import ProtocolError, RemoteModError
 
 __all__ = ["Reading"]
@@ -25,15 +26,14 @@ class Reading:
         channel: the connected channel.
 
     Attributes:
-        turn: guards whose turn it is; notified when that changes.
+        turn: whose turn it is to read.
         lost: what every call fails with, once the connection has ended.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self.renew_turn()
+        self.turn = Turn()
         self.lost: RemoteModError | None = None
-        self._waiting = 0
         # What was read where no callback may run.
         self._stash: deque[Message] = deque()
         # Answers to calls whose callers read by themselves, if a callback of others has read them.
@@ -47,65 +47,19 @@ class Reading:
     def _lose(self, error: Exception) -> RemoteModError:
         raise NotImplementedError
 
-    # --- turns --------------------------------------------------------------------------------
-
-    def renew_turn(self) -> None:
-        """Begins anew with nobody's turn, in a forked process too: who had it is not there."""
-        self._lock = threading.Lock()
-        self.turn = threading.Condition(self._lock)
-        self._reader = 0  # the thread whose turn it is
-
-    @property
-    def reads(self) -> bool:
-        """Whether it is this thread's turn."""
-        return self._reader == threading.get_ident()
-
-    def try_turn(self) -> bool:
-        """Takes the turn if nobody has it."""
-        with self._lock:
-            if self._reader:
-                return False
-            self._reader = threading.get_ident()
-            return True
-
-    def pass_on(self) -> None:
-        """Ends this thread's turn, if it is its turn at all: an interruption can come at any point."""
-        with self._lock:
-            if self._reader == threading.get_ident():
-                self._reader = 0
-                if self._waiting:
-                    self.turn.notify_all()
-
-    def notify(self) -> None:
-        """Lets those who wait look whether what they wait for has come."""
-        if self._waiting:
-            with self.turn:
-                self.turn.notify_all()
-
     def advance(self, enough: Callable[[], bool], until: float | None) -> None:
         """Reads, or waits while somebody else reads, until it is enough or the time is over."""
-        if self.reads:
+        turn, me = self.turn, threading.get_ident()
+        if turn.holder == me:
             self._read(enough, until)
             return
         try:
-            if self._wait_for_turn(enough, until):
+            if turn.take(until, enough):
                 self._read(enough, until)
         finally:
-            self.pass_on()
-
-    def _wait_for_turn(self, enough: Callable[[], bool], until: float | None) -> bool:
-        with self.turn:
-            while self._reader:
-                left = None if until is None else until - time.monotonic()
-                if enough() or (left is not None and left <= 0):
-                    return False
-                self._waiting += 1
-                try:
-                    self.turn.wait(left)
-                finally:
-                    self._waiting -= 1
-            self._reader = threading.get_ident()
-            return True
+            if turn.holder == me:
+                turn.holder = 0
+            turn.notify()
 
     # --- with the turn ------------------------------------------------------------------------
 
@@ -154,11 +108,12 @@ class Reading:
 
     def while_blocked(self, until: float | None) -> None:
         """The worker takes no more: it may be waiting for its answers to be read, so read them."""
-        mine = self.reads
-        if not mine and not self.try_turn():
-            self._channel.wait_writable(until)
-            return
+        turn, me = self.turn, threading.get_ident()
+        mine = turn.holder == me
         try:
+            if not mine and not turn.try_take():
+                self._channel.wait_writable(until)
+                return
             self._channel.wait_either(until)
             message = self._channel.receive(0.0)
             if message is not None:
@@ -168,7 +123,9 @@ class Reading:
             raise BrokenPipeError(str(error)) from error
         finally:
             if not mine:
-                self.pass_on()
+                if turn.holder == me:
+                    turn.holder = 0
+                turn.notify()
 
     def drain(self) -> None:
         """Dispatches what was read during a send."""
@@ -178,11 +135,3 @@ class Reading:
             except IndexError:
                 return
             self._take(message)
-
-    def stop(self) -> None:
-        """Closes the channel once nobody reads it."""
-        with self.turn:
-            self._waiting += 1
-            self.turn.wait_for(lambda: not self._reader, timeout=5)
-            self._waiting -= 1
-            self._channel.close()

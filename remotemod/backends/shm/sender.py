@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import select
 import socket
 import struct
@@ -17,15 +16,14 @@ from torch import Tensor
 from remotemod.backends.shm.arena import Arena
 from remotemod.backends.shm.frames import FRAME, FREE, HEAP, INLINE, LARGE, LIMIT, PREFIX, note
 from remotemod.backends.shm.heap import heap
+from remotemod.backends.shm.memory import Deaths
+from remotemod.backends.shm.turn import Turn
 from remotemod.errors import ProtocolError
 
 __all__ = ["HELLO", "Blocked", "Sender"]
 
 HELLO = b"\x01"
 """The first byte of each direction; with it come the descriptors of the arena and of the heap."""
-
-_MANY = 64
-_MANY_BYTES = 1 << 24
 
 Blocked = Callable[["float | None"], None]
 """Waits, or makes room, while the peer takes no more; told the ``time.monotonic()`` to give up at."""
@@ -37,17 +35,19 @@ class Sender:
     Args:
         sock: the socket; somebody else closes it.
         limit: bytes of the arena.
+        deaths: what died here of the peer's shared memory.
     """
 
-    def __init__(self, sock: socket.socket, limit: int) -> None:
+    def __init__(self, sock: socket.socket, limit: int, deaths: Deaths) -> None:
         self._sock = sock
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._notes: deque[bytes] = deque()
-        # Their notes go along with the next message: to wake the peer for them alone would be dear.
-        self._freed: deque[int] = deque()
-        self._freed_bytes = 0
-        # What the peer has not taken yet, to the byte: an interruption loses nothing.
-        self._rest: deque[bytes | memoryview] = deque()
+        # Word of them goes along with the next message: to wake the peer for it alone would be dear.
+        self._deaths = deaths
+        # What the peer has not taken yet, less what was sent of it and not noted: to the byte, so that an
+        # interruption loses nothing.
+        self._rest: list[bytes | memoryview] = []
+        self._sent: list[int] = []
         self._closed = False
         self.arena = Arena(limit)
         self._heap = heap()
@@ -94,11 +94,10 @@ class Sender:
                 f"a message of {len(header)} bytes beside its tensors is too large to send; "
                 "pass large data as tensors or numpy arrays"
             )
-        if not self._lock.acquire(blocking=until is None) and not self._lock.acquire(
-            timeout=max(0.0, (until or 0.0) - time.monotonic())
-        ):
-            return False
+        turn, me = self._turn, threading.get_ident()
         try:
+            if not turn.try_take() and not turn.take(until):
+                return False
             if frames:
                 sent = self._send_framed(call, kind, header, frames, route, blocked, until)
             else:
@@ -107,7 +106,9 @@ class Sender:
             if self.arena.committed:
                 self.arena.age()
         finally:
-            self._lock.release()
+            if turn.holder == me:
+                turn.holder = 0
+            turn.notify()
         if self._notes:
             self.flush()
         return sent
@@ -116,13 +117,6 @@ class Sender:
         """Sends a small message now or with the next one. Never blocks or raises: finalizers call this."""
         self._notes.append(note(kind, number, header))
         self.flush()
-
-    def freed(self, place: int, size: int) -> None:
-        """Tells the peer, now or with the next message, that nothing lies over its place any more."""
-        self._freed.append(place)
-        self._freed_bytes += size
-        if self._freed_bytes >= _MANY_BYTES or len(self._freed) >= _MANY:
-            self.flush()
 
     def taken_back(self, places: Iterable[int]) -> None:
         """The peer has nothing over these places of ours any more."""
@@ -138,19 +132,24 @@ class Sender:
 
     def flush(self) -> None:
         """Sends what was posted, as far as that does not block."""
-        while (self._notes or self._freed) and not self._closed:
-            if not self._lock.acquire(blocking=False):
-                return  # whoever sends now flushes afterwards
+        turn, me = self._turn, threading.get_ident()
+        while self._notes and not self._closed:
+            if turn.holder == me:
+                return  # in a finalizer, in the middle of a send
             try:
+                if not turn.try_take():
+                    return  # whoever sends now flushes afterwards
                 self._take_notes()
                 if not self._write(_never, None):
                     return
             except (OSError, ValueError, _Full):
                 return
             finally:
-                self._lock.release()
+                if turn.holder == me:
+                    turn.holder = 0
+                turn.notify()
 
-    # --- with the lock ------------------------------------------------------------------------
+    # --- with the turn ------------------------------------------------------------------------
 
     def _send_parts(
         self,
@@ -159,67 +158,68 @@ class Sender:
         blocked: Blocked | None,
         until: float | None,
     ) -> bool:
-        if self._notes or self._freed:
+        if self._notes or self._deaths.dead:
             self._take_notes()
-        begun = 0
-        if not self._rest and len(parts) == 1:
-            # The common case: one small message, taken at once.
-            begun = self._try(parts[0])
-            if begun == len(parts[0]):
-                return True
-            parts = [memoryview(parts[0])[begun:]]
-        self._rest.extend(parts)
+        self._rest = [*self._rest, *parts] if self._rest else parts
         done = False
         try:
             done = self._write(blocked or self.wait_writable, until)
         finally:
-            if not done and (begun or not self._withdrawn(parts)):
+            if not done and self._begun(parts):
                 # The peer has a part of it and gets the others. Their memory is the caller's, who may write
                 # to it from now on.
-                self._rest = deque(map(bytes, self._rest))
+                self._rest = list(map(bytes, self._rest))
                 done = True
-            if not done:
+            elif not done:
+                self._rest = self._rest[: -len(parts)]
                 self.taken_back(places)
         return done
 
-    def _try(self, data: bytes | memoryview) -> int:
-        try:
-            return self._sock.send(data)
-        except BlockingIOError:
-            return 0
-
     def _write(self, blocked: Blocked, until: float | None) -> bool:
         """Writes all that is left to write; False when the time is over first."""
-        rest = self._rest
-        while rest:
+        self._settle()
+        while self._rest:
+            part = self._rest[0]
             try:
-                sent = self._sock.sendmsg(list(itertools.islice(rest, 64)))
+                # One step for Ctrl-C, which comes after calls: what is sent is noted.
+                if len(self._rest) == 1:
+                    self._sent.extend(map(self._sock.send, (part,)))
+                else:
+                    self._sent.extend(map(self._sock.sendmsg, (self._rest[:64],)))
             except BlockingIOError:
                 if until is not None and time.monotonic() >= until:
                     return False
                 blocked(until)
                 continue
-            while rest and sent >= len(rest[0]):
-                sent -= len(rest.popleft())
-            if sent:
-                rest[0] = memoryview(rest[0])[sent:]
+            if self._sent[0] == len(part) and len(self._rest) == 1:
+                self._rest, self._sent = [], []
+            else:
+                self._settle()
         return True
 
-    def _withdrawn(self, parts: list[bytes | memoryview]) -> bool:
-        """Takes a message back, if the peer has not begun to take it."""
-        rest = self._rest
-        if len(rest) < len(parts) or rest[-len(parts)] is not parts[0]:
-            return False
-        for _ in parts:
-            rest.pop()
-        return True
+    def _settle(self) -> None:
+        """Forgets of the rest what was sent."""
+        if not self._sent:
+            return
+        left, index, rest = self._sent[0], 0, self._rest
+        while index < len(rest) and left >= len(rest[index]):
+            left -= len(rest[index])
+            index += 1
+        rest = rest[index:]
+        if left:
+            rest[0] = memoryview(rest[0])[left:]
+        self._rest, self._sent = rest, []
+
+    def _begun(self, parts: list[bytes | memoryview]) -> bool:
+        """Whether the peer has taken some of a message that is the last in the rest."""
+        self._settle()
+        return len(self._rest) < len(parts) or self._rest[-len(parts)] is not parts[0]
 
     def _take_notes(self) -> None:
-        freed, self._freed_bytes = [], 0
-        while self._freed:
-            freed.append(self._freed.popleft())
-        if freed:
-            self._rest.append(note(FREE, 0, struct.pack(f"<{len(freed)}Q", *freed)))
+        self._settle()
+        if self._deaths.dead:
+            places = self._deaths.collect()
+            self._rest.append(note(FREE, 0, struct.pack(f"<{len(places)}Q", *places)))
         while self._notes:
             self._rest.append(self._notes.popleft())
 
