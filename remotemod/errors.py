@@ -77,11 +77,26 @@ class WorkerLost(RemoteModError, ConnectionError):
     Args:
         message: what happened.
         worker: the lost worker's name.
+        signal: the number of the signal that killed it; None if it exited by itself or nobody knows.
+        stderr: the last lines that it wrote to stderr, as far as they are known.
     """
 
-    def __init__(self, message: str, worker: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        worker: str = "",
+        *,
+        signal: int | None = None,
+        stderr: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.worker = worker
+        self.signal = signal
+        self.stderr = stderr
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n    {line}" for line in self.stderr)
+        return super().__str__() + (f"\n  the last of its stderr:{lines}" if lines else "")
 
 
 class DeadlineExceeded(RemoteModError, TimeoutError):

@@ -1,4 +1,4 @@
-"""The fork server: one process with torch loaded, from which workers start in milliseconds.
+"""The caller's side of the fork server: one process with torch loaded, from which workers start in milliseconds.
 
 The standard library's fork server imports the user's main module into every child and leaves a tracker
 process behind; workers need neither.
@@ -7,7 +7,6 @@ process behind; workers need neither.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -16,77 +15,163 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from remotemod.errors import BackendUnavailable
+from remotemod.backends.forking import BATCH
+from remotemod.errors import BackendUnavailable, RemoteModError
 
-__all__ = ["ForkServer", "acquire", "give_back", "main"]
+__all__ = ["ForkServer", "Forked", "acquire", "give_back", "import_path"]
 
-_LIMIT = 1 << 16
+_PATIENCE = 120.0
+"""Seconds in which any answer must have come: the first waits for torch to be loaded."""
+
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from remotemod.backends.fork_server import main; main(int(sys.argv[1]))"
+    "import json, sys; sys.path[:] = json.load(sys.stdin); "
+    "from remotemod.backends.forking import main; main(int(sys.argv[1]))"
 )
 
 
+class Forked(NamedTuple):
+    """A worker that was started: its process id, its number at the fork server, the connection to it."""
+
+    pid: int
+    number: int
+    primary: socket.socket
+
+
 class ForkServer:
-    """The caller's handle on its fork server; shared by the process's clusters."""
+    """The caller's handle on its fork server; shared by the process's clusters, used by any thread."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(theirs.fileno()), json.dumps(sys.path)],
+                [sys.executable, "-c", _START, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
+                # Without a stderr of our own, number 2 may be any file.
+                stderr=None if sys.__stderr__ else subprocess.DEVNULL,
                 # Idle compute threads that spin would take the core on which the caller works.
                 env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
                 start_new_session=True,  # Ctrl-C is for the caller to handle
             )
-        self._sock = ours
-        self._lock = threading.Lock()
+        with contextlib.suppress(BrokenPipeError):  # the first request tells
+            assert self._process.stdin is not None
+            with self._process.stdin as stdin:
+                stdin.write(json.dumps(import_path()).encode())
         self.users = 0
 
-    def fork(self, entry: str, config: dict[str, Any], primary: socket.socket) -> int:
-        """Starts a worker.
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def fork(self, entry: str, config: dict[str, Any], names: Sequence[str]) -> list[Forked]:
+        """Starts workers.
 
         Args:
-            entry: the function that it runs, as ``module:name``; called with ``config`` and its ``primary``.
+            entry: the function that they run, as ``module:name``; called with ``config``, the worker's
+                name in it, and with the worker's connection to the caller.
             config: what JSON can say.
-            primary: the worker's connection to the caller.
+            names: the workers' names.
+
+        Raises:
+            BackendUnavailable: not all of them can be started; then none is left.
+        """
+        forked: list[Forked] = []
+        try:
+            for start in range(0, len(names), BATCH):
+                forked += self._fork_batch(entry, config, names[start : start + BATCH])
+        except BaseException as error:
+            for each in forked:
+                each.primary.close()  # which ends the worker
+            if isinstance(error, OSError):
+                raise BackendUnavailable(
+                    f"a worker process could not be started: {error}"
+                ) from error
+            raise
+        return forked
+
+    def _fork_batch(self, entry: str, config: dict[str, Any], names: Sequence[str]) -> list[Forked]:
+        with contextlib.ExitStack() as both, contextlib.ExitStack() as theirs:
+            primaries: list[socket.socket] = []
+            fds: list[int] = []
+            for _ in names:
+                one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                primaries.append(both.enter_context(one))
+                fds.append(theirs.enter_context(other).fileno())
+            request = {"op": "fork", "entry": entry, "config": config, "names": names}
+            pids = self._ask(request, fds)["pids"]
+            both.pop_all()
+        return [
+            Forked(pid, number, one) for (number, pid), one in zip(pids, primaries, strict=True)
+        ]
+
+    def wait(self, worker: Forked, timeout: float) -> tuple[int | None, list[str]]:
+        """How a worker ended.
 
         Returns:
-            The worker's process id.
+            Its exit status as ``waitpid`` gives it, None if it lives on after ``timeout`` seconds; and the
+            last lines of its stderr.
         """
-        request = {"op": "fork", "entry": entry, "config": config}
-        return int(self._ask(request, [primary.fileno()])["pid"])
+        request = {"op": "wait", "workers": [worker.number], "timeout": timeout}
+        ends = self._ask(request)["ends"]
+        return (ends[0][0], ends[0][1]) if ends else (None, [])
 
-    def status(self, pid: int, timeout: float) -> int | None:
-        """A worker's exit status as ``waitpid`` gives it; None while it lives."""
-        answer = self._ask({"op": "wait", "pid": pid, "timeout": timeout})["status"]
-        return None if answer is None else int(answer)
-
-    def end(self, pids: list[int], grace: float) -> None:
+    def end(self, workers: Sequence[Forked], grace: float) -> None:
         """Waits for workers to exit and kills those that have not after ``grace`` seconds."""
-        self._ask({"op": "end", "pids": pids, "grace": grace})
+        try:
+            numbers = [worker.number for worker in workers]
+            self._ask({"op": "end", "workers": numbers, "timeout": grace})
+        except RemoteModError:
+            self._end_orphans([worker.pid for worker in workers], grace)
 
-    def _ask(self, request: dict[str, Any], fds: list[int] | None = None) -> dict[str, Any]:
-        with self._lock:
-            data = json.dumps(request).encode()
-            try:
-                socket.send_fds(self._sock, [data], fds or [])
-                answer = self._sock.recv(_LIMIT)
-            except OSError:
-                answer = b""
+    def _end_orphans(self, pids: Sequence[int], grace: float) -> None:
+        """The same for workers that have outlived the fork server."""
+        until = time.monotonic() + grace
+        while left := [pid for pid in pids if self._is_ours(pid)]:
+            if time.monotonic() >= until:
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                return
+            time.sleep(0.01)
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process id still means the worker: the system gives them out again, but no session's."""
+        try:
+            return os.getsid(pid) == self._process.pid
+        except ProcessLookupError:
+            return False
+
+    def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Each request has a connection of its own, so that one which waits keeps no other waiting."""
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with ours:
+                with theirs:
+                    socket.send_fds(self._sock, [b"?"], [theirs.fileno()])
+                ours.settimeout(_PATIENCE)
+                data = json.dumps(request).encode()
+                sent = socket.send_fds(ours, [data], fds)
+                ours.sendall(data[sent:])
+                ours.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda: ours.recv(1 << 16), b""))
+        except OSError:
+            answer = b""
         if not answer:
-            raise BackendUnavailable(
-                "the fork server ended unexpectedly "
-                f"(exit status {self._process.poll()}); its own message is on stderr"
-            )
+            raise BackendUnavailable(f"the fork server {self._what_ails_it()}")
         found: dict[str, Any] = json.loads(answer)
         if "error" in found:
             raise BackendUnavailable(f"a worker process could not be started: {found['error']}")
         return found
+
+    def _what_ails_it(self) -> str:
+        try:
+            status = self._process.wait(1.0)  # its sockets close a moment before it has ended
+        except subprocess.TimeoutExpired:
+            return "does not answer"
+        return f"ended unexpectedly (exit status {status}); its own message is on stderr"
 
     def stop(self) -> None:
         """Ends the fork server and whatever it still has."""
@@ -105,8 +190,8 @@ _SHARED_LOCK = threading.Lock()
 def acquire() -> ForkServer:
     """The process's fork server, started if there is none; give it back with :func:`give_back`."""
     with _SHARED_LOCK:
-        if not _SHARED:
-            _SHARED.append(ForkServer())
+        if not _SHARED or not _SHARED[0].is_running():
+            _SHARED[:] = [ForkServer()]
         _SHARED[0].users += 1
         return _SHARED[0]
 
@@ -122,108 +207,6 @@ def give_back(server: ForkServer) -> None:
     server.stop()
 
 
-# --- in the fork server's own process ---------------------------------------------------------
-
-
-def main(fd: int) -> None:
-    """Serves fork requests until the caller closes its end (or dies)."""
-    import gc
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sock = socket.socket(fileno=fd)
-    # What a worker needs is imported here, once.
-    import remotemod.backends.preload  # noqa: F401
-
-    gc.collect()
-    gc.freeze()
-    children: set[int] = set()
-    while True:
-        data, fds, _, _ = socket.recv_fds(sock, _LIMIT, 4)
-        if not data:
-            break
-        request = json.loads(data)
-        try:
-            answer = _serve(request, fds, children, sock)
-        except OSError as error:
-            answer = {"error": str(error)}
-        for each in fds:
-            os.close(each)
-        with contextlib.suppress(BrokenPipeError):
-            sock.send(json.dumps(answer).encode())
-    _end(children, 1.0)
-
-
-def _serve(
-    request: dict[str, Any], fds: list[int], children: set[int], sock: socket.socket
-) -> dict[str, Any]:
-    if request["op"] == "fork":
-        pid = os.fork()
-        if pid == 0:
-            _become_worker(request["entry"], request["config"], fds, sock)
-        _ENDED.pop(pid, None)  # the system gives numbers out again
-        children.add(pid)
-        return {"pid": pid}
-    if request["op"] == "wait":
-        return {"status": _wait(request["pid"], request["timeout"], children)}
-    _end({pid for pid in request["pids"] if pid in children}, request["grace"])
-    children.difference_update(request["pids"])
-    return {}
-
-
-def _become_worker(entry: str, config: dict[str, Any], fds: list[int], sock: socket.socket) -> None:
-    status = 1
-    try:
-        sock.close()
-        module, _, name = entry.partition(":")
-        getattr(importlib.import_module(module), name)(config, socket.socket(fileno=fds[0]))
-        status = 0
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
-
-
-_ENDED: dict[int, int] = {}
-
-
-def _wait(pid: int, timeout: float, children: set[int]) -> int | None:
-    until = time.monotonic() + timeout
-    while True:
-        if pid in _ENDED:
-            return _ENDED[pid]
-        if pid not in children:
-            return None
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            children.discard(pid)
-            _ENDED[pid] = status
-        elif time.monotonic() >= until:
-            return None
-        else:
-            time.sleep(0.002)
-
-
-def _end(pids: set[int], grace: float) -> None:
-    until = time.monotonic() + grace
-    left = set(pids)
-    killed = False
-    while left:
-        for pid in list(left):
-            try:
-                found, status = os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:
-                found, status = pid, 0
-            if found:
-                _ENDED[pid] = status
-                left.discard(pid)
-        if left and not killed and time.monotonic() >= until:
-            for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            killed = True
-        if left:
-            time.sleep(0.002)
+def import_path() -> list[str]:
+    """Where this process imports from, as absolute paths."""
+    return [os.path.abspath(entry) for entry in sys.path]

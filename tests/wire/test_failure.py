@@ -152,10 +152,12 @@ def test_an_error_may_pass_several_workers() -> None:
 
 def test_the_raising_worker_wins_over_an_attribute_of_that_name() -> None:
     """A WorkerLost that was raised far away tells where it was raised."""
-    got = trip(WorkerLost("gone", worker="ps9"))
+    got = trip(WorkerLost("gone", worker="ps9", signal=11, stderr=("last", "words")))
     assert isinstance(got, WorkerLost)
     assert isinstance(got, ConnectionError)
     assert got.worker == "ps0"
+    assert (got.signal, got.stderr) == (11, ("last", "words"))
+    assert "last\n    words" in str(got)
 
 
 def test_an_error_that_cannot_be_shown_still_arrives() -> None:

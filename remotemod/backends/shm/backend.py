@@ -14,6 +14,7 @@ from typing import Any
 
 from remotemod.backends.processes import (
     DEFAULT_TIMEOUT,
+    Loss,
     Processes,
     close_at_exit,
     import_path,
@@ -23,7 +24,7 @@ from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
 from remotemod.backends.shm.line import ShmLine
-from remotemod.errors import RemoteModError, WorkerLost
+from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
@@ -64,6 +65,7 @@ class ShmBackend(Backend):
         self._connections: dict[str, Connection] = {}
         self._processes: Processes | None = None
         self._lock = threading.RLock()  # finalizers may come in the middle
+        self._starting = False
         self._closed = False
         self._told_path = list(sys.path)
         self.forked = False
@@ -133,7 +135,11 @@ class ShmBackend(Backend):
     def _add(self, worker: str, sock: socket.socket) -> Connection:
         codec = make_codec(receiver=worker, cluster=self._cluster, owner=self.owner, peer=None)
         connection = Connection(
-            Channel(sock, self.arena), codec, worker, lambda: self._why_lost(worker), self.in_flight
+            Channel(sock, self.arena),
+            codec,
+            worker,
+            lambda error: self._lost(worker, error),
+            self.in_flight,
         )
         self._connections[worker] = connection
         return connection
@@ -160,7 +166,8 @@ class ShmBackend(Backend):
             max_concurrency: calls of one caller that a worker runs at once.
 
         Raises:
-            BackendUnavailable: no process can be started.
+            BackendUnavailable: no process can be started, or one does not come up.
+            WorkerLost: a worker ended while it started.
         """
         processes = self._processes = Processes("remotemod.backends.shm.worker:run")
         config = {
@@ -171,21 +178,31 @@ class ShmBackend(Backend):
             "in_flight": self.in_flight,
             "max_concurrency": max_concurrency,
         }
-        for name in self.workers:
-            self._add(name, processes.start(name, config, threads))
+        for name, primary in processes.start(self.workers, config, threads).items():
+            self._add(name, primary)
+        self._starting = True
         ready = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
-        for future in ready:
-            future.wait()
+        for name, future in zip(self.workers, ready, strict=True):
+            try:
+                future.wait()
+            except DeadlineExceeded:
+                raise BackendUnavailable(
+                    f"worker '{name}' did not start within {_START_TIMEOUT:g} s"
+                ) from None
+        self._starting = False
 
     def pid(self, worker: str) -> int:
         """The process id of a worker that this process started."""
         assert self._processes is not None
         return self._processes.pid(worker)
 
-    def _why_lost(self, worker: str) -> str:
-        if self._processes is None or self._closed:
-            return ""
-        return self._processes.why_lost(worker)
+    def _lost(self, worker: str, error: Exception) -> WorkerLost:
+        """What the calls of a worker fail with whose connection has ended."""
+        found = None
+        if self._processes is not None and not self._closed:
+            found = self._processes.why_lost(worker)
+        when = "ended while it started" if self._starting else "is gone"
+        return (found or Loss(str(error))).error(worker, when=when)
 
 
 _FORKED = (

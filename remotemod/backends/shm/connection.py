@@ -41,7 +41,7 @@ class Connection(Reading):
         channel: the connected channel.
         codec: packs values for this worker.
         worker: the worker's name.
-        why_lost: tells how the worker ended, once the connection has.
+        lost: makes what calls fail with, once the connection has ended with an error.
         in_flight: calls that may be on their way at once.
     """
 
@@ -50,13 +50,13 @@ class Connection(Reading):
         channel: Channel,
         codec: Codec,
         worker: str,
-        why_lost: Callable[[], str],
+        lost: Callable[[Exception], WorkerLost],
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> None:
         super().__init__(channel)
         self.worker = worker
         self._codec = codec
-        self._why_lost = why_lost
+        self._make_lost = lost
         self._most = in_flight
         self._calls = itertools.count(1)
         # None stands for a call whose caller reads by himself.
@@ -257,8 +257,7 @@ class Connection(Reading):
     def _lose(self, error: Exception) -> RemoteModError:
         """Fails every call that is under way; returns what further ones fail with."""
         if self.lost is None:
-            why = self._why_lost()
-            self.lost = WorkerLost(f"worker '{self.worker}' is gone: {why or error}", self.worker)
+            self.lost = self._make_lost(error)
             self.lost.__cause__ = error
         while self._pending:
             try:

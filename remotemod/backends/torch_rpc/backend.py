@@ -11,6 +11,7 @@ import torch.distributed.rpc as rpc
 from torch._C._distributed_rpc import PyRRef, _get_current_rpc_agent
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
+from remotemod.backends.processes import Loss
 from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.backends.torch_rpc.carriage import (
     is_pickling,
@@ -59,7 +60,7 @@ class TorchRpcBackend(Backend):
         workers: Sequence[str] | None = None,
         *,
         same_main: bool = True,
-        why_lost: Callable[[str], str] | None = None,
+        why_lost: Callable[[str], Loss | None] | None = None,
     ) -> None:
         self._workers = workers
         self._same_main = same_main
@@ -129,10 +130,10 @@ class TorchRpcBackend(Backend):
     def _told(self, error: Exception, worker: str) -> Exception:
         """An error of torch's RPC as ours."""
         found = translated(error, worker)
-        why = ""
+        loss = None
         if isinstance(found, WorkerLost) and self._why_lost is not None:
-            why = self._why_lost(worker)
-        return WorkerLost(f"worker '{worker}' is gone: {why}", worker) if why else found
+            loss = self._why_lost(worker)
+        return found if loss is None else loss.error(worker)
 
     # --- TorchScript --------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from remotemod.backends.processes import (
 )
 from remotemod.backends.torch_rpc.agent import is_running
 from remotemod.backends.torch_rpc.backend import TorchRpcBackend
-from remotemod.errors import BackendUnavailable, WorkerLost
+from remotemod.errors import BackendUnavailable
 from remotemod.runtime.cluster import Cluster, set_process_cluster
 
 __all__ = ["launch", "run"]
@@ -109,10 +109,9 @@ class _Group:
 
     def start(self, threads: int | None) -> Cluster:
         """Starts the workers and joins their group."""
-        for name in self.workers:
-            primary = self.processes.start(name, self._config, threads)
+        self._primaries = self.processes.start(self.workers, self._config, threads)
+        for primary in self._primaries.values():
             primary.settimeout(_START_TIMEOUT)
-            self._primaries[name] = primary
         # Each says that it is there before anybody waits for all.
         self._hear()
         self._joined = True
@@ -129,8 +128,9 @@ class _Group:
                     f"worker '{name}' did not start within {_START_TIMEOUT:g} s"
                 ) from None
             if not heard:
-                why = self.processes.why_lost(name)
-                raise WorkerLost(f"worker '{name}' ended while it started: {why}", name)
+                loss = self.processes.why_lost(name)
+                assert loss is not None
+                raise loss.error(name, when="ended while it started")
 
     def close(self) -> None:
         """Ends everything; idempotent."""
