@@ -18,7 +18,8 @@ class _Border(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
-        return tensor.view_as(tensor)
+        # Not a view of the input in autograd's eyes: results may be changed in place.
+        return tensor.detach()
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -39,5 +40,14 @@ def guard_gradients(value: Any) -> Any:
 def _guard(tensor: Tensor) -> Tensor:
     if not tensor.requires_grad or tensor.grad_fn is not None:
         return tensor  # with a graph it came inside of torch's own distributed autograd
-    guarded: Tensor = _Border.apply(tensor.detach().requires_grad_())  # type: ignore[no-untyped-call]
+    if torch.nn.parameter.is_lazy(tensor):
+        return tensor  # nothing was computed with what has no values yet
+    if tensor.is_nested and tensor.layout is torch.strided:
+        # torch's custom functions do not take such a tensor; its parts they do.
+        return torch.nested.as_nested_tensor([_guarded(part) for part in tensor.detach().unbind()])
+    return _guarded(tensor.detach())
+
+
+def _guarded(tensor: Tensor) -> Tensor:
+    guarded: Tensor = _Border.apply(tensor.requires_grad_())  # type: ignore[no-untyped-call]
     return guarded

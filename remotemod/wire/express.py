@@ -122,11 +122,18 @@ def _taken_apart(value: Tensor) -> tuple[bytes, bytes | None] | None:
     if prefixes is None:
         return None
     size = value.nbytes
+    try:
+        address = value.data_ptr()
+    except RuntimeError:
+        return None  # it has no memory of its own: the codec says where and why
+    if not address and size:
+        return None
     if size > LIMIT:
         return prefixes[1], None
     if value.is_conj() or value.is_neg() or not value.is_contiguous():
         value = _portable(value)
-    return prefixes[0], ctypes.string_at(value.data_ptr(), size)
+        address = value.data_ptr()
+    return prefixes[0], ctypes.string_at(address, size)
 
 
 def _portable(value: Tensor) -> Tensor:

@@ -60,24 +60,57 @@ def describe(tensor: Tensor, frames: list[Tensor]) -> Descriptor:
         flags |= _PARAMETER
     if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta:
         return _describe_odd(tensor.detach(), flags, frames)
+    name = _dtype_name(tensor)
+    frames.append(flat_bytes(tensor))
+    return [_DENSE, flags, name, tensor.shape]
+
+
+def _dtype_name(tensor: Tensor) -> str:
     name = _DTYPE_NAMES.get(tensor.dtype)
     if name is None:
         raise ProtocolError(
             f"a {tensor.dtype} tensor has no portable bytes; send tensor.dequantize()"
         )
-    frames.append(flat_bytes(tensor))
-    return [_DENSE, flags, name, tensor.shape]
+    return name
 
 
 def flat_bytes(tensor: Tensor) -> Tensor:
     """A strided tensor's bytes as a frame, which shares its memory where the tensor is a contiguous CPU one."""
     if not tensor.is_cpu:
         tensor = tensor.cpu()
+    elif not _has_memory(tensor):
+        tensor = tensor.clone()
     if tensor.is_conj() or tensor.is_neg():
         tensor = tensor.resolve_conj().resolve_neg()
-    tensor = tensor.contiguous()
+    try:
+        tensor = tensor.contiguous()
+    except NotImplementedError:
+        # torch moves no items narrower than a byte (int4, bit, ...); as bytes it does.
+        tensor = tensor.view(torch.uint8).contiguous()
     start = tensor.storage_offset() * tensor.itemsize
     return _shared(tensor.untyped_storage(), torch.uint8, start, (tensor.nbytes,))
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Whether a CPU tensor's bytes can be read; False for torch's lazy zeros, which have none until they are cloned.
+
+    Raises:
+        ProtocolError: there are none to be had.
+    """
+    try:
+        if tensor.data_ptr() or not tensor.nbytes:
+            return True
+    except RuntimeError as error:
+        raise ProtocolError(
+            f"it has no memory of its own ({error}); torch.func's transforms end at a process's border: "
+            "call the remote module outside of them"
+        ) from error
+    if tensor._is_zerotensor():
+        return False
+    raise ProtocolError(
+        "its memory is gone (its storage was resized to nothing, or it wraps another tensor); "
+        "restore it first, or send what it wraps"
+    )
 
 
 def _shared(
@@ -107,8 +140,7 @@ def _describe_odd(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descripto
         return _describe_nested(tensor, flags, frames)
     shape, layout = tensor.shape, tensor.layout
     if tensor.is_meta and layout is torch.strided:
-        name = str(tensor.dtype).removeprefix("torch.")
-        return [_META, flags, name, shape, tensor.stride()]
+        return [_META, flags, _dtype_name(tensor), shape, tensor.stride()]
     if tensor.is_meta:
         raise ProtocolError("a sparse meta tensor cannot be described; send a dense one")
     if layout is torch.sparse_coo:

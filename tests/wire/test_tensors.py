@@ -258,3 +258,30 @@ def test_object_arrays_need_trust() -> None:
         codec.encode(array)
     trusted = Codec(code=True)
     assert trusted.decode(*trusted.encode(array)).tolist() == [None, "a", {}]
+
+
+def test_lazy_zeros_are_written_out() -> None:
+    """torch's zeros without memory (as forward-mode derivatives have them) arrive as zeros."""
+    for lazy in (torch._efficientzerotensor(3), torch._efficientzerotensor((200, 300)).t()):
+        got = trip(lazy)
+        assert got.shape == lazy.shape
+        assert bits(got) == [0] * lazy.nbytes
+
+
+@pytest.mark.parametrize("size", [3, 100_000])
+def test_a_tensor_whose_memory_was_freed_is_refused(size: int) -> None:
+    """Nothing is read where nothing is, and the caller's storage is left alone."""
+    freed = torch.ones(size)
+    freed.untyped_storage().resize_(0)
+    with pytest.raises(ProtocolError, match=r"^args\[0\] .*its memory is gone"):
+        codec.encode([freed], name="args")
+    assert freed.untyped_storage().nbytes() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.int4, torch.uint1, torch.bit], ids=str)
+def test_views_of_narrow_items_are_written_out(dtype: torch.dtype) -> None:
+    """torch has no copy for these dtypes; their bytes arrive in order all the same."""
+    sent = torch.arange(6, dtype=torch.uint8).view(2, 3).view(dtype).t()
+    got = trip(sent)
+    assert (got.dtype, got.shape) == (dtype, sent.shape)
+    assert got.view(torch.uint8).flatten().tolist() == [0, 3, 1, 4, 2, 5]
