@@ -18,7 +18,7 @@ from types import ModuleType
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import machine
+from remotemod.bench.wording import machine
 
 COUNTS = (10, 100, 1000)
 METHOD = (

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 import remotemod as rm
-from benchmarks.timing import Sample, human, interleaved, machine
-from benchmarks.torch_peer import Echo, EchoInterface, big, scripted_echo, torch_worker
+from remotemod.bench.modules import Echo, EchoInterface, big, scripted_echo
+from remotemod.bench.peers.torch_rpc import rpc_group
+from remotemod.bench.timing import Sample, interleaved
+from remotemod.bench.wording import human, machine
 
 SIZES = {4: 2000, 256 * 1024: 600, 4 * 1024**2: 60}
 PAIRS = (
@@ -26,6 +28,7 @@ PAIRS = (
     ("eager", "torch eager"),
 )
 CREATED = 60
+PEER = "worker1"
 
 
 def measure_calls(peer: str) -> dict[str, dict[str, Sample]]:
@@ -80,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args(argv)
     warnings.simplefilter("ignore")
-    with torch.no_grad(), torch_worker() as peer:
-        calls = measure_calls(peer)
-        creation = measure_creation(peer)
-        modes = measure_modes(peer)
+    with torch.no_grad(), rpc_group([PEER]):
+        calls = measure_calls(PEER)
+        creation = measure_creation(PEER)
+        modes = measure_modes(PEER)
     console = Console(width=140)
     console.print(_table(f"echo over torch's RPC, median µs (p99), {machine()}", calls))
     for one, other in PAIRS:

@@ -134,3 +134,54 @@ def migrate(
     from .migrating import run
 
     raise typer.Exit(run(paths, write=write))
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this
+        typer.Option(
+            metavar="LIST",
+            help="Some of latency,throughput,fanout,creation,launch,memory; by default all.",
+        ),
+    ] = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this
+        typer.Option(
+            metavar="LIST",
+            help="Some of torch,ray,grpc,monarch,direct,inproc; by default all that are installed.",
+        ),
+    ] = None,
+    sizes: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="LIST", help="Sizes of tensors, such as 4,256KiB,4MiB."),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="N", help="Workers to launch, to call at once and to weigh."),
+    ] = None,
+    turns: Annotated[
+        str,
+        typer.Option(
+            metavar="blocks|single",
+            help="What a turn is: a block of calls back to back, or one call between other ways' calls.",
+        ),
+    ] = "blocks",
+    quick: Annotated[bool, typer.Option("--quick", help="Measure less, for a first look.")] = False,
+    json: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="FILE", help="Write all figures here, times in seconds."),
+    ] = None,
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="FILE.png", help="Draw latency by bytes here."),
+    ] = None,
+) -> None:
+    """Measure remote calls on this machine, beside other libraries in the same run."""
+    from .benching import options_of, run
+
+    try:
+        options = options_of(only, against, sizes, workers, turns, quick, plot is not None)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    raise typer.Exit(run(options, json, plot))

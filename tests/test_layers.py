@@ -24,7 +24,7 @@ FLOORS = [
     ["remotemod.backends"],
     ["remotemod.launching"],
     ["remotemod"],
-    ["remotemod.testing"],
+    ["remotemod.testing", "remotemod.bench"],
     ["remotemod.cli"],
     ["remotemod.__main__"],
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import select
 import socket
@@ -54,10 +55,12 @@ class Sender:
         self._lent: Counter[int] = Counter()
         self._lending = threading.Lock()
         shared = (self.arena.shared, self._heap.shared)
-        if all(memory.size for memory in shared):
-            socket.send_fds(sock, [HELLO], [memory.fd for memory in shared])
-        else:
-            sock.send(HELLO)
+        fds = [memory.fd for memory in shared if memory.size]
+        with contextlib.suppress(OSError):  # the peer is gone: who sends first hears of it
+            if len(fds) == 2:
+                socket.send_fds(sock, [HELLO], fds)
+            else:
+                sock.send(HELLO)
         self.arena.shared.close()
 
     def send(

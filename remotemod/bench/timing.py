@@ -1,31 +1,44 @@
-"""Times several ways to do the same thing in turn, so that a noisy machine is noisy for all of them."""
+"""Samples of times, and the turns of ways that share one process."""
 
 from __future__ import annotations
 
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 
-import torch
+__all__ = ["Sample", "interleaved"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The times of one way, in seconds."""
+    """What was measured of one way.
 
-    times: tuple[float, ...]
+    Args:
+        values: every measured value, in seconds (bytes where memory is weighed).
+        firsts: those that began a block, after a pause of the way; they are among ``values`` too.
+        block: calls in a block.
+    """
+
+    values: tuple[float, ...]
+    firsts: tuple[float, ...] = ()
+    block: int = 1
 
     @property
     def median(self) -> float:
-        return statistics.median(self.times)
+        """The middle value."""
+        return statistics.median(self.values)
 
     @property
     def p99(self) -> float:
-        return sorted(self.times)[min(len(self.times) - 1, int(len(self.times) * 0.99))]
+        """The value that one in a hundred exceeds; of fewer than a hundred values the greatest."""
+        return sorted(self.values)[min(len(self.values) - 1, int(len(self.values) * 0.99))]
+
+    @property
+    def after_pause(self) -> float | None:
+        """The median of the calls that began a block; None where there were no blocks."""
+        return statistics.median(self.firsts) if self.firsts else None
 
 
 def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Sample]:
@@ -45,22 +58,3 @@ def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
             if turn >= 0:
                 times[name].append(spent)
     return {name: Sample(tuple(found)) for name, found in times.items()}
-
-
-def machine() -> str:
-    """What the figures were taken on."""
-    import os
-
-    return (
-        f"{date.today().isoformat()}, {os.cpu_count()} cores, {platform.machine()} Linux "
-        f"{platform.release().split('-')[0]}, Python {platform.python_version()}, torch {torch.__version__}"
-    )
-
-
-def human(size: int) -> str:
-    """A size in bytes for people."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size} {unit}"
-        size //= 1024
-    return f"{size} GiB"

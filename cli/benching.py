@@ -1,0 +1,177 @@
+"""What ``remotemod bench`` prints and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remotemod.bench.callers import Failure
+from remotemod.bench.options import QUANTITIES, Options, names_in, sizes_in, turns_in
+from remotemod.bench.peers import CHOICES, OURS
+from remotemod.bench.plot import draw, require_matplotlib
+from remotemod.bench.report import Report, as_dict, measure
+from remotemod.bench.timing import Sample
+from remotemod.bench.turns import Outcome
+from remotemod.bench.wording import duration, human, machine
+from remotemod.errors import RemoteModError
+
+from . import output as terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["options_of", "print_report", "run"]
+
+
+_WIDEST = 44
+"""Of the column that says why something failed."""
+
+
+def options_of(
+    only: str | None,
+    against: str | None,
+    sizes: str | None,
+    workers: int | None,
+    turns: str,
+    quick: bool,
+    plots: bool,
+) -> Options:
+    """What the command's words mean.
+
+    Raises:
+        ValueError: one of them means nothing; the message says what is allowed.
+    """
+    wanted = QUANTITIES if only is None else names_in(only, QUANTITIES)
+    if plots and "latency" not in wanted:
+        raise ValueError("--plot draws latency; add latency to --only")
+    return Options(
+        only=wanted,
+        against=None if against is None else names_in(against, CHOICES),
+        sizes=None if sizes is None else sizes_in(sizes),
+        workers=workers,
+        quick=quick,
+        turns=turns_in(turns),
+    )
+
+
+def run(options: Options, json_file: Path | None, plot: Path | None) -> int:
+    """Measures, prints, writes what was asked for, and returns the exit status."""
+    try:
+        if plot is not None:
+            require_matplotlib()
+        for path in (json_file, plot):
+            if path is not None and not path.parent.is_dir():
+                raise RemoteModError(f"there is no folder {path.parent} to write {path.name} into")
+    except RemoteModError as error:
+        terminal.error(error)
+        return 2
+    with terminal.progress_bar() as progress:
+        report = measure(options, progress)
+    print_report(report)
+    try:
+        if json_file is not None:
+            json_file.write_text(json.dumps(as_dict(report), indent=2) + "\n")
+        if plot is not None:
+            draw(report.latency, plot, machine())
+    except (OSError, RemoteModError) as error:
+        terminal.error(str(error))
+        return 1
+    return 1 if report.measured_nothing else 0
+
+
+def print_report(report: Report) -> None:
+    """Prints a table for each quantity."""
+    console = terminal.stdout()
+    console.print(machine(), style="bold", markup=False)
+    for row in report.latency:
+        ours = row.ways.get(OURS)
+        table = _table(f"echo of {human(row.size)}", "way", "median", "p99", f"× {OURS}")
+        _fill(table, row.ways, _times(ours))
+        _fill(table, {f"floor: {n}": o for n, o in row.floors.items()}, _times(ours))
+        console.print(table)
+    if (calls := report.throughput) is not None:
+        title = f"pipelined small echoes, {calls.in_flight} at once"
+        table = _table(title, "way", "calls/s", "at p99", f"× {OURS}")
+        _fill(table, calls.ways, _rates(calls.ways.get(OURS), calls.in_flight))
+        console.print(table)
+    if (rounds := report.fanout) is not None:
+        title = f"one small echo of each of {rounds.workers} workers at once"
+        table = _table(title, "way", "median", "p99", f"× {OURS}")
+        _fill(table, rounds.ways, _times(rounds.ways.get(OURS)))
+        console.print(table)
+    if (made := report.creation) is not None:
+        title = f"creating {made.modules:,} small modules, each"
+        table = _table(title, "way", "median", "p99", f"× {OURS}")
+        _fill(table, made.ways, _times(made.ways.get(OURS)))
+        console.print(table)
+    if (start := report.launch) is not None:
+        title = f"launching {start.workers} workers, until all have answered"
+        table = _table(title, "peer", "median", "greatest", f"× {OURS}")
+        ours = start.cold.get(OURS)
+        _fill(table, start.cold, _times(ours))
+        _fill(table, {f"{n}, as many more": o for n, o in start.warm.items()}, _times(ours))
+        console.print(table)
+    if (weight := report.memory) is not None:
+        title = f"memory of each of {weight.workers} idle workers (proportional set size)"
+        table = _table(title, "peer", "median", "greatest", f"× {OURS}")
+        _fill(table, weight.ways, _sizes(weight.ways.get(OURS)))
+        console.print(table)
+
+
+def _table(title: str, *headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(
+            heading,
+            justify="right" if index else "left",
+            overflow="fold",
+            max_width=_WIDEST if index == 1 else None,
+        )
+    return table
+
+
+Cells = Callable[[Sample], tuple[str, str, str]]
+
+
+def _fill(table: Table, ways: Mapping[str, Outcome], cells: Cells) -> None:
+    """A row a way, the fastest first; what failed comes last, with the reason."""
+    good = [(name, o) for name, o in ways.items() if isinstance(o, Sample)]
+    for name, sample in sorted(good, key=lambda item: item[1].median):
+        table.add_row(_plain(name, "bold" if name == OURS else ""), *cells(sample))
+    for name, outcome in ways.items():
+        if isinstance(outcome, Failure):
+            table.add_row(_plain(name), _plain(f"failed: {outcome.why}", "red"), "", "")
+
+
+def _plain(text: str, style: str = "") -> Any:
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def _times(ours: Outcome | None) -> Cells:
+    return lambda s: (duration(s.median), duration(s.p99), _ratio(s.median, ours))
+
+
+def _rates(ours: Outcome | None, in_flight: int) -> Cells:
+    def cells(sample: Sample) -> tuple[str, str, str]:
+        rate, slow = (f"{in_flight / value:,.0f}" for value in (sample.median, sample.p99))
+        ratio = f"{ours.median / sample.median:.2f}" if isinstance(ours, Sample) else ""
+        return rate, slow, ratio
+
+    return cells
+
+
+def _sizes(ours: Outcome | None) -> Cells:
+    def mebibytes(value: float) -> str:
+        return f"{value / (1 << 20):,.1f} MiB"
+
+    return lambda s: (mebibytes(s.median), mebibytes(max(s.values)), _ratio(s.median, ours))
+
+
+def _ratio(value: float, ours: Outcome | None) -> str:
+    return f"{value / ours.median:.2f}" if isinstance(ours, Sample) else ""

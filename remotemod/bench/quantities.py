@@ -1,0 +1,145 @@
+"""Measures each quantity."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Stage, stage
+from remotemod.bench.peers import PEERS, load
+from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
+from remotemod.bench.timing import Sample
+from remotemod.bench.turns import Outcome, Pace, take_turns
+
+__all__ = ["creation", "fan_out", "latency", "launch", "memory", "pss", "throughput"]
+
+Progress = Callable[[str], None]
+
+_SETTLE = 0.5
+
+
+def latency(stage: Stage, size: int, pace: Pace, progress: Progress) -> Latency:
+    """Measures blocking echoes of ``size`` bytes."""
+    found = take_turns(stage.having("call"), "call", size, pace, progress)
+    floors = {p.way for p in stage.players if p.caller.peer == "floors"}
+    ways = {name: outcome for name, outcome in found.items() if name not in floors}
+    return Latency(size, {**ways, **stage.failed}, {name: found[name] for name in floors})
+
+
+def throughput(stage: Stage, in_flight: int, pace: Pace, progress: Progress) -> Throughput:
+    """Measures small echoes, ``in_flight`` at once."""
+    found = take_turns(stage.having("submit"), "pipeline", in_flight, pace, progress)
+    return Throughput(in_flight, {**found, **stage.failed})
+
+
+def fan_out(stage: Stage, workers: int, pace: Pace, progress: Progress) -> FanOut:
+    """Measures rounds of one small echo a worker."""
+    found = take_turns(stage.having("submit"), "fan_out", workers, pace, progress)
+    return FanOut(workers, {**found, **stage.failed})
+
+
+def creation(stage: Stage, at_once: int, pace: Pace, progress: Progress) -> Creation:
+    """Measures how long it takes to build modules on a worker, each kept until the end."""
+    found = take_turns(stage.having("create"), "create", at_once, pace, progress)
+    ways = {
+        name: Sample(tuple(value / at_once for value in outcome.values))
+        if isinstance(outcome, Sample)
+        else outcome
+        for name, outcome in found.items()
+    }
+    return Creation(pace.turns * at_once, at_once, {**ways, **stage.failed})
+
+
+def launch(
+    peers: Sequence[str], workers: int, rounds: int, seconds: float, progress: Progress
+) -> Launch:
+    """Measures launches, each in a new process; the peers take turns.
+
+    Args:
+        peers: their names; those that start no processes are left out.
+        workers: how many are launched.
+        rounds: how often, if time allows.
+        seconds: after this time no further round begins.
+        progress: told before each launch.
+    """
+    names = [f"w{i}" for i in range(workers)]
+    failed, able = _launching(peers)
+    cold: dict[str, list[float]] = {name: [] for name in able}
+    warm: dict[str, list[float]] = {name: [] for name in able if load(PEERS[name]).relaunches}
+    shuffle, order, begun = random.Random(0).shuffle, list(able), time.monotonic()
+    for turn in range(rounds):
+        if turn and time.monotonic() - begun > seconds:
+            break
+        shuffle(order)
+        for name in [name for name in order if name not in failed]:
+            progress(f"{name}, round {turn + 1} of at most {rounds}")
+            caller = CallerHandle(name)
+            try:
+                caller.wait_until_ready()
+                cold[name].append(caller.ask("open", names))
+                if name in warm:
+                    warm[name].append(caller.ask("reopen", names))
+            except CallerFailed as error:
+                failed[name] = Failure(str(error))
+            finally:
+                caller.stop()
+    return Launch(workers, _outcomes(cold, failed), _outcomes(warm, {}))
+
+
+def memory(peers: Sequence[str], workers: int, progress: Progress) -> Memory:
+    """Weighs workers that have answered one call each, one peer at a time."""
+    names = [f"w{i}" for i in range(workers)]
+    failed, able = _launching(peers)
+    found: dict[str, list[float]] = {name: [] for name in able}
+    for name in able:
+        progress(name)
+        with stage([name], names) as alone:
+            failed.update(alone.failed)
+            if name in alone.failed:
+                continue
+            caller = alone.players[0].caller
+            try:
+                caller.ask("call_each")
+                pids = caller.ask("pids")
+                time.sleep(_SETTLE)
+                found[name] = [float(pss(pid)) for pid in pids.values()]
+            except (CallerFailed, OSError) as error:
+                failed[name] = Failure(str(error))
+    return Memory(workers, _outcomes(found, failed))
+
+
+def pss(pid: int) -> int:
+    """The proportional set size of a process: its own pages and its part of those that it shares.
+
+    Returns:
+        Bytes, as Linux sums them up in ``smaps_rollup``.
+    """
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    match = re.search(r"^Pss:\s+(\d+) kB$", text, re.MULTILINE)
+    if match is None:
+        raise OSError(f"/proc/{pid}/smaps_rollup has no Pss")
+    return int(match[1]) * 1024
+
+
+def _launching(peers: Sequence[str]) -> tuple[dict[str, Failure], list[str]]:
+    """Those that cannot run here, and those that can and start processes."""
+    failed: dict[str, Failure] = {}
+    able = []
+    for name in peers:
+        peer = load(PEERS[name])
+        reason = peer.available()
+        if reason is not None:
+            failed[name] = Failure(reason)
+        elif peer.launches:
+            able.append(name)
+    return failed, able
+
+
+def _outcomes(
+    values: Mapping[str, Sequence[float]], failed: Mapping[str, Failure]
+) -> Mapping[str, Outcome]:
+    measured = {name: Sample(tuple(found)) for name, found in values.items() if found}
+    return {**measured, **failed}
