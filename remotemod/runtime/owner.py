@@ -289,9 +289,11 @@ class Owner:
             _check_interface(type(module), *request.expected)
         interface = None
         if request.stub is None:
-            from remotemod.interface.read import read_interface
+            from remotemod.runtime.describe import describe
 
-            interface = read_interface(module)
+            interface, digest = describe(module)
+            if digest == request.known:
+                interface = None
         ref, native = self.keep_module(module, request.stub)
         return Built(ref, type_name(module), _device_of(module), interface, native)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Placement:
         """
         if not isinstance(text, str) or not text:
             raise PlacementError(f"remote_device must be {_FORMS}; got {text!r}")
+        return Placement._parsed(text)
+
+    @staticmethod
+    @functools.lru_cache(maxsize=1024)
+    def _parsed(text: str) -> Placement:
         where, slash, device = text.partition("/")
         if not slash and not _RANK.match(where) and _device(where) is not None:
             return Placement(None, None, str(_device(where)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import typing
@@ -18,7 +19,7 @@ from remotemod.interface.types import Symbol
 from remotemod.runtime.bind import bind_interface, stub_of_class, with_signatures
 from remotemod.stubs.load import LoadedStub
 
-__all__ = ["Recipe", "recipe_for", "recipe_from_description"]
+__all__ = ["Described", "Recipe", "recipe_for"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Recipe:
 
 _KNOWN: weakref.WeakKeyDictionary[Any, dict[object, tuple[object, Recipe]]]
 _KNOWN = weakref.WeakKeyDictionary()
+_SEEN: weakref.WeakKeyDictionary[Any, dict[object, tuple[str, Recipe]]]
+_SEEN = weakref.WeakKeyDictionary()
 
 
 def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recipe | None:
@@ -72,11 +75,41 @@ def _tells_its_interface(module_cls: Any) -> bool:
     return known and module_cls.forward is not nn.Module.forward
 
 
-def recipe_from_description(cls: type, interface: Interface, device: str) -> Recipe:
-    """The recipe for an interface that the owner described."""
-    # Nobody promised TorchScript types here, so the stub is an eager one.
-    eager = dataclasses.replace(interface, origin="module")
-    return Recipe(*_named(cls, eager, torch.device(device).type != "cpu"))
+class Described:
+    """The recipe for what a factory makes, which only the owner can tell.
+
+    Factories mostly make the same again: the owner is told the interface that was seen last, and describes another
+    one only.
+
+    Args:
+        cls: the handle's class.
+        factory: builds the module.
+        device: the module's device on its owner.
+    """
+
+    def __init__(self, cls: type, factory: Any, device: str) -> None:
+        self._cls = cls
+        self._moves = torch.device(device).type != "cpu"
+        self._factory = factory
+        self._seen: tuple[str, Recipe] | None = None
+        with contextlib.suppress(TypeError):  # not every callable can be referred to weakly
+            self._seen = _SEEN.get(factory, {}).get((cls, self._moves))
+
+    @property
+    def known(self) -> str | None:
+        """The digest of the interface that was seen last."""
+        return None if self._seen is None else self._seen[0]
+
+    def recipe(self, interface: Interface | None) -> Recipe:
+        """The recipe for what the owner has described; None for the one that is known."""
+        if interface is not None:
+            # Nobody promised TorchScript types here, so the stub is an eager one.
+            eager = dataclasses.replace(interface, origin="module")
+            self._seen = interface.digest, Recipe(*_named(self._cls, eager, self._moves))
+            with contextlib.suppress(TypeError):
+                _SEEN.setdefault(self._factory, {})[self._cls, self._moves] = self._seen
+        assert self._seen is not None
+        return self._seen[1]
 
 
 def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:

@@ -19,7 +19,7 @@ from remotemod.runtime.cluster import UNSET, Cluster, find_cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.inproc import process_cluster
 from remotemod.runtime.placement import Placement
-from remotemod.runtime.recipe import Recipe, recipe_for, recipe_from_description
+from remotemod.runtime.recipe import Described, Recipe, recipe_for
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_state import RemoteState
 from remotemod.runtime.requests import Build, Built
@@ -68,6 +68,15 @@ class RemoteModule(RemoteState):
     __slots__ = ("_binding",)
 
     if TYPE_CHECKING:
+        # At runtime TorchScript would read annotations of the class.
+        on: str
+        device: str
+        is_device_map_set: bool
+        is_scriptable: bool
+        module_rref: Any
+        _native: bool
+        _ref: str
+
         # Which methods there are is known when the interface is; generated stub classes say it exactly.
         def __getattr__(self, name: str) -> Any: ...
 
@@ -154,11 +163,13 @@ class RemoteModule(RemoteState):
     ) -> Built:
         """Has a module built and becomes the handle on it."""
         bound = timeout if timeout is not None else UNSET
-        stub = None if recipe is None else recipe.stub
-        built = cluster.build(worker, request, stub, bound)
         if recipe is None:
-            recipe = recipe_from_description(type(self), built.interface, device)
+            made = Described(type(self), request.target, device)
+            built = cluster.build(worker, request._replace(known=made.known), None, bound)
+            recipe = made.recipe(built.interface)
             cluster.load(worker, recipe.stub).wait()
+        else:
+            built = cluster.build(worker, request, recipe.stub, bound)
         binding = Binding(
             cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native
         )
@@ -167,17 +178,19 @@ class RemoteModule(RemoteState):
 
     def _attach(self, binding: Binding, cls: type, name: str | None) -> None:
         """Makes this object the handle on what ``binding`` reaches."""
-        # Class annotations would reach TorchScript, so attributes are declared here.
-        self.on: str = binding.worker
-        self.device: str = binding.device
-        self.is_device_map_set: bool = binding.is_device_map_set
-        self.is_scriptable: bool = binding.stub.declaration.form == "scripted"
-        self.module_rref: Any = binding.ref
-        self._native: bool = binding.native
-        self._route: str = binding.route
-        # Torch's RPC takes a negative number for its own bound.
-        self._seconds: float = -1.0 if binding.bound is None else float(binding.bound)
-        self._ref: str = name or f"{self.on}/{_PROCESS}.{next(_NUMBERS)}"
+        # nn.Module's own way to set them asks each whether it is a parameter.
+        vars(self).update(
+            on=binding.worker,
+            device=binding.device,
+            is_device_map_set=binding.is_device_map_set,
+            is_scriptable=binding.stub.declaration.form == "scripted",
+            module_rref=binding.ref,
+            _native=binding.native,
+            _route=binding.route,
+            # Torch's RPC takes a negative number for its own bound.
+            _seconds=-1.0 if binding.bound is None else float(binding.bound),
+            _ref=name or f"{binding.worker}/{_PROCESS}.{next(_NUMBERS)}",
+        )
         object.__setattr__(self, "_binding", binding)
         self.__class__ = native_class(cls) if binding.native else cls
 

@@ -27,7 +27,8 @@ class Build(NamedTuple):
 
     ``device`` is where it goes; None leaves it where it is. ``stub`` is the digest of the stub that will
     be called on it and ``load`` the stub itself, if the owner has not been sent it yet. Without a stub the
-    answer describes the interface of what was built (factories do not tell it beforehand). ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
+    answer describes the interface of what was built (factories do not tell it beforehand), unless that is
+    the one with the digest ``known``. ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
     interface there means that one side is out of date.
     """
 
@@ -38,6 +39,7 @@ class Build(NamedTuple):
     stub: str | None = None
     load: Load | None = None
     expected: tuple[str, str, str] | None = None
+    known: str | None = None
 
 
 class Built(NamedTuple):

@@ -34,6 +34,7 @@ On a quiet virtual machine to be woken takes up to 100 µs, and who is late for 
 too: with 100 µs of looking, whole runs of calls took 270 µs instead of 70, and from 300 µs on they recovered at once.
 To yield between looks gives a whole time slice away (seen as stalls of 4 ms)."""
 _MOST_SKIPS = 127
+_LONG = 20 * _SPIN
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -66,6 +67,7 @@ class Receiver:
         self._unfinished: _Unfinished | None = None
         self._got: list[int] = []
         # On one core nothing comes while this thread looks.
+        self._missed = 0.0
         self._skips = self._skipped = 0 if _CORES > 1 else _MOST_SKIPS
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -206,7 +208,7 @@ class Receiver:
 
     def _wait(self, until: float | None) -> bool:
         """Waits for bytes; False when the time is over or somebody called :meth:`wake`."""
-        events: list[tuple[int, int]] | None = None
+        events: list[tuple[int, int]] = []
         if until == 0.0:
             events = self._poll(0)
         else:
@@ -215,8 +217,7 @@ class Receiver:
             else:
                 events = self._spin()
             if not events:
-                left = None if until is None else max(0.0, (until - time.monotonic()) * 1000)
-                events = self._poll(left)
+                events = self._sleep(until)
         if len(events) == 1 and events[0][0] == self._fd:
             return True
         if events:
@@ -224,20 +225,30 @@ class Receiver:
                 os.read(self._wake_in, 4096)
         return len(events) > 1
 
-    def _spin(self) -> list[tuple[int, int]] | None:
-        """Looks again and again for a moment before it sleeps.
-
-        Waking a sleeping thread takes longer than a whole small call. Who looked in vain looks less often,
-        so that waiting for long work, or on a crowded machine, costs next to nothing.
-        """
+    def _spin(self) -> list[tuple[int, int]]:
+        """Looks again and again for a moment before it sleeps; to wake a sleeper takes longer than a small call."""
         poll, now = self._poll, time.perf_counter
         until = now() + _SPIN
         self._skipped = 0
         while not (events := poll(0)):
             if now() >= until:
-                self._skips = min(2 * self._skips + 1, _MOST_SKIPS)
-                return None
+                self._missed = until
+                return events
         self._skips = 0
+        return events
+
+    def _sleep(self, until: float | None) -> list[tuple[int, int]]:
+        """Waits without looking.
+
+        Who has looked in vain looks less often, so that waiting for long work, or on a crowded machine,
+        costs next to nothing. After a long wait the look was cheap: nothing changes then.
+        """
+        left = None if until is None else max(0.0, (until - time.monotonic()) * 1000)
+        events = self._poll(left)
+        if self._missed:
+            if time.perf_counter() - self._missed < _LONG:
+                self._skips = min(2 * self._skips + 1, _MOST_SKIPS)
+            self._missed = 0.0
         return events
 
     def wake(self) -> None:

@@ -1,0 +1,33 @@
+"""What an owner tells of a module whose interface its caller cannot know."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import nn
+
+from remotemod.interface.model import Interface
+from remotemod.interface.read import read_interface
+
+__all__ = ["describe"]
+
+_KNOWN: weakref.WeakKeyDictionary[type, tuple[object, Interface, str]] = weakref.WeakKeyDictionary()
+
+
+def describe(module: nn.Module) -> tuple[Interface, str]:
+    """The interface of a module, and its digest; modules of one class share it unless they have functions of their own."""
+    cls = type(module)
+    if isinstance(module, torch.jit.ScriptModule) or any(map(_is_function, vars(module).values())):
+        interface = read_interface(module)
+        return interface, interface.digest
+    known = _KNOWN.get(cls)
+    if known is None or known[0] is not cls.forward:  # somebody has replaced the method since
+        interface = read_interface(module)
+        known = _KNOWN[cls] = cls.forward, interface, interface.digest
+    return known[1:]
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and not isinstance(value, nn.Module)
