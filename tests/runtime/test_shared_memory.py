@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -181,6 +184,26 @@ def test_nonsense_options_are_refused(options: dict[str, object]) -> None:
     """The error names the option and what it takes."""
     with pytest.raises(ValueError, match=next(iter(options))):
         rm.launch(workers=1, **options)
+
+
+@pytest.mark.slow
+def test_a_bound_on_address_space_leaves_less_of_it() -> None:
+    """``ulimit -v`` makes shared memory smaller, and breaks nothing."""
+    script = textwrap.dedent(
+        """
+        import resource, torch
+        import remotemod as rm
+        resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+        with rm.launch():
+            x = torch.rand(1_000_000)
+            assert torch.equal(rm.rpc_sync("worker0", torch.neg, (x,)), -x)
+            print(float(rm.rpc_sync("worker0", torch.sum, (rm.empty(100_000).fill_(1.0),))))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "100000.0\n", done.stderr
 
 
 def test_nothing_is_left_in_dev_shm(shm: rm.Cluster) -> None:

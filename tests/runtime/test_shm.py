@@ -314,7 +314,7 @@ def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
     """What calls of a module have in common is forgotten on this side when its last handle goes."""
     routes = shm._backend._connections["ps0"]._routes
     before = len(routes)
-    for _ in range(20):
+    for _ in range(3):
         echo = rm.RemoteModule("ps0", Echo, cluster=shm)
         assert echo(1) == 1
         assert len(routes) == before + 1

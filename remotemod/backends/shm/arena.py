@@ -27,6 +27,7 @@ class Arena:
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.shared = Shared(limit)
+        self.shared.map()
         self._extents = Extents(self.shared.size, PAGE)
         self._returned: deque[int] = deque()
         self._messages = self._peak = 0

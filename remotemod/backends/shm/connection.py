@@ -26,6 +26,9 @@ DEFAULT_IN_FLIGHT = 1024
 """Calls that may be on their way to one worker; who submits more waits for answers first."""
 
 
+_PATIENCE = 0.05
+
+
 class _Pending(Future[Any]):
     __slots__ = ("call",)
 
@@ -114,11 +117,9 @@ class Connection(Reading):
         call = next(self._calls)
         until = moment_after(timeout)
         future = _Pending(call, f"a call to '{self.worker}'", self, until)
-        if len(self._pending) >= self._most:
-            self.advance(lambda: len(self._pending) < self._most or self.lost is not None, until)
-            if until is not None and time.monotonic() >= until:
-                future.set_exception(self._late(timeout))
-                return future
+        if len(self._pending) >= self._most and not self._make_room(until):
+            future.set_exception(self._late(timeout))
+            return future
         self._pending[call] = future
         try:
             if self.lost is not None:
@@ -137,6 +138,25 @@ class Connection(Reading):
             raise
         self.drain()
         return future
+
+    def _make_room(self, until: float | None) -> bool:
+        """Waits until a further call may be on its way; False when the time is over first."""
+        while len(self._pending) >= self._most and self.lost is None:
+            now = time.monotonic()
+            if until is not None and now >= until:
+                return False
+            soon = now + _PATIENCE
+            self.advance(
+                lambda: len(self._pending) < self._most or self.lost is not None,
+                soon if until is None else min(soon, until),
+            )
+            if len(self._pending) >= self._most:
+                for each in self._futures():
+                    each.expire()  # nobody may be waiting for it
+        return True
+
+    def _futures(self) -> list[_Pending]:
+        return [each for each in list(self._pending.values()) if each is not None]
 
     def route(self, ref: int, common: tuple[Any, ...]) -> int:
         """The number under which the worker knows what all calls of a method have in common.
@@ -235,7 +255,7 @@ class Connection(Reading):
                 if not self._pending:
                     self._attendant = None
                     return
-                futures = [each for each in list(self._pending.values()) if each is not None]
+                futures = self._futures()
                 deadlines = [each.deadline for each in futures if each.deadline is not None]
                 until = self._attends_until = min(deadlines, default=None)
             self.advance(functools.partial(self._attended, until), until)

@@ -28,7 +28,7 @@ class Heap:
         self.pid = os.getpid()
         # As much as there is memory at all; only what is written takes any.
         self.shared = Shared(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        self._extents = Extents(self.shared.size, PAGE)
+        self._extents: Extents | None = None
         self._starts: list[int] = []
         self._holders: dict[int, int] = {}
         self._deaths = Deaths()
@@ -38,7 +38,10 @@ class Heap:
     def make(self, size: int) -> memoryview | None:
         """A buffer of ``size`` bytes; None where there is no room."""
         with self._lock:
-            self._collect()
+            if self._extents is None:
+                self.shared.map()
+                self._extents = Extents(self.shared.size, PAGE)
+            self._collect(self._extents)
             place = self._extents.take(size)
             if place is None:
                 return None
@@ -51,7 +54,7 @@ class Heap:
     def lend(self, address: int) -> int | None:
         """Where a tensor's bytes are in this memory, which a receiver holds from now on; None elsewhere."""
         place = address - self.shared.address
-        if not 0 <= place < self.shared.size:
+        if not self.shared.address or not 0 <= place < self.shared.size:
             return None
         with self._lock:
             self._holders[self._start(place)] += 1
@@ -61,7 +64,7 @@ class Heap:
         """A holder less."""
         self._released.append(place)
 
-    def _collect(self) -> None:
+    def _collect(self, extents: Extents) -> None:
         self._released.extend(self._deaths.collect())
         while self._released:
             start = self._start(self._released.popleft())
@@ -69,8 +72,8 @@ class Heap:
             if not self._holders[start]:
                 del self._holders[start]
                 self._starts.remove(start)
-                self.shared.give_back(start, start + self._extents.taken[start])
-                self._extents.free(start)
+                self.shared.give_back(start, start + extents.taken[start])
+                extents.free(start)
 
     def _start(self, place: int) -> int:
         return self._starts[bisect_right(self._starts, place) - 1]

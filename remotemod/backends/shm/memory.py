@@ -6,6 +6,7 @@ use of a place and stay warm for the next.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import socket
@@ -25,15 +26,15 @@ _REMOVE = getattr(mmap, "MADV_REMOVE", None)
 
 
 class Shared:
-    """A writer's end.
+    """A writer's end; mapped when it is first needed.
 
     Args:
-        size: bytes; 0 for none.
+        size: bytes, or as many as there can be; 0 for none.
 
     Attributes:
         size: bytes there are; 0 where such memory is not to be had.
         fd: the memfd, for the readers; -1 without.
-        address: where it is mapped.
+        address: where it is mapped; 0 before.
         buffer: the memory itself.
     """
 
@@ -42,18 +43,23 @@ class Shared:
         self.fd = -1
         self.buffer = memoryview(b"")
         size -= size % PAGE
-        if size <= 0 or not HAVE_MEMFD:
-            return
-        try:
-            self.fd = os.memfd_create("remotemod", os.MFD_CLOEXEC)
-            os.ftruncate(self.fd, size)
-            self._memory = mmap.mmap(self.fd, size)
-        except (OSError, ValueError):  # too many files, or no address space for it
-            self.close()
-            return
-        self.buffer = memoryview(self._memory)
-        self.address = torch.frombuffer(self._memory, dtype=torch.uint8).data_ptr()
-        self.size = size
+        if size > 0 and HAVE_MEMFD:
+            with contextlib.suppress(OSError):  # too many files
+                self.fd = os.memfd_create("remotemod", os.MFD_CLOEXEC)
+                os.ftruncate(self.fd, size)
+                self.size = size
+
+    def map(self) -> None:
+        """Maps the memory; less of it where there is a bound on address space."""
+        while self.size and not self.address:
+            try:
+                self._memory = mmap.mmap(self.fd, self.size)
+            except (OSError, ValueError):
+                self.size = self.size // 2 // PAGE * PAGE
+                os.ftruncate(self.fd, self.size)
+                continue
+            self.buffer = memoryview(self._memory)
+            self.address = torch.frombuffer(self._memory, dtype=torch.uint8).data_ptr()
 
     def give_back(self, start: int, end: int) -> None:
         """Returns the pages between two places to the system; they read as zeros afterwards."""
@@ -104,31 +110,47 @@ class _Watch(weakref.ref[memoryview]):
 
 
 class Mapped:
-    """A reader's end.
+    """A reader's end; mapped when it is first needed, which closes the descriptor.
 
     Args:
-        fd: the writer's memfd; it is closed.
+        fd: the writer's memfd.
         deaths: watches what is laid over the memory.
         offset: the number by which the first place is known.
     """
 
     def __init__(self, fd: int, deaths: Deaths, offset: int = 0) -> None:
-        try:
-            self._memory = memoryview(mmap.mmap(fd, os.fstat(fd).st_size))
-        finally:
-            os.close(fd)
+        self._fd = fd
+        self._memory = memoryview(b"")
         self._deaths = deaths
         self._offset = offset
+
+    def map(self) -> None:
+        """Maps the memory.
+
+        Raises:
+            OSError: this process may not have so much address space.
+        """
+        if self._fd >= 0:
+            self._memory = memoryview(mmap.mmap(self._fd, os.fstat(self._fd).st_size))
+            self.close()
 
     def at(self, place: int, size: int) -> memoryview:
         """The bytes at a place, alive for as long as anything is laid over them.
 
         Raises:
-            ValueError: there are not so many.
+            OSError: this process may not have so much address space.
+            ValueError: there are not so many bytes.
         """
+        self.map()
         start = place - self._offset
         buffer = self._memory[start : start + size]
         if len(buffer) != size:
             raise ValueError(f"{size} bytes at {start} lie outside of the shared memory")
         self._deaths.watch(buffer, place)
         return buffer
+
+    def close(self) -> None:
+        """Closes the descriptor."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -143,6 +143,10 @@ class Receiver:
             return memory.at(place, size)
         except ValueError as error:
             raise ProtocolError(str(error)) from None
+        except OSError as error:
+            raise ProtocolError(
+                f"the peer's shared memory cannot be mapped ({error}): allow more address space (ulimit -v)"
+            ) from None
 
     def _need(self, size: int, until: float | None) -> bool:
         """Has ``size`` bytes in the buffer; False when the time is over first."""
@@ -198,6 +202,8 @@ class Receiver:
         if len(fds) == 2:
             self._arena = Mapped(fds[0], self._deaths)
             self._heap = Mapped(fds[1], self._deaths, HEAP)
+            with contextlib.suppress(OSError):  # then a frame tells
+                self._arena.map()
 
     def _make_room(self, size: int) -> None:
         buffer = bytearray(max(_BUFFER, 2 * size))
@@ -260,3 +266,6 @@ class Receiver:
         """Closes what was received and never used."""
         os.close(self._wake_in)
         os.close(self._wake_out)
+        for memory in (self._arena, self._heap):
+            if memory is not None:
+                memory.close()
