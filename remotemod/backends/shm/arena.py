@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections import deque
 
 from remotemod.backends.shm.extents import Extents
-from remotemod.backends.shm.memory import PAGE, Shared
+from remotemod.backends.shm.memory import PAGE, Shared, copy
 
 __all__ = ["DEFAULT_LIMIT", "Arena"]
 
@@ -50,8 +49,7 @@ class Arena:
         self._peak = max(self._peak, place + size)
         self.committed = max(self.committed, self._peak)
         try:
-            # Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
-            ctypes.memmove(self.shared.address + place, address, size)
+            copy(self.shared.address + place, address, size)
         except BaseException:  # Ctrl-C
             self._extents.free(place)
             raise

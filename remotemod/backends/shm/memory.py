@@ -7,22 +7,45 @@ use of a place and stay warm for the next.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 import socket
+import threading
 import weakref
 from collections import deque
 
 import torch
 
-__all__ = ["HAVE_MEMFD", "PAGE", "Deaths", "Mapped", "Shared"]
+__all__ = ["HAVE_MEMFD", "PAGE", "Deaths", "Mapped", "Shared", "copy"]
 
 HAVE_MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "CMSG_LEN")
 """Elsewhere (macOS, Windows) large frames travel inline: slower and as correct."""
 
 PAGE = mmap.PAGESIZE
 
+_VERY_MANY = 1 << 24
+"""Bytes from which on a second thread copies faster than it takes to start: 16 MiB took 0.97 ms instead of 1.38,
+64 MiB 4.9 instead of 6.9."""
+
 _REMOVE = getattr(mmap, "MADV_REMOVE", None)
+
+
+def copy(to: int, source: int, size: int) -> None:
+    """Copies bytes between two addresses; very many of them with two threads.
+
+    Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
+    """
+    if size < _VERY_MANY:
+        ctypes.memmove(to, source, size)
+        return
+    half = size // 2
+    other = threading.Thread(target=ctypes.memmove, args=(to + half, source + half, size - half))
+    other.start()
+    try:
+        ctypes.memmove(to, source, half)
+    finally:
+        other.join()
 
 
 class Shared:
