@@ -39,6 +39,7 @@ def test_a_package_is_walked_and_none_of_it_runs(package: Path) -> None:
     assert "1 skipped, 2 written" in done.stdout
 
 
+@pytest.mark.slow
 def test_check_covers_a_package(package: Path) -> None:
     """A new class is missing, a changed one drifts, and the command mends both."""
     gen(package, "pkg", "-o", "out")
@@ -52,6 +53,7 @@ def test_check_covers_a_package(package: Path) -> None:
     assert gen(package, "pkg", "-o", "out", "--check").returncode == 0
 
 
+@pytest.mark.slow
 def test_stale_stubs_are_reported_and_deleted(package: Path) -> None:
     """A stub whose class is gone fails the check and goes with the next run; other files stay."""
     gen(package, "pkg", "-o", "out")
@@ -86,6 +88,7 @@ def test_a_broken_class_fails_alone(package: Path) -> None:
     assert (done.returncode == 1) == ("error:" in done.stderr)
 
 
+@pytest.mark.slow
 def test_live_reading_imports(package: Path) -> None:
     """``--import`` runs the package, and says so when that fails."""
     done = gen(package, "pkg.one:One", "-o", "out", "--import")

@@ -100,6 +100,7 @@ def test_a_way_with_other_logits_fails_the_demo(tmp_path: Path) -> None:
     assert "generated stub:" in done.stdout
 
 
+@pytest.mark.slow
 def test_help_and_bad_options_need_no_training() -> None:
     """The options are checked before anything is started."""
     shown = run("-m", "examples.digits", "--help")

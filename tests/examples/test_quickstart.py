@@ -10,6 +10,7 @@ from examples import quickstart
 from tests.conftest import children
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs_and_leaves_nothing(
     fork_server: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

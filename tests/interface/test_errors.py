@@ -110,6 +110,7 @@ def test_live_targets_without_an_interface(target: object) -> None:
         read_interface(target)
 
 
+@pytest.mark.slow
 def test_live_reading_needs_no_parser() -> None:
     """The owner's side reads interfaces without libcst or jinja2."""
     code = (

@@ -74,6 +74,7 @@ def test_a_call_whose_deadline_is_over_is_not_begun(shm: rm.Cluster) -> None:
     assert recorder.numbers() == [0]
 
 
+@pytest.mark.slow
 def test_who_submits_more_than_may_be_in_flight_waits(fork_server: None) -> None:
     """The bound holds, every call is answered, and a deadline ends the waiting."""
     with rm.launch(workers=["w"], in_flight=4):
@@ -186,6 +187,7 @@ async def _await(future: rm.Future[Any]) -> Any:
     return await future
 
 
+@pytest.mark.slow
 def test_a_deadline_holds_while_the_worker_reads_nothing(fork_server: None) -> None:
     """A full socket makes nobody wait longer than he said, and half a message harms nobody."""
     with rm.launch(workers=["w"], arena=0):

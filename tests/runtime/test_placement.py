@@ -62,6 +62,7 @@ def test_a_missing_backend_is_named() -> None:
         rm.launch(backend="inproc", nonsense=1)
 
 
+@pytest.mark.slow
 def test_a_module_in_this_process_needs_no_cluster() -> None:
     """``"cpu"`` places the module here."""
     code = (

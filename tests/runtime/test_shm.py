@@ -46,6 +46,7 @@ def test_closing_leaves_no_process_and_no_socket(fork_server: None) -> None:
     assert sockets() == before
 
 
+@pytest.mark.slow
 def test_closing_kills_a_worker_that_is_busy(fork_server: None) -> None:
     """A long call does not keep the worker alive, and fails."""
     cluster = rm.launch(workers=1)

@@ -106,6 +106,7 @@ def test_a_callback_hears_of_the_deadline(slow: Any, size: int) -> None:
     assert 0.15 <= when < 0.55
 
 
+@pytest.mark.slow
 def test_awaited_calls_end_in_time(slow: Any) -> None:
     """``await`` raises each call's deadline in its own time, in the middle of others that succeed."""
 
@@ -129,6 +130,7 @@ def test_awaited_calls_end_in_time(slow: Any) -> None:
     assert 0.2 <= outcomes[2][1] < outcomes[0][1]
 
 
+@pytest.mark.slow
 def test_a_callback_with_less_time_than_an_earlier_one(slow: Any) -> None:
     """Its deadline is kept although, when it was added, somebody was attending to a longer one."""
     first, second = threading.Event(), threading.Event()
