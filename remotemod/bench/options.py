@@ -87,7 +87,7 @@ class Options:
     @property
     def pace(self) -> Pace:
         """The turns of most quantities."""
-        pace = Pace(4, 2, 2.0) if self.quick else Pace(60, 8, 30.0)
+        pace = Pace(4, 2, 2.0) if self.quick else Pace(60, 8, 30.0, block=0.2, calls=5)
         return pace.single() if self.turns == "single" else pace
 
     @property

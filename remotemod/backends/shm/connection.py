@@ -25,8 +25,8 @@ __all__ = ["DEFAULT_IN_FLIGHT", "Connection"]
 DEFAULT_IN_FLIGHT = 1024
 """Calls that may be on their way to one worker; who submits more waits for answers first."""
 
-
 _PATIENCE = 0.05
+"""Seconds to wait for room before calls are looked for that nobody waits for and that are too late."""
 
 
 class _Pending(Future[Any]):
@@ -158,15 +158,17 @@ class Connection(Reading):
     def _futures(self) -> list[_Pending]:
         return [each for each in list(self._pending.values()) if each is not None]
 
-    def route(self, ref: int, common: tuple[Any, ...]) -> int:
+    def route(self, ref: int, common: tuple[Any, ...], timeout: float | None) -> int:
         """The number under which the worker knows what all calls of a method have in common.
 
         Args:
             ref: the module.
             common: the rest: stub, method, device, and whether a device map is set.
+            timeout: seconds that it may take to say so.
 
         Raises:
             WorkerLost: the worker is gone.
+            DeadlineExceeded: it reads nothing.
         """
         found = self._routes.get(ref, {}).get(common)
         if found is not None:
@@ -178,10 +180,13 @@ class Connection(Reading):
                 header, _ = self._codec.encode((ref, *common))
                 if self.lost is not None:
                     raise self.lost
+                until, blocked = moment_after(timeout), self.while_blocked
                 try:
-                    self._channel.send(found, ROUTE, header, blocked=self.while_blocked)
+                    sent = self._channel.send(found, ROUTE, header, blocked=blocked, until=until)
                 except OSError as error:
                     raise self._lose(error) from error
+                if not sent:
+                    raise self._late(timeout)
                 # Only now may others use it: their calls must not overtake the announcement.
                 self._routes.setdefault(ref, {})[common] = found
         return found

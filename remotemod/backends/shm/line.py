@@ -38,7 +38,7 @@ class ShmLine(RequestLine):
         if packed is None:
             return super().call(args, kwargs, grad, timeout)
         return self._connection.exchange(
-            _KINDS[grad], packed, self._route or self._announced(), timeout
+            _KINDS[grad], packed, self._route or self._announced(timeout), timeout
         )
 
     def submit(
@@ -49,9 +49,9 @@ class ShmLine(RequestLine):
         if packed is None:
             return super().submit(args, kwargs, grad, timeout)
         return self._connection.submit(
-            _KINDS[grad], packed, self._route or self._announced(), timeout
+            _KINDS[grad], packed, self._route or self._announced(timeout), timeout
         )
 
-    def _announced(self) -> int:
-        self._route = self._connection.route(self._ref, self._common)
+    def _announced(self, timeout: float | None) -> int:
+        self._route = self._connection.route(self._ref, self._common, timeout)
         return self._route
