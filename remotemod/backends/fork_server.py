@@ -18,10 +18,12 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from remotemod.backends.forking import BATCH
 from remotemod.errors import BackendUnavailable, RemoteModError
 
 __all__ = ["ForkServer", "Forked", "acquire", "give_back", "import_path"]
+
+_BATCH = 250
+"""Workers that one request starts: each has a socket, and Linux passes 253 in one message."""
 
 _PATIENCE = 120.0
 """Seconds in which any answer must have come: the first waits for torch to be loaded."""
@@ -80,8 +82,8 @@ class ForkServer:
         """
         forked: list[Forked] = []
         try:
-            for start in range(0, len(names), BATCH):
-                forked += self._fork_batch(entry, config, names[start : start + BATCH])
+            for start in range(0, len(names), _BATCH):
+                forked += self._fork_batch(entry, config, names[start : start + _BATCH])
         except BaseException as error:
             for each in forked:
                 each.primary.close()  # which ends the worker

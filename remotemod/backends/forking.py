@@ -22,10 +22,9 @@ from typing import Any
 
 from remotemod.backends.stderr import Outlet, Pipe, redirect
 
-__all__ = ["BATCH", "main"]
+__all__ = ["main"]
 
-BATCH = 250
-"""How many workers one request may ask for: Linux passes at most 253 descriptors in one go."""
+_MOST_FDS = 253  # Linux passes no more in one message
 
 _GRACE = 1.0
 _KILLING = 5.0
@@ -279,7 +278,7 @@ def _end_of(worker: _Worker) -> tuple[int | None, list[str]]:
 
 def _received(connection: socket.socket) -> tuple[bytes, list[int]]:
     """A request and the descriptors that came with it; the caller says where it ends."""
-    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, BATCH)
+    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, _MOST_FDS)
     while more := connection.recv(1 << 20):
         data += more
     return data, list(fds)
