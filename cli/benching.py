@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["options_of", "print_report", "run"]
 
+Cells = Callable[[Sample], tuple[str, str, str]]
 
 _WIDEST = 44
 """Of the column that says why something failed."""
@@ -85,39 +86,38 @@ def print_report(report: Report) -> None:
     """Prints a table for each quantity."""
     console = terminal.stdout()
     console.print(machine(), style="bold", markup=False)
-    for row in report.latency:
-        ours = row.ways.get(OURS)
-        table = _table(f"echo of {human(row.size)}", "way", "median", "p99", f"× {OURS}")
-        _fill(table, row.ways, _times(ours))
-        _fill(table, {f"floor: {n}": o for n, o in row.floors.items()}, _times(ours))
+
+    def show(
+        title: str, headings: tuple[str, ...], *parts: tuple[Mapping[str, Outcome], Cells]
+    ) -> None:
+        table = _table(title, *headings, f"× {OURS}")
+        for ways, cells in parts:
+            _fill(table, ways, cells)
         console.print(table)
+
+    timed, weighed = ("way", "median", "p99"), ("peer", "median", "greatest")
+    for row in report.latency:
+        times = _times(row.ways.get(OURS))
+        floors = {f"floor: {name}": outcome for name, outcome in row.floors.items()}
+        show(f"echo of {human(row.size)}", timed, (row.ways, times), (floors, times))
     if (calls := report.throughput) is not None:
         title = f"pipelined small echoes, {calls.in_flight} at once"
-        table = _table(title, "way", "calls/s", "at p99", f"× {OURS}")
-        _fill(table, calls.ways, _rates(calls.ways.get(OURS), calls.in_flight))
-        console.print(table)
+        rates = _rates(calls.ways.get(OURS), calls.in_flight)
+        show(title, ("way", "calls/s", "at p99"), (calls.ways, rates))
     if (rounds := report.fanout) is not None:
         title = f"one small echo of each of {rounds.workers} workers at once"
-        table = _table(title, "way", "median", "p99", f"× {OURS}")
-        _fill(table, rounds.ways, _times(rounds.ways.get(OURS)))
-        console.print(table)
+        show(title, timed, (rounds.ways, _times(rounds.ways.get(OURS))))
     if (made := report.creation) is not None:
         title = f"creating {made.modules:,} small modules, each"
-        table = _table(title, "way", "median", "p99", f"× {OURS}")
-        _fill(table, made.ways, _times(made.ways.get(OURS)))
-        console.print(table)
+        show(title, timed, (made.ways, _times(made.ways.get(OURS))))
     if (start := report.launch) is not None:
+        times = _times(start.cold.get(OURS))
+        more = {f"{name}, as many more": outcome for name, outcome in start.warm.items()}
         title = f"launching {start.workers} workers, until all have answered"
-        table = _table(title, "peer", "median", "greatest", f"× {OURS}")
-        ours = start.cold.get(OURS)
-        _fill(table, start.cold, _times(ours))
-        _fill(table, {f"{n}, as many more": o for n, o in start.warm.items()}, _times(ours))
-        console.print(table)
+        show(title, weighed, (start.cold, times), (more, times))
     if (weight := report.memory) is not None:
         title = f"memory of each of {weight.workers} idle workers (proportional set size)"
-        table = _table(title, "peer", "median", "greatest", f"× {OURS}")
-        _fill(table, weight.ways, _sizes(weight.ways.get(OURS)))
-        console.print(table)
+        show(title, weighed, (weight.ways, _sizes(weight.ways.get(OURS))))
 
 
 def _table(title: str, *headings: str) -> Table:
@@ -132,9 +132,6 @@ def _table(title: str, *headings: str) -> Table:
             max_width=_WIDEST if index == 1 else None,
         )
     return table
-
-
-Cells = Callable[[Sample], tuple[str, str, str]]
 
 
 def _fill(table: Table, ways: Mapping[str, Outcome], cells: Cells) -> None:

@@ -15,9 +15,8 @@ BEGIN = "import os, signal, sys, time\nimport remotemod as rm\n"
 
 
 @pytest.fixture
-def pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Pipe, int]:
-    """A worker's pipe that is read into an outlet which writes to nobody, and its writing end."""
-    monkeypatch.setattr(Outlet, "write", lambda self, data: None)
+def pipe(capfd: pytest.CaptureFixture[str]) -> tuple[Pipe, int]:
+    """A worker's pipe that is read into this process's stderr, and its writing end."""
     reading, writing = os.pipe()
     return Pipe(reading, Outlet()), writing
 

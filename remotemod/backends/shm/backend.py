@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -69,7 +70,8 @@ class ShmBackend(Backend):
         self._closed = False
         self._told_path = list(sys.path)
         self.forked = False
-        _watch_forks(self)
+        _BACKENDS.add(self)
+        _watch_forks()
 
     # --- the Backend protocol -----------------------------------------------------------------
 
@@ -212,14 +214,10 @@ _FORKED = (
 _BACKENDS: weakref.WeakSet[ShmBackend] = weakref.WeakSet()
 
 
-def _watch_forks(backend: ShmBackend) -> None:
-    if not _WATCHING and hasattr(os, "register_at_fork"):
-        _WATCHING.append(True)
+@functools.cache
+def _watch_forks() -> None:
+    if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_disown_all)
-    _BACKENDS.add(backend)
-
-
-_WATCHING: list[bool] = []
 
 
 def _disown_all() -> None:

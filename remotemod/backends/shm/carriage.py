@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remotemod.backends.shm.frames import FAILURE, Message
+from remotemod.backends.shm.frames import FAILURE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.owner import Owner, Peer
@@ -27,7 +27,7 @@ from remotemod.runtime.requests import (
     Retain,
 )
 from remotemod.wire.codec import Codec, Extension
-from remotemod.wire.express import Buffer
+from remotemod.wire.express import Buffer, unpack_value
 from remotemod.wire.failure import pack_failure, unpack_failure
 
 __all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request", "make_codec"]
@@ -75,6 +75,8 @@ def encode_failure(codec: Codec, error: BaseException, worker: str) -> tuple[byt
 def decode_answer(codec: Codec, message: Message) -> tuple[Any, BaseException | None]:
     """The answer in a message: ``(value, None)`` or ``(None, what was raised)``."""
     try:
+        if message.kind == VALUE:
+            return unpack_value(message.header, message.frames), None
         value = codec.decode(message.header, _tensors_over(message.frames))
         if message.kind == FAILURE:
             return None, unpack_failure(value, codec)

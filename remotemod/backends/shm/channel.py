@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 
-from remotemod.backends.shm.frames import FREE, Message
+from remotemod.backends.shm.frames import FREE, Message, unpack_places
 from remotemod.backends.shm.memory import Deaths
 from remotemod.backends.shm.receiver import Receiver
 from remotemod.backends.shm.sender import Sender
@@ -58,8 +57,7 @@ class Channel:
             message = self._receiver.receive(until)
             if message is None or message.kind != FREE:
                 return message
-            places = message.header
-            self._sender.taken_back(struct.unpack(f"<{len(places) // 8}Q", places))
+            self._sender.taken_back(unpack_places(message.header))
 
     def disown(self) -> None:
         """Sends nothing any more, and leaves the socket to the process that opened it."""

@@ -14,11 +14,11 @@ from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
 from remotemod.backends.shm.reading import Reading
 from remotemod.backends.shm.turn import Turn
-from remotemod.errors import DeadlineExceeded, ProtocolError, RemoteModError, WorkerLost
+from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future, moment_after
 from remotemod.runtime.requests import Release, Request
 from remotemod.wire.codec import Codec
-from remotemod.wire.express import Packed, unpack_value
+from remotemod.wire.express import Packed
 
 __all__ = ["DEFAULT_IN_FLIGHT", "Connection"]
 
@@ -101,8 +101,6 @@ class Connection(Reading):
             turn.notify()
         if message is None:
             raise self._late(timeout)
-        if message.kind == VALUE:
-            return unpack_value(message.header, message.frames)
         value, raised = decode_answer(self._codec, message)
         if raised is not None:
             raise raised
@@ -214,22 +212,13 @@ class Connection(Reading):
             return
         else:
             assert isinstance(future, _Pending)
-            self._complete(future, message)
+            value, raised = decode_answer(self._codec, message)
+            if raised is None:
+                future.set_result(value)
+            else:
+                future.set_exception(raised)
             self.turn.notify()
         self._pending.pop(call, None)
-
-    def _complete(self, future: _Pending, message: Message) -> None:
-        if message.kind == VALUE:
-            try:
-                future.set_result(unpack_value(message.header, message.frames))
-            except ProtocolError as error:
-                future.set_exception(error)
-            return
-        value, raised = decode_answer(self._codec, message)
-        if raised is None:
-            future.set_result(value)
-        else:
-            future.set_exception(raised)
 
     def drive(self, future: Future[Any], until: float | None) -> None:
         """Reads until the future is done or the time is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from remotemod.wire.express import Buffer
@@ -26,6 +27,8 @@ __all__ = [
     "VALUE",
     "Message",
     "note",
+    "pack_places",
+    "unpack_places",
 ]
 
 REQUEST, RESULT, FAILURE = 1, 2, 3
@@ -63,3 +66,13 @@ class Message(NamedTuple):
 def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:
     """A message without frames."""
     return PREFIX.pack(number, len(header), 0, kind, route) + header
+
+
+def pack_places(places: Sequence[int]) -> bytes:
+    """The header of a FREE."""
+    return struct.pack(f"<{len(places)}Q", *places)
+
+
+def unpack_places(header: bytes | bytearray) -> tuple[int, ...]:
+    """What :func:`pack_places` packed."""
+    return struct.unpack(f"<{len(header) // 8}Q", header)

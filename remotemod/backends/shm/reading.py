@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from remotemod.errors import ProtocolError, RemoteModError
 __all__ = ["Reading"]
 
 
-class Reading:
+class Reading(ABC):
     """Threads that take turns at reading one channel.
 
     There is no reader thread on the way of a blocking call: the first who waits reads until his own
@@ -41,11 +42,15 @@ class Reading:
 
     # --- what a connection does with what was read --------------------------------------------
 
+    @abstractmethod
     def _dispatch(self, message: Message) -> None:
-        raise NotImplementedError
+        """Completes the future that a message answers."""
 
+    @abstractmethod
     def _lose(self, error: Exception) -> RemoteModError:
-        raise NotImplementedError
+        """Fails every call that is under way; returns what further ones fail with."""
+
+    # --- turns --------------------------------------------------------------------------------
 
     def advance(self, enough: Callable[[], bool], until: float | None) -> None:
         """Reads, or waits while somebody else reads, until it is enough or the time is over."""

@@ -66,8 +66,8 @@ class Receiver:
         self._start = self._end = 0
         self._unfinished: _Unfinished | None = None
         self._got: list[int] = []
-        # On one core nothing comes while this thread looks.
         self._missed = 0.0
+        # On one core nothing comes while this thread looks.
         self._skips = self._skipped = 0 if _CORES > 1 else _MOST_SKIPS
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)

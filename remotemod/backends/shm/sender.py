@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import select
 import socket
-import struct
 import threading
 import time
 from collections import Counter, deque
@@ -15,7 +14,17 @@ from collections.abc import Callable, Iterable, Sequence
 from torch import Tensor
 
 from remotemod.backends.shm.arena import Arena
-from remotemod.backends.shm.frames import FRAME, FREE, HEAP, INLINE, LARGE, LIMIT, PREFIX, note
+from remotemod.backends.shm.frames import (
+    FRAME,
+    FREE,
+    HEAP,
+    INLINE,
+    LARGE,
+    LIMIT,
+    PREFIX,
+    note,
+    pack_places,
+)
 from remotemod.backends.shm.heap import heap
 from remotemod.backends.shm.memory import Deaths
 from remotemod.backends.shm.turn import Turn
@@ -104,7 +113,7 @@ class Sender:
             if frames:
                 sent = self._send_framed(call, kind, header, frames, route, blocked, until)
             else:
-                data = PREFIX.pack(call, len(header), 0, kind, route) + header
+                data = note(kind, call, header, route)
                 sent = self._send_parts([data], [], blocked, until)
             if self.arena.committed:
                 self.arena.age()
@@ -143,9 +152,9 @@ class Sender:
                 if not turn.try_take():
                     return  # whoever sends now flushes afterwards
                 self._take_notes()
-                if not self._write(_never, None):
+                if not self._write(self.wait_writable, until=0.0):
                     return
-            except (OSError, ValueError, _Full):
+            except (OSError, ValueError):
                 return
             finally:
                 if turn.holder == me:
@@ -221,8 +230,7 @@ class Sender:
     def _take_notes(self) -> None:
         self._settle()
         if self._deaths.dead:
-            places = self._deaths.collect()
-            self._rest.append(note(FREE, 0, struct.pack(f"<{len(places)}Q", *places)))
+            self._rest.append(note(FREE, 0, pack_places(self._deaths.collect())))
         while self._notes:
             self._rest.append(self._notes.popleft())
 
@@ -288,11 +296,3 @@ class Sender:
         """Sends nothing any more; what the peer had of the heap is ours again."""
         self.disown()
         self.taken_back(list(self._lent.elements()))
-
-
-class _Full(Exception):
-    """The peer takes no more now."""
-
-
-def _never(until: float | None) -> None:
-    raise _Full

@@ -109,6 +109,7 @@ class Server:
         """Runs a task; returns its answer's kind, header and frames."""
         if task.error is not None:
             raise task.error
+        # For the thread, not for a block: the next call mostly wants the same.
         torch.set_grad_enabled(task.grad)
         if task.route is not None:
             value = task.route.run(task.module, task.args, task.kwargs, task.grad)

@@ -47,19 +47,23 @@ class Opened:
 class Peer(Protocol):
     """One of the things that are compared. It lives in a process of its own, the caller's.
 
+    Inherit from it for what has a default.
+
     Attributes:
         launches: whether opening it starts worker processes.
         relaunches: whether it can be opened again while it is open.
     """
 
-    launches: bool
-    relaunches: bool
+    launches: bool = False
+    relaunches: bool = False
 
     def available(self) -> str | None:
         """None if it can run here; else why not, and what to install."""
+        return None
 
     def prepare(self) -> None:
         """Imports what its users import, so that launching is timed without that."""
+        import torch  # noqa: F401
 
     def open(self, workers: Sequence[str]) -> AbstractContextManager[Opened]:
         """Starts workers and waits until each has answered; ends them, and all it started, on exit."""

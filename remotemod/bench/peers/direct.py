@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from remotemod.bench.peers.base import Opened, Way
+from remotemod.bench.peers.base import Opened, Peer, Way
 
 __all__ = ["Direct"]
 
 
-class Direct:
+class Direct(Peer):
     """Modules of the caller itself."""
-
-    launches = False
-    relaunches = False
-
-    def available(self) -> str | None:
-        """It always is."""
-        return None
-
-    def prepare(self) -> None:
-        """Imports torch."""
-        import torch  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:

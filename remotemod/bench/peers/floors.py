@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from remotemod.bench.peers.base import Opened, Way
+from remotemod.bench.peers.base import Opened, Peer, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,19 +25,8 @@ _ECHO = (
 )
 
 
-class Floors:
+class Floors(Peer):
     """What any way between two processes of a machine has to pay at least."""
-
-    launches = False
-    relaunches = False
-
-    def available(self) -> str | None:
-        """It always is."""
-        return None
-
-    def prepare(self) -> None:
-        """Imports torch."""
-        import torch  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:

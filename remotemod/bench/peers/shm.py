@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from remotemod.bench.peers.base import Opened, Way
+from remotemod.bench.peers.base import Opened, Peer, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,15 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Shm", "eager_way"]
 
 
-class Shm:
+class Shm(Peer):
     """Worker processes of this machine, called eagerly and from TorchScript."""
 
     launches = True
     relaunches = True
-
-    def available(self) -> str | None:
-        """It always is."""
-        return None
 
     def prepare(self) -> None:
         """Imports remotemod and torch, and nothing that launching itself imports."""
