@@ -18,7 +18,16 @@ from typing import Any, NoReturn
 
 from remotemod.bench.peers import PEERS, load
 
-__all__ = ["CallerFailed", "CallerHandle", "Failure", "Player", "Stage", "marked", "stage"]
+__all__ = [
+    "CallerFailed",
+    "CallerHandle",
+    "Failure",
+    "Player",
+    "Stage",
+    "marked",
+    "stage",
+    "usable",
+]
 
 _SECONDS = 300.0
 """For an answer; a launch of many workers is the slowest of them."""
@@ -170,18 +179,21 @@ class Stage:
         return [player for player in self.players if ability in player.abilities]
 
 
+def usable(peers: Sequence[str]) -> tuple[list[str], dict[str, Failure]]:
+    """The peers that can run here, and why the others cannot."""
+    reasons = {name: load(PEERS[name]).available() for name in peers}
+    failed = {name: Failure(reason) for name, reason in reasons.items() if reason is not None}
+    return [name for name in peers if name not in failed], failed
+
+
 @contextlib.contextmanager
 def stage(peers: Sequence[str], workers: Sequence[str]) -> Iterator[Stage]:
     """Opens peers, each with workers of these names, one after another; ends them with the context."""
     players: list[Player] = []
-    failed: dict[str, Failure] = {}
     with contextlib.ExitStack() as stack:
+        able, failed = usable(peers)
         callers = []
-        for name in peers:
-            reason = load(PEERS[name]).available()
-            if reason is not None:
-                failed[name] = Failure(reason)
-                continue
+        for name in able:
             callers.append(caller := CallerHandle(name))
             stack.callback(caller.stop)
         for caller in callers:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Stage, stage
+from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Stage, stage, usable
 from remotemod.bench.peers import PEERS, load
 from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
 from remotemod.bench.timing import Sample
@@ -126,16 +126,8 @@ def pss(pid: int) -> int:
 
 def _launching(peers: Sequence[str]) -> tuple[dict[str, Failure], list[str]]:
     """Those that cannot run here, and those that can and start processes."""
-    failed: dict[str, Failure] = {}
-    able = []
-    for name in peers:
-        peer = load(PEERS[name])
-        reason = peer.available()
-        if reason is not None:
-            failed[name] = Failure(reason)
-        elif peer.launches:
-            able.append(name)
-    return failed, able
+    able, failed = usable(peers)
+    return failed, [name for name in able if load(PEERS[name]).launches]
 
 
 def _outcomes(
