@@ -6,6 +6,7 @@ __all__ = [
     "BackendUnavailable",
     "Cancelled",
     "DeadlineExceeded",
+    "GraphError",
     "InterfaceError",
     "InterfaceMismatch",
     "PlacementError",
@@ -97,6 +98,10 @@ class WorkerLost(RemoteModError, ConnectionError):
     def __str__(self) -> str:
         lines = "".join(f"\n    {line}" for line in self.stderr)
         return super().__str__() + (f"\n  the last of its stderr:{lines}" if lines else "")
+
+
+class GraphError(RemoteModError, RuntimeError):
+    """A backward pass came to a graph that its owner does not have any more."""
 
 
 class DeadlineExceeded(RemoteModError, TimeoutError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from remotemod.runtime.future import Future
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Call, Request
 from remotemod.stubs.load import LoadedStub
 
@@ -37,12 +38,12 @@ class Line(Protocol):
     """One method of one remote module, with all worked out that its calls have in common."""
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits; see :meth:`Backend.call`."""
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method; see :meth:`Backend.submit`."""
 
@@ -99,6 +100,17 @@ class Backend(Protocol):
         """Whether results of a worker may stay on its accelerator (``is_device_map_set``)."""
         return self.capabilities.device_tensors
 
+    def recording(self, recompute: bool) -> Recording:
+        """What owners do with the graph of a call whose caller records gradients, at this moment.
+
+        Args:
+            recompute: whether the module's handle asks for calls to be run again in backward.
+        """
+        if recompute:
+            return Recording.AGAIN
+        # Values that are handed over as they are bring their graph along.
+        return Recording.SHARED if self.capabilities.shares_memory else Recording.KEPT
+
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
         """How calls name a module, and whether TorchScript reaches it without Python on the way.
 
@@ -139,17 +151,17 @@ class RequestLine:
         self._tail = call.device, call.is_device_map_set
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits."""
-        return self.backend.call(self.worker, self.request(args, kwargs, grad), timeout)
+        return self.backend.call(self.worker, self.request(args, kwargs, recording), timeout)
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method."""
-        return self.backend.submit(self.worker, self.request(args, kwargs, grad), timeout)
+        return self.backend.submit(self.worker, self.request(args, kwargs, recording), timeout)
 
-    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Call:
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int) -> Call:
         """The request of one call."""
-        return Call(*self._head, args, kwargs, *self._tail, grad)
+        return Call(*self._head, args, kwargs, *self._tail, int(recording))

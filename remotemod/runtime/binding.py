@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.autograd.profiler import record_function
 
+from remotemod.runtime.autograd import enter, leave
 from remotemod.runtime.backend import Line
-from remotemod.runtime.border import guard_gradients
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke
 from remotemod.stubs.load import LoadedStub
@@ -36,6 +37,7 @@ class Packed(NamedTuple):
     training: bool
     kind: str
     native: bool
+    recompute: bool
 
 
 class Binding:
@@ -49,11 +51,11 @@ class Binding:
         timeout: the handle's own bound in seconds; None for the cluster's.
         kind: the dotted name of the module's class.
         native: whether the owner offers TorchScript a way of its own.
+        recompute: whether the owner keeps no graphs and runs calls again in backward.
     """
 
     __slots__ = (
         "_digest",
-        "_guard",
         "_key",
         "_lines",
         "bound",
@@ -62,6 +64,7 @@ class Binding:
         "is_device_map_set",
         "kind",
         "native",
+        "recompute",
         "ref",
         "route",
         "stub",
@@ -78,6 +81,7 @@ class Binding:
         timeout: float | None,
         kind: str,
         native: bool,
+        recompute: bool = False,
     ) -> None:
         self.cluster = cluster
         self.ref = ref
@@ -92,8 +96,7 @@ class Binding:
         self._digest = stub.digest
         self._lines: dict[str, Line] = {}
         self._key, self.native = cluster.key(ref, stub, native)
-        # Values that are handed over as they are bring their graph along.
-        self._guard = not cluster.capabilities.shares_memory
+        self.recompute = recompute
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a method on the owner and waits for its result."""
@@ -106,9 +109,14 @@ class Binding:
         line = self._lines.get(method) or self._line(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
-        grad = torch.is_grad_enabled()
-        result = line.call(args, kwargs, grad, self.bound)
-        return guard_gradients(result) if grad and self._guard else result
+        if not torch.is_grad_enabled():
+            return line.call(args, kwargs, Recording.OFF, self.bound)
+        recording = self.cluster.recording(self.recompute)
+        if recording is Recording.SHARED:
+            return line.call(args, kwargs, recording, self.bound)
+        marks = enter((args, kwargs))
+        answer = line.call(args, kwargs, recording, self.bound)
+        return leave(answer, marks, self.cluster, self.worker, self.bound)
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Starts a method on the owner."""
@@ -120,16 +128,18 @@ class Binding:
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         line = self._lines.get(method) or self._line(method)
         self.cluster.check_open()
-        grad = torch.is_grad_enabled()
-        future = line.submit(args, kwargs, grad, self.bound)
-        if grad and self._guard:
-            future.convert(guard_gradients)
+        if not torch.is_grad_enabled():
+            return line.submit(args, kwargs, Recording.OFF, self.bound)
+        recording = self.cluster.recording(self.recompute)
+        if recording is Recording.SHARED:
+            return line.submit(args, kwargs, recording, self.bound)
+        marks = enter((args, kwargs))
+        future = line.submit(args, kwargs, recording, self.bound)
+        future.convert(lambda answer: leave(answer, marks, self.cluster, self.worker, self.bound))
         return future
 
     def _line(self, method: str) -> Line:
-        call = Call(
-            self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, True
-        )
+        call = Call(self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, 0)
         line = self._lines[method] = self.cluster.line(self.worker, call)
         return line
 
@@ -141,11 +151,6 @@ class Binding:
     def invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs a function on the owner and waits for its result."""
         return self.cluster.call(self.worker, Invoke(function, args), self.bound)
-
-    @property
-    def all_native(self) -> bool:
-        """Whether no method of the stub needs Python for scripted callers."""
-        return self.stub.declaration.native == self.stub.declaration.methods
 
     def packed(self, cls: type, training: bool) -> Packed:
         """What travels when a handle is passed to another worker.
@@ -164,10 +169,18 @@ class Binding:
             training,
             self.kind,
             self.native,
+            self.recompute,
         )
 
-    def with_timeout(self, timeout: float | None) -> Binding:
-        """The same module with another bound."""
+    def with_options(self, timeout: float | None, recompute: bool) -> Binding:
+        """The same module with another bound, and other graphs on its owner."""
         return Binding(
-            self.cluster, self.ref, self.device, self.stub, timeout, self.kind, self.native
+            self.cluster,
+            self.ref,
+            self.device,
+            self.stub,
+            timeout,
+            self.kind,
+            self.native,
+            recompute,
         )

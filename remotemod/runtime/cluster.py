@@ -11,6 +11,7 @@ from remotemod.errors import RemoteModError
 from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.future import Future
 from remotemod.runtime.placement import Placement
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.registry import ambient_cluster
 from remotemod.runtime.requests import Build, Built, Call, Invoke, Load, Release, Request
 from remotemod.stubs.load import LoadedStub
@@ -65,6 +66,10 @@ class Cluster:
     def keeps_device(self, worker: str) -> bool:
         """Whether results of a worker may stay on its accelerator."""
         return self._backend.keeps_device(worker)
+
+    def recording(self, recompute: bool) -> Recording:
+        """What owners do with the graph of a call; see :class:`remotemod.runtime.backend.Backend`."""
+        return self._backend.recording(recompute)
 
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
         """How calls name a module; see :class:`remotemod.runtime.backend.Backend`."""

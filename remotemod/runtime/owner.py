@@ -15,7 +15,9 @@ from torch import nn
 
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
+from remotemod.runtime.graph import Recorded, record
 from remotemod.runtime.overloads import callable_form
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef, type_name
 from remotemod.runtime.requests import (
     Adopt,
@@ -116,12 +118,17 @@ class Route:
         """The module, for :meth:`run`: who has it can call it, even if it is released meanwhile."""
         return self._owner.local(self.ref)
 
-    def run(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool) -> Any:
-        """Runs the method."""
-        if torch.is_grad_enabled() is grad:
-            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
-        with torch.set_grad_enabled(grad):
-            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
+    def run(
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int
+    ) -> Any:
+        """Runs the method; returns :class:`Recorded` where its caller can go back through it."""
+        values = (module, self._device, self._is_device_map_set, *args)
+        if recording >= Recording.KEPT:
+            return record(self._function, values, kwargs, recording)
+        if torch.is_grad_enabled() is bool(recording):
+            return self._function(*values, **kwargs)
+        with torch.set_grad_enabled(bool(recording)):
+            return self._function(*values, **kwargs)
 
 
 class Owner:
@@ -167,11 +174,20 @@ class Owner:
 
     def keep(self, value: object) -> RemoteRef[Any]:
         """Keeps ``value`` and returns the first handle on it."""
+        return RemoteRef.on_owner(self, self._keep(value), value)
+
+    def keep_for(self, peer: Peer, value: object) -> int:
+        """Keeps ``value``, with the first handle on it at a peer, and returns its number."""
+        ref = self._keep(value)
+        peer.hold(ref)
+        return ref
+
+    def _keep(self, value: object) -> int:
         with self._lock:
             ref = next(self._ids)
             kept = self._kept[ref] = _Kept(value)
             kept.count = 1
-        return RemoteRef.on_owner(self, ref, value)
+        return ref
 
     def handle_on(self, ref: int, token: str = "") -> RemoteRef[Any]:
         """One more handle on a kept value, in this process; it takes over what ``token`` stood for."""
@@ -256,11 +272,19 @@ class Owner:
 
     def _call(self, request: Call, peer: Peer) -> Any:
         route = self.route_of(request)
-        return route.run(route.module(), request.args, request.kwargs, request.grad)
+        return self._answer(
+            route.run(route.module(), request.args, request.kwargs, request.recording)
+        )
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
         result = request.function(*request.args, **request.kwargs)
-        return self.keep(result) if request.keep else result
+        return self.keep(result) if request.keep else self._answer(result)
+
+    def _answer(self, value: Any) -> Any:
+        """A result as it goes back: its graph stays, and a reference to it goes along."""
+        if type(value) is Recorded:
+            return value._replace(graph=self.keep(value.graph))
+        return value
 
     def _load(self, request: Load, peer: Peer) -> None:
         self.load(request)

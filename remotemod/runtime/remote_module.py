@@ -52,6 +52,8 @@ class RemoteModule(RemoteState):
         cluster: where the worker is; by default the current cluster.
         timeout: seconds that a call may take; None for the cluster's bound.
         name: a name for the remote module; scripted callers find it by that name.
+        recompute: keep no graph on the owner between forward and backward, only the arguments: it runs the
+            call again in backward, with the same random numbers (less memory for more computing).
         _module_interface_cls: what torch's ``_RemoteModule`` calls ``interface``.
 
     Raises:
@@ -91,6 +93,7 @@ class RemoteModule(RemoteState):
         cluster: Cluster | None = None,
         timeout: float | None = None,
         name: str | None = None,
+        recompute: bool = False,
         _module_interface_cls: Any = None,
     ) -> None:
         super().__init__()
@@ -112,7 +115,7 @@ class RemoteModule(RemoteState):
             placement.device,
             expected=None if recipe is None else recipe.expected,
         )
-        self._build(cluster, worker, request, recipe, placement.device, timeout, name)
+        self._build(cluster, worker, request, recipe, placement.device, timeout, name, recompute)
 
     @staticmethod
     def init_from_module_rref(
@@ -160,6 +163,7 @@ class RemoteModule(RemoteState):
         device: str,
         timeout: float | None,
         name: str | None,
+        recompute: bool = False,
     ) -> Built:
         """Has a module built and becomes the handle on it."""
         bound = timeout if timeout is not None else UNSET
@@ -171,7 +175,7 @@ class RemoteModule(RemoteState):
         else:
             built = cluster.build(worker, request, recipe.stub, bound)
         binding = Binding(
-            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native
+            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native, recompute
         )
         self._attach(binding, recipe.cls, name)
         return built
@@ -205,8 +209,6 @@ class RemoteModule(RemoteState):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         binding: Binding = self._binding
-        if self._native and binding.all_native:
-            return self  # no operator is ever asked
         ROUTER.add(self._ref, binding)
         ref = self._ref
         binding.cluster.on_close(lambda: ROUTER.remove(ref))
@@ -226,7 +228,14 @@ class RemoteModule(RemoteState):
         self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
         binding = Binding(
-            cluster, packed.ref, packed.device, stub, packed.timeout, packed.kind, packed.native
+            cluster,
+            packed.ref,
+            packed.device,
+            stub,
+            packed.timeout,
+            packed.kind,
+            packed.native,
+            packed.recompute,
         )
         self._attach(binding, with_signatures(packed.cls, stub, {}), None)
         self.training = packed.training
@@ -259,15 +268,20 @@ class RemoteModule(RemoteState):
         found: list[RemoteRef[nn.Parameter]] = self._on_owner(on_owner.parameter_refs, recurse)
         return found
 
-    def with_options(self: Self, *, timeout: float | None = None) -> Self:
+    def with_options(
+        self: Self, *, timeout: float | None = None, recompute: bool | None = None
+    ) -> Self:
         """Another handle on the same remote module with other options.
 
         Args:
             timeout: seconds that a call may take; None for the cluster's bound.
+            recompute: as in the constructor; None leaves it as it is.
         """
         twin = type(self).__new__(type(self))
         nn.Module.__init__(twin)
-        binding = self._binding.with_timeout(timeout)
+        mine: Binding = self._binding
+        again = mine.recompute if recompute is None else recompute
+        binding = mine.with_options(timeout, again)
         twin._attach(binding, type(self), None)
         twin.training = self.training
         return twin

@@ -63,7 +63,8 @@ class Built(NamedTuple):
 class Call(NamedTuple):
     """Run a generated ``_remote_<method>`` on a kept module.
 
-    ``ref`` is the reference's key (see ``Backend.key``).
+    ``ref`` is the reference's key (see ``Backend.key``); ``recording`` is a
+    :class:`remotemod.runtime.recording.Recording`, as a number.
     """
 
     ref: Any
@@ -73,7 +74,7 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     device: str
     is_device_map_set: bool
-    grad: bool
+    recording: int
 
 
 class Invoke(NamedTuple):

@@ -106,7 +106,8 @@ def plan_native(method: Method, owner: str, signatures: Signatures) -> NativePla
         waited = Seq((f"{answer}: {returns} = ", Group(rpc_async, items, ").wait()")))
         call = (_line(waited), f"return {answer}")
     later = _line(Seq(("return ", Group(rpc_async, items, ")"))))
-    head = f"if {me}._native:"
+    # With gradients the calls are nodes of the caller's graph, which only the operators make.
+    head = f"if {me}._native and not {imports.module('torch')}.is_grad_enabled():"
     return NativePlan(
         definition=signatures.define(method.name, [me], method.arguments, returns, 4),
         call=(head, f"    {record}", f"        {call[0]}", f"    {call[1]}"),

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
+from remotemod.testing.gradients import Gradients
 from remotemod.testing.helpers import (
     Tracked,
     TrackedModule,
@@ -31,7 +32,7 @@ from remotemod.testing.zoo import Calls, Echo, Failing, Label, Refusing, Results
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance:
+class BackendConformance(Gradients):
     """Inherit, name the backend, and let pytest collect the subclass.
 
     Example::

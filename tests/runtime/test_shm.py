@@ -202,13 +202,6 @@ def test_interrupted_waiting_leaves_the_connection_usable(shm: rm.Cluster) -> No
     assert rm.rpc_sync("ps0", int, ("4",)) == 4
 
 
-def test_the_gradient_border_is_loud(shm: rm.Cluster) -> None:
-    """``backward`` through a remote result says that it cannot, instead of losing gradients."""
-    remote = rm.RemoteModule("ps0", nn.Linear, args=(2, 1))
-    with pytest.raises(rm.RemoteModError, match="gradients do not cross"):
-        remote(torch.ones(1, 2)).sum().backward()
-
-
 def test_many_clusters_at_once(fork_server: None) -> None:
     """Two clusters with the same worker names do not meet."""
     with rm.launch(workers=["a"]) as first, rm.launch(workers=["a"]) as second:

@@ -284,10 +284,13 @@ def test_distributed_autograd_trains_it(cluster: rm.Cluster, factory: Any) -> No
     assert torch.equal(remote.remote_parameters()[0].to_here(), local.weight)
 
 
-def test_gradients_outside_of_a_context_are_not_lost_in_silence(many: rm.RemoteModule) -> None:
-    """``backward`` through a result says that it has no way back."""
-    with pytest.raises(rm.RemoteModError, match="do not cross the border"):
-        many(X, 2).sum().backward()
+def test_a_scripted_module_trains_outside_of_a_context(many: rm.RemoteModule) -> None:
+    """Eager and scripted callers reach its parameters with plain ``backward``."""
+    for caller in (many, torch.jit.script(many)):
+        many.zero_grad()
+        caller(X, 2).sum().backward()
+        found = rm.rpc_sync("one", zoo.gradient, (many.remote_parameters()[0],))
+        torch.testing.assert_close(found, 2 * X)
 
 
 # --- agents -----------------------------------------------------------------------------------

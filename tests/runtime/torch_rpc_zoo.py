@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -132,3 +132,8 @@ def from_reference(ref: RRef[nn.Module], x: Tensor) -> Tuple[bool, Tensor]:
     """What torch's documentation recommends for scripted modules: send the reference, build a handle there."""
     remote = rm.RemoteModule.init_from_module_rref("one/cpu", ref, interface=ManyInterface)
     return remote._native, torch.jit.script(remote)(x)
+
+
+def gradient(parameter: Any) -> Any:
+    """The gradient of a parameter on its owner."""
+    return parameter.local_value().grad

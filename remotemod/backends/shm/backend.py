@@ -30,6 +30,7 @@ from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.owner import Owner
+from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke, Request
 
 __all__ = ["ShmBackend", "address_of", "launch"]
@@ -141,6 +142,7 @@ class ShmBackend(Backend):
             codec,
             worker,
             lambda error: self._lost(worker, error),
+            lambda graph: RemoteRef(worker, graph, "graph", self._cluster()),
             self.in_flight,
         )
         self._connections[worker] = connection

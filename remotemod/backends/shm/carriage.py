@@ -13,6 +13,7 @@ from torch import Tensor
 from remotemod.backends.shm.frames import FAILURE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError
 from remotemod.runtime.cluster import Cluster
+from remotemod.runtime.graph import Recorded
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
@@ -72,18 +73,28 @@ def encode_failure(codec: Codec, error: BaseException, worker: str) -> tuple[byt
     return codec.encode(pack_failure(error, worker, codec))
 
 
-def decode_answer(codec: Codec, message: Message) -> tuple[Any, BaseException | None]:
-    """The answer in a message: ``(value, None)`` or ``(None, what was raised)``."""
+def decode_answer(
+    codec: Codec, message: Message, graph: Callable[[int], Any]
+) -> tuple[Any, BaseException | None]:
+    """The answer in a message: ``(value, None)`` or ``(None, what was raised)``.
+
+    Args:
+        codec: the connection's.
+        message: the answer.
+        graph: makes a reference of a kept graph's number.
+    """
+    kept = graph(message.route) if message.route else None
     try:
         if message.kind == VALUE:
-            return unpack_value(message.header, message.frames), None
-        value = codec.decode(message.header, _tensors_over(message.frames))
-        if message.kind == FAILURE:
-            return None, unpack_failure(value, codec)
+            value = unpack_value(message.header, message.frames)
+        else:
+            value = codec.decode(message.header, _tensors_over(message.frames))
+            if message.kind == FAILURE:
+                return None, unpack_failure(value, codec)
     except Exception as error:
         # An answer that cannot be read must not take the reader down with it.
         return None, error
-    return value, None
+    return (value if kept is None else Recorded(value, kept)), None
 
 
 def make_codec(

@@ -16,6 +16,7 @@ from remotemod.backends.shm.reading import Reading
 from remotemod.backends.shm.turn import Turn
 from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future, moment_after
+from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Release, Request
 from remotemod.wire.codec import Codec
 from remotemod.wire.express import Packed
@@ -45,6 +46,7 @@ class Connection(Reading):
         codec: packs values for this worker.
         worker: the worker's name.
         lost: makes what calls fail with, once the connection has ended with an error.
+        graph: makes a reference of the number of a graph that the worker keeps.
         in_flight: calls that may be on their way at once.
     """
 
@@ -54,12 +56,14 @@ class Connection(Reading):
         codec: Codec,
         worker: str,
         lost: Callable[[Exception], WorkerLost],
+        graph: Callable[[int], RemoteRef[Any]],
         in_flight: int = DEFAULT_IN_FLIGHT,
     ) -> None:
         super().__init__(channel)
         self.worker = worker
         self._codec = codec
         self._make_lost = lost
+        self._graph = graph
         self._most = in_flight
         self._calls = itertools.count(1)
         # None stands for a call whose caller reads by himself.
@@ -101,7 +105,7 @@ class Connection(Reading):
             turn.notify()
         if message is None:
             raise self._late(timeout)
-        value, raised = decode_answer(self._codec, message)
+        value, raised = decode_answer(self._codec, message, self._graph)
         if raised is not None:
             raise raised
         return value
@@ -207,12 +211,12 @@ class Connection(Reading):
             self._kept[call] = message
         elif future is self:
             # Given up (deadline, cancel): the answer goes nowhere, but its references must be let go.
-            if message.kind != VALUE:
-                decode_answer(self._codec, message)
+            if message.kind != VALUE or message.route:
+                decode_answer(self._codec, message, self._graph)
             return
         else:
             assert isinstance(future, _Pending)
-            value, raised = decode_answer(self._codec, message)
+            value, raised = decode_answer(self._codec, message, self._graph)
             if raised is None:
                 future.set_result(value)
             else:

@@ -14,13 +14,13 @@ __all__ = [
     "FAILURE",
     "FRAME",
     "FREE",
-    "GRAD",
     "HEAP",
     "INLINE",
     "KIND",
     "LARGE",
     "LIMIT",
     "PREFIX",
+    "RECORDING",
     "REQUEST",
     "RESULT",
     "ROUTE",
@@ -40,12 +40,12 @@ CANCEL = 5
 # stands where a call's does.
 ROUTE, CALL, VALUE = 6, 7, 8
 
-PREFIX = struct.Struct("<QIIII")  # call, bytes of header, frames, kind and flags, route
+PREFIX = struct.Struct("<QIIIQ")  # call, bytes of header, frames, kind and flags, route or graph
 FRAME = struct.Struct("<QQ")  # bytes, place in the sender's arena or INLINE
 INLINE = 2**64 - 1
 HEAP = 2**62  # the place is in the sender's heap
 LIMIT = 2**32
-GRAD = 0x2000  # the caller of a CALL records gradients
+RECORDING = 13  # the bit where a CALL says what becomes of its graph: a Recording, in two bits
 KIND = 0x00FF
 
 LARGE = 64 * 1024
@@ -53,14 +53,17 @@ LARGE = 64 * 1024
 
 
 class Message(NamedTuple):
-    """What arrived: the call it belongs to, its kind, the codec's header and frames, and a CALL's route."""
+    """What arrived: the call it belongs to, its kind, the codec's header and frames.
+
+    ``route`` is a CALL's route, or the kept graph of a VALUE or RESULT, 0 without one.
+    """
 
     call: int
     kind: int
     header: bytearray
     frames: list[Buffer]
     route: int = 0
-    grad: bool = False
+    recording: int = 0
 
 
 def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from remotemod.backends.shm.frames import CALL, GRAD
+from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.runtime.backend import RequestLine
 from remotemod.runtime.future import Future
 from remotemod.runtime.requests import Call
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ShmLine"]
 
-_KINDS = CALL, CALL | GRAD
+_KINDS = tuple(CALL | recording << RECORDING for recording in range(4))
 
 
 class ShmLine(RequestLine):
@@ -31,25 +31,25 @@ class ShmLine(RequestLine):
         self._route = 0
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits."""
         packed = pack_row(args, kwargs)
         if packed is None:
-            return super().call(args, kwargs, grad, timeout)
+            return super().call(args, kwargs, recording, timeout)
         return self._connection.exchange(
-            _KINDS[grad], packed, self._route or self._announced(timeout), timeout
+            _KINDS[recording], packed, self._route or self._announced(timeout), timeout
         )
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], grad: bool, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method."""
         packed = pack_row(args, kwargs)
         if packed is None:
-            return super().submit(args, kwargs, grad, timeout)
+            return super().submit(args, kwargs, recording, timeout)
         return self._connection.submit(
-            _KINDS[grad], packed, self._route or self._announced(timeout), timeout
+            _KINDS[recording], packed, self._route or self._announced(timeout), timeout
         )
 
     def _announced(self, timeout: float | None) -> int:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from remotemod.backends.shm.frames import (
     FRAME,
-    GRAD,
     HEAP,
     INLINE,
     KIND,
     PREFIX,
+    RECORDING,
     REQUEST,
     VALUE,
     Message,
@@ -97,7 +97,7 @@ class Receiver:
             return None
         at, end = self._start + PREFIX.size, self._start + size
         header = bytearray(self._view[at + table_size : end])
-        message = Message(call, kind & KIND, header, [], route, kind & GRAD != 0)
+        message = Message(call, kind & KIND, header, [], route, kind >> RECORDING & 3)
         # What follows must be whole for Ctrl-C, which comes after calls: bytes count as read in the same step
         # as what they say is kept.
         if not count:

@@ -16,7 +16,9 @@ from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CALL, CANCEL, FAILURE, RESULT, ROUTE, VALUE, Message
 from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster
+from remotemod.runtime.graph import Recorded
 from remotemod.runtime.owner import Owner, Peer, Route
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Adopt, Call, Load, Release, Request, Retain
 from remotemod.wire.express import pack_value, unpack_row
 
@@ -36,7 +38,7 @@ class _Task(NamedTuple):
     module: Any = None
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
-    grad: bool = True
+    recording: int = Recording.SHARED
     request: Request | None = None
     error: BaseException | None = None
 
@@ -96,7 +98,7 @@ class Server:
                 except (
                     BaseException
                 ) as error:  # SystemExit too: a module's exit is not the worker's
-                    answer = FAILURE, *encode_failure(self._codec, error, self._owner.name)
+                    answer = FAILURE, *encode_failure(self._codec, error, self._owner.name), 0
                 # What was given goes before the answer, so that word of its memory goes along.
                 task = None
                 if call:
@@ -105,21 +107,23 @@ class Server:
         except (EOFError, OSError, ProtocolError):
             pass  # the peer is gone, or speaks something else: either way there is nobody to tell
 
-    def _outcome(self, task: _Task) -> tuple[int, bytes, list[Tensor]]:
-        """Runs a task; returns its answer's kind, header and frames."""
+    def _outcome(self, task: _Task) -> tuple[int, bytes, list[Tensor], int]:
+        """Runs a task; returns its answer's kind, header, frames and graph."""
         if task.error is not None:
             raise task.error
         # For the thread, not for a block: the next call mostly wants the same.
-        torch.set_grad_enabled(task.grad)
-        if task.route is not None:
-            value = task.route.run(task.module, task.args, task.kwargs, task.grad)
-            packed = pack_value(value)
-            if packed is not None:
-                return VALUE, *packed
-        else:
+        torch.set_grad_enabled(bool(task.recording))
+        if task.route is None:
             assert task.request is not None
             value = self._owner.handle(task.request, self._peer)
-        return RESULT, *self._codec.encode(value)
+            return RESULT, *self._codec.encode(value), 0
+        value = task.route.run(task.module, task.args, task.kwargs, task.recording)
+        graph = None
+        if type(value) is Recorded:
+            value, graph = value
+        packed = pack_value(value)
+        kind, packed = (RESULT, self._codec.encode(value)) if packed is None else (VALUE, packed)
+        return kind, *packed, 0 if graph is None else self._owner.keep_for(self._peer, graph)
 
     # --- with the turn ------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Server:
         try:
             route = self._routes[message.route]
             args, kwargs = unpack_row(message.header, message.frames)
-            return _Task(message.call, route, route.module(), args, kwargs, message.grad)
+            return _Task(message.call, route, route.module(), args, kwargs, message.recording)
         except Exception as error:
             return _Task(message.call, error=error)
 
@@ -175,7 +179,7 @@ class Server:
             if isinstance(request, Call):
                 route = self._owner.route_of(request)
                 return _Task(
-                    call, route, route.module(), request.args, request.kwargs, request.grad
+                    call, route, route.module(), request.args, request.kwargs, request.recording
                 )
             if not isinstance(request, _IN_ORDER):
                 return _Task(call, request=request)

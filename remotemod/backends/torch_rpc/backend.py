@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.distributed.rpc as rpc
+from torch._C._distributed_autograd import _current_context
 from torch._C._distributed_rpc import PyRRef, _get_current_rpc_agent
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
@@ -21,7 +22,7 @@ from remotemod.backends.torch_rpc.carriage import (
     register_scripted,
     unpack,
 )
-from remotemod.backends.torch_rpc.futures import TorchDriver, translated
+from remotemod.backends.torch_rpc.futures import future_of, translated
 from remotemod.backends.torch_rpc.native import (
     NativeKey,
     compiled,
@@ -33,6 +34,7 @@ from remotemod.errors import WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.future import Future
 from remotemod.runtime.moves import map_tensors
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.requests import Build, Call, Load, Request
@@ -93,7 +95,7 @@ class TorchRpcBackend(Backend):
         except RuntimeError as error:
             raise self._told(error, worker) from None
         told = functools.partial(self._told, worker=worker)
-        return TorchDriver(inner, f"a call to '{worker}'", finish, told).future
+        return future_of(inner, f"a call to '{worker}'", finish, told)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Sends a request to a worker and waits for its answer."""
@@ -113,10 +115,12 @@ class TorchRpcBackend(Backend):
         if type(request) is Call and type(request.ref) is NativeKey:
             key = request.ref
             function = key.functions.get(request.method)
+            if request.recording >= Recording.KEPT:
+                function = None  # TorchScript's RPC has no way to keep a graph
             if function is not None:
                 args = (key.ref, request.device, request.is_device_map_set, *request.args)
                 inner = rpc.rpc_async(worker, function, args, request.kwargs, seconds)
-                return inner, _as_it_is if request.grad else _without_grad
+                return inner, _as_it_is if request.recording else _without_grad
             request = request._replace(ref=key.ref)
         elif isinstance(request, (Load, Build)):
             request = self._with_interface(request)
@@ -165,12 +169,24 @@ class TorchRpcBackend(Backend):
         agent = _get_current_rpc_agent()
         return bool(agent._get_device_map(agent.get_worker_info(worker)))
 
+    def recording(self, recompute: bool) -> Recording:
+        """Inside of a ``torch.distributed.autograd`` context torch records calls itself."""
+        return Recording.SHARED if _in_context() else super().recording(recompute)
+
     def reduce(self, module: RemoteModule) -> Any:
         """Inside of torch's own RPC pickler: the way to the module."""
         return reduce_handle(module) if is_pickling() else super().reduce(module)
 
     def close(self) -> None:
         """The agent is the program's own and stays."""
+
+
+def _in_context() -> bool:
+    try:
+        _current_context()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _answer(answer: Any) -> Any:

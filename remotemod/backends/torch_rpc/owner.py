@@ -13,6 +13,7 @@ from torch import nn
 from remotemod.backends.torch_rpc.agent import generation
 from remotemod.backends.torch_rpc.carriage import is_plain, pack, unpack
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
+from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.runtime.module_functions import as_module
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Call, Load
@@ -122,5 +123,8 @@ def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any]:
             return PLAIN, value
         return PACKED, pack(value, main_by_value=main_by_value)
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
-        failure = pack_failure(error, owner.name, CODEC)
+        if isinstance(error, torch.jit.Error):
+            failure = script_failure(str(error), owner.name, CODEC)
+        else:
+            failure = pack_failure(error, owner.name, CODEC)
         return FAILED, pack(failure, main_by_value=main_by_value)

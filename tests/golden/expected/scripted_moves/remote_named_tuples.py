@@ -699,7 +699,7 @@ class RemoteNamedTuples(RemoteModule):
         if not is_scripting():
             ret: List[Tuple[int, Tensor]] = self._remote_call("tuples", (x,), {})
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#tuples" + self._route):
                 answer: List[Tuple[int, Tensor]] = rpc_async(
                     self.module_rref.owner(),
@@ -723,7 +723,7 @@ class RemoteNamedTuples(RemoteModule):
         """Asynchronous form of ``tuples``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("tuples", (x,), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#tuples" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

@@ -57,7 +57,7 @@ class RemoteNothing(RemoteModule):
         if not is_scripting():
             self._remote_call("forward", (), {})
             return
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 rpc_async(
                     self.module_rref.owner(),
@@ -74,7 +74,7 @@ class RemoteNothing(RemoteModule):
         """Asynchronous form of ``forward``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("forward", (), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

@@ -60,7 +60,7 @@ class RemotePlain(RemoteModule):
         if not is_scripting():
             ret: Tensor = self._remote_call("forward", (x,), {})
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tensor = rpc_async(
                     self.module_rref.owner(),
@@ -78,7 +78,7 @@ class RemotePlain(RemoteModule):
         """Asynchronous form of ``forward``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("forward", (x,), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

@@ -80,7 +80,7 @@ class RemoteScripted(RemoteModule):
                 {},
             )
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tensor = rpc_async(
                     self.module_rref.owner(),
@@ -128,7 +128,7 @@ class RemoteScripted(RemoteModule):
                 (x, count, rate, word, on, nothing),
                 {},
             )
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

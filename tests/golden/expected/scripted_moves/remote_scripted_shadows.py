@@ -156,7 +156,7 @@ class RemoteScriptedShadows(RemoteModule):
                 {},
             )
             return ret_
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tensor_ = rpc_async(
                     self.module_rref.owner(),
@@ -263,7 +263,7 @@ class RemoteScriptedShadows(RemoteModule):
                 ),
                 {},
             )
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),
@@ -375,7 +375,7 @@ class RemoteScriptedShadows(RemoteModule):
         if not is_scripting_():
             ret: Tensor_ = self._remote_call("unicode", (länge,), {})
             return ret
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#unicode" + self._route):
                 answer: Tensor_ = rpc_async(
                     self.module_rref.owner(),
@@ -393,7 +393,7 @@ class RemoteScriptedShadows(RemoteModule):
         """Asynchronous form of ``unicode``: the future of its result."""
         if not is_scripting_():
             return self._remote_submit("unicode", (länge,), {})
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#unicode" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

@@ -77,7 +77,7 @@ class RemoteSeveral(RemoteModule):
         if not is_scripting():
             ret: Tensor = self._remote_call("forward", (x,), {})
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tensor = rpc_async(
                     self.module_rref.owner(),
@@ -95,7 +95,7 @@ class RemoteSeveral(RemoteModule):
         """Asynchronous form of ``forward``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("forward", (x,), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),
@@ -115,7 +115,7 @@ class RemoteSeveral(RemoteModule):
         if not is_scripting():
             ret: List[Tensor] = self._remote_call("encode", (x, level), {})
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#encode" + self._route):
                 answer: List[Tensor] = rpc_async(
                     self.module_rref.owner(),
@@ -137,7 +137,7 @@ class RemoteSeveral(RemoteModule):
         """Asynchronous form of ``encode``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("encode", (x, level), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#encode" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),
@@ -157,7 +157,7 @@ class RemoteSeveral(RemoteModule):
         if not is_scripting():
             self._remote_call("reset", (), {})
             return
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#reset" + self._route):
                 rpc_async(
                     self.module_rref.owner(),
@@ -174,7 +174,7 @@ class RemoteSeveral(RemoteModule):
         """Asynchronous form of ``reset``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("reset", (), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#reset" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

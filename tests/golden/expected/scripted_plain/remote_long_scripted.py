@@ -96,7 +96,7 @@ class RemoteLongScripted(RemoteModule):
                 {},
             )  # fmt: skip
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]] = rpc_async(
                     self.module_rref.owner(),
@@ -135,7 +135,7 @@ class RemoteLongScripted(RemoteModule):
                 (hidden_states_of_the_whole_batch, attention_mask, past_key_values),
                 {},
             )
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),
@@ -177,7 +177,7 @@ class RemoteLongScripted(RemoteModule):
                 {},
             )  # fmt: skip
             return ret
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#deep" + self._route):
                 answer: Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]] = rpc_async(
                     self.module_rref.owner(),
@@ -204,7 +204,7 @@ class RemoteLongScripted(RemoteModule):
         """Asynchronous form of ``deep``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("deep", (x,), {})
-        if self._native:
+        if self._native and not torch.is_grad_enabled():
             with record_function("rpc_async_jit#deep" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

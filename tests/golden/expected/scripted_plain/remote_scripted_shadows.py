@@ -153,7 +153,7 @@ class RemoteScriptedShadows(RemoteModule):
                 {},
             )
             return ret_
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 answer: Tensor_ = rpc_async(
                     self.module_rref.owner(),
@@ -260,7 +260,7 @@ class RemoteScriptedShadows(RemoteModule):
                 ),
                 {},
             )
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#forward" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),
@@ -372,7 +372,7 @@ class RemoteScriptedShadows(RemoteModule):
         if not is_scripting_():
             ret: Tensor_ = self._remote_call("unicode", (länge,), {})
             return ret
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#unicode" + self._route):
                 answer: Tensor_ = rpc_async(
                     self.module_rref.owner(),
@@ -390,7 +390,7 @@ class RemoteScriptedShadows(RemoteModule):
         """Asynchronous form of ``unicode``: the future of its result."""
         if not is_scripting_():
             return self._remote_submit("unicode", (länge,), {})
-        if self._native:
+        if self._native and not torch_.is_grad_enabled():
             with record_function("rpc_async_jit#unicode" + self._route):
                 return rpc_async(
                     self.module_rref.owner(),

@@ -1,0 +1,45 @@
+"""What scripted code raised, read from the text that TorchScript makes of it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+from remotemod.wire.codec import Codec
+from remotemod.wire.failure import Failure
+
+__all__ = ["script_failure"]
+
+_SCRIPT_ERROR = re.compile(r"^(?:([\w.]+)\.)?(\w+): (.*)\Z", re.MULTILINE | re.DOTALL)
+
+
+def script_failure(text: str, worker: str, codec: Codec) -> Failure:
+    """What a scripted module raised: TorchScript tells the type and the message on its last lines.
+
+    Args:
+        text: what TorchScript says.
+        worker: where.
+        codec: takes the message apart.
+    """
+    at = text.rfind("<--- HERE")
+    found = _SCRIPT_ERROR.search(text, text.find("\n", at) if at >= 0 else 0)
+    module, name, message = found.groups() if found else (None, "RuntimeError", text)
+    reference = _known(module or "builtins", name)
+    return Failure(
+        worker=worker,
+        type_name=name if reference[0] == "builtins" else ".".join(reference),
+        message=message.strip(),
+        traceback=text,
+        reference=reference,
+        type_parcel=None,
+        arguments=[codec.encode(message.strip())],
+    )
+
+
+def _known(module: str, name: str) -> tuple[str, str]:
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return "builtins", "RuntimeError"
+    is_error = isinstance(cls, type) and issubclass(cls, Exception)
+    return (module, name) if is_error else ("builtins", "RuntimeError")

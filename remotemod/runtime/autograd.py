@@ -1,0 +1,179 @@
+"""The caller's half of a backward pass that crosses a border: remote calls as nodes of the local graph."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
+
+from remotemod.errors import GraphError
+from remotemod.runtime.graph import ONCE, Recorded, differentiate
+from remotemod.runtime.recording import differentiable, replaced
+from remotemod.runtime.requests import Invoke
+
+if TYPE_CHECKING:
+    from remotemod.runtime.cluster import Cluster
+
+__all__ = ["enter", "leave"]
+
+Marks = tuple[Tensor, ...]
+"""Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
+
+
+def enter(value: Any) -> Marks:
+    """Marks the inputs of a call where they are in the local graph now.
+
+    What is done to them in place between the call and its answer is none of the call's.
+
+    Args:
+        value: the arguments.
+    """
+    inputs = differentiable(value)
+    if not inputs:
+        return ()
+    marks: Marks = _Enter.apply(*inputs)  # type: ignore[no-untyped-call]
+    return marks
+
+
+def leave(
+    answer: Any,
+    marks: Marks,
+    cluster: Cluster,
+    worker: str,
+    bound: float | None,
+    shared: bool = False,
+) -> Any:
+    """The result of a recorded call, with the way back through the owner's graph.
+
+    Args:
+        answer: what came back; anything but :class:`Recorded` is returned as it is.
+        marks: what :func:`enter` returned.
+        cluster: where the graph is.
+        worker: its owner.
+        bound: seconds that the way back may take.
+        shared: whether the graph has parts in common with others.
+    """
+    if type(answer) is not Recorded:
+        return answer
+    way = _Way(answer.graph, marks, cluster, worker, bound, shared)
+    with torch.enable_grad():
+        results = differentiable(answer.value)
+        return replaced(answer.value, _Leave.apply(way, results, _anchor()[0], *marks))  # type: ignore[no-untyped-call]
+
+
+class _Enter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        return tuple(map(_mark, inputs))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return grads
+
+
+def _mark(tensor: Tensor) -> Tensor:
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return tensor.detach()
+    return tensor.new_empty(()).expand(tensor.shape)
+
+
+class _Leave(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, way: _Way, results: Sequence[Tensor], anchor: Tensor, *marks: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.way = way
+        ctx.set_materialize_grads(False)
+        return tuple(result.detach() for result in results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, None, None, *ctx.way.back(grads)
+
+
+@functools.cache
+def _anchor() -> tuple[Tensor, Any]:
+    """What requires grad on behalf of the remote parameters, and its node.
+
+    ``backward()`` comes to that node, and ``autograd.grad()`` for some inputs does not: so an owner knows
+    whether its parameters' gradients are wanted.
+    """
+    anchor = torch.empty(0, requires_grad=True)
+    return anchor, get_gradient_edge(anchor).node
+
+
+class _Way:
+    """The way back through the owner's graph of one call.
+
+    Args:
+        graph: the reference to it, which keeps it alive.
+        marks: the inputs of the call.
+        cluster: where it is.
+        worker: its owner.
+        bound: seconds that a pass may take.
+        shared: whether the graph has parts in common with others, as that of a backward pass has with the graph it
+            went through: a pass must then leave them whole, and they end with the last reference.
+    """
+
+    __slots__ = ("_bound", "_cluster", "_graph", "_marks", "_shared", "_worker")
+
+    def __init__(
+        self,
+        graph: Any,
+        marks: Marks,
+        cluster: Cluster,
+        worker: str,
+        bound: float | None,
+        shared: bool,
+    ) -> None:
+        self._shared = shared
+        self._graph = graph
+        self._marks = marks
+        self._cluster = cluster
+        self._worker = worker
+        self._bound = bound
+
+    def back(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """The gradients of the marks, given those of the results.
+
+        Raises:
+            GraphError: the graph has been let go.
+            RemoteError: the pass failed on the owner.
+            WorkerLost: the owner is gone.
+        """
+        graph, marks = self._graph, self._marks
+        if graph is None:
+            raise GraphError(ONCE)
+        accumulate = _is_wanted(_anchor()[1])
+        inputs = any(map(_is_wanted, {mark.grad_fn for mark in marks}))
+        keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        higher = torch.is_grad_enabled()
+        self._shared |= higher
+        if not keep:
+            self._graph, self._marks = None, ()
+        given = list(grads)
+        entered = enter(given) if higher else ()
+        keep |= self._shared
+        request = Invoke(differentiate, (graph, given, accumulate, inputs, keep, higher))
+        found = leave(
+            self._cluster.call(self._worker, request, self._bound),
+            (*entered, *marks),
+            self._cluster,
+            self._worker,
+            self._bound,
+            shared=True,
+        )
+        return [
+            grad if grad is None or grad.device == mark.device else grad.to(mark.device)
+            for grad, mark in zip(found, marks, strict=True)
+        ]
+
+
+def _is_wanted(node: Any) -> bool:
+    """Whether the backward pass that is under way will come to a node."""
+    return torch._C._will_engine_execute_node(node)

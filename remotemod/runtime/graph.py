@@ -1,0 +1,203 @@
+"""The owner's half of a backward pass that crosses a border: graphs that are kept, and run from their outputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from remotemod.errors import GraphError
+from remotemod.runtime.recompute import run_again_in_backward
+from remotemod.runtime.recording import Recording, differentiable, replaced
+
+__all__ = ["Graph", "Recorded", "differentiate", "record"]
+
+
+class Recorded(NamedTuple):
+    """A result with the way back to what it was computed from.
+
+    Attributes:
+        value: the result; in it require grad the tensors that gradients can be given for, as leaves.
+        graph: on the owner the :class:`Graph`; on its way and for the caller a reference to it.
+    """
+
+    value: Any
+    graph: Any
+
+
+class _Arrival:
+    """The inputs of a recorded call: what the owner computes from, and where their gradients come out."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        # The node knows this list alone, and not the arrival, which knows the node.
+        self._caught: list[Sequence[Tensor | None]] = []
+        start = torch.empty(0, requires_grad=True)
+        arrived = _Arrive.apply(tensors, self._caught, start)  # type: ignore[no-untyped-call]
+        self.tensors: tuple[Tensor, ...] = arrived[1:]
+        # An edge alone does not keep a node that is written in Python: its empty output does.
+        self._node = arrived[0]
+        self.edges = [GradientEdge(self._node.grad_fn, t.output_nr) for t in self.tensors]
+
+    def taken(self) -> Sequence[Tensor | None]:
+        """The gradients that have come out since they were last asked for."""
+        return self._caught.pop() if self._caught else [None] * len(self.edges)
+
+
+class _Arrive(torch.autograd.Function):
+    """Hands a call its inputs, and catches their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, tensors: Sequence[Tensor], caught: list[Any], start: Tensor) -> Any:
+        ctx.caught = caught
+        ctx.set_materialize_grads(False)
+        # Detached, and so neither leaves nor views: modules may change them in place.
+        return start.new_empty(0), *(tensor.detach() for tensor in tensors)
+
+    @staticmethod
+    def backward(ctx: Any, _: None, *grads: Tensor | None) -> tuple[None, None, None]:
+        ctx.caught.append(grads)
+        return None, None, None
+
+
+class Graph:
+    """What an owner keeps of a recorded call until its caller has been backwards through it.
+
+    Args:
+        outputs: where gradients go in.
+        arrivals: where those of the call's inputs come out, in the order the caller knows.
+        lock: held while it is run; graphs that share an arrival share it.
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[Tensor | GradientEdge],
+        arrivals: tuple[_Arrival, ...],
+        lock: threading.RLock | None = None,
+    ) -> None:
+        self._outputs: Sequence[Tensor | GradientEdge] | None = outputs
+        self._arrivals = arrivals
+        self._lock = lock or threading.RLock()
+
+    def run(
+        self,
+        grads: Sequence[Tensor | None],
+        accumulate: bool,
+        inputs: bool,
+        keep: bool,
+        higher: bool,
+    ) -> list[Tensor | None]:
+        """Runs the graph backwards; see :func:`differentiate`."""
+        with self._lock:
+            if self._outputs is None:
+                raise GraphError(ONCE)
+            pairs = [
+                (edge, grad)
+                for edge, grad in zip(self._outputs, grads, strict=True)
+                if grad is not None
+            ]
+            edges: Sequence[Any] = [edge for edge, _ in pairs]
+            given: Sequence[Any] = [grad for _, grad in pairs]
+            try:
+                if accumulate:
+                    torch.autograd.backward(edges, given, keep, higher)
+                    found = [grad for arrival in self._arrivals for grad in arrival.taken()]
+                elif inputs:
+                    into: Sequence[Any] = [e for arrival in self._arrivals for e in arrival.edges]
+                    found = list(
+                        torch.autograd.grad(edges, into, given, keep, higher, allow_unused=True)
+                    )
+                else:
+                    found = [None for arrival in self._arrivals for _ in arrival.edges]
+            finally:
+                if not keep:
+                    self._outputs = None
+        return found
+
+    def continued(self, graph: Graph) -> Graph:
+        """The graph of this one's own backward pass, which leads to this one's inputs as well."""
+        assert graph._outputs is not None
+        return Graph(graph._outputs, (*graph._arrivals, *self._arrivals), self._lock)
+
+
+ONCE = (
+    "backward() has been through this remote call before, and its owner has let the graph go; "
+    "pass retain_graph=True to the first backward()"
+)
+
+
+def record(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], how: int
+) -> Any:
+    """Runs a function with gradients recorded.
+
+    Args:
+        function: what to run.
+        args: its positional arguments; the tensors in them that require grad are its inputs.
+        kwargs: its keyword arguments.
+        how: :class:`Recording` ``KEPT`` or ``AGAIN``.
+
+    Returns:
+        A :class:`Recorded`; the plain result where nothing in it requires grad.
+    """
+    given = differentiable((args, kwargs))
+    arrivals: tuple[_Arrival, ...] = ()
+    with torch.enable_grad():
+        if given:
+            arrivals = (_Arrival(given),)
+            args, kwargs = replaced((args, kwargs), arrivals[0].tensors)
+            arrivals[0].tensors = ()
+        if how == Recording.AGAIN:
+            value = run_again_in_backward(function, args, kwargs)
+        else:
+            value = function(*args, **kwargs)
+        results = differentiable(value)
+        if not results:
+            return value
+        return Recorded(
+            replaced(value, [result.detach().requires_grad_() for result in results]),
+            Graph(list(map(_end, results)), arrivals),
+        )
+
+
+def _end(result: Tensor) -> Tensor | GradientEdge:
+    """Where a result's gradient goes in: an edge, because its own memory is not needed for the way back."""
+    return get_gradient_edge(result) if result.layout is torch.strided else result
+
+
+def differentiate(
+    ref: Any,
+    grads: Sequence[Tensor | None],
+    accumulate: bool,
+    inputs: bool,
+    keep: bool,
+    higher: bool,
+) -> Any:
+    """On the owner: runs a kept graph backwards.
+
+    Args:
+        ref: the reference to the graph.
+        grads: the gradient of each output; None where there is none.
+        accumulate: whether the parameters on the way get theirs.
+        inputs: whether the gradients of the inputs are wanted.
+        keep: whether the graph stays for another time.
+        higher: whether the pass is recorded itself.
+
+    Returns:
+        The gradients of the inputs (None where there is none), :class:`Recorded` if the pass is recorded. The
+        inputs of a recorded pass are those gradients of ``grads`` that require grad, then the inputs of the graph.
+    """
+    graph: Graph = ref.local_value()
+    if not higher:
+        return graph.run(grads, accumulate, inputs, keep, False)
+
+    def run(given: Sequence[Tensor | None]) -> list[Tensor | None]:
+        return graph.run(given, accumulate, inputs, keep, True)
+
+    found = record(run, (list(grads),), {}, Recording.KEPT)
+    if type(found) is Recorded:
+        return found._replace(graph=graph.continued(found.graph))
+    return found

@@ -1,0 +1,83 @@
+"""Which tensors of a value take part in gradients: found and replaced on both sides of the border alike."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from remotemod.runtime.moves import map_tensors
+
+__all__ = ["Recording", "differentiable", "replaced"]
+
+
+class Recording(enum.IntEnum):
+    """What an owner does with the graph of a call.
+
+    ``OFF``: there is none, the caller records nothing. ``SHARED``: it is one with the caller's, which sees
+    to it itself. ``KEPT``: the owner keeps it for the caller's backward. ``AGAIN``: the owner keeps
+    what it needs to run the call again, and does so in backward.
+    """
+
+    OFF = 0
+    SHARED = 1
+    KEPT = 2
+    AGAIN = 3
+
+
+def differentiable(value: Any) -> list[Tensor]:
+    """The tensors in a value that require grad, each once, in the order of its structure.
+
+    Containers, named tuples, dataclasses and packed sequences are walked. A nested tensor stands for its
+    parts: autograd's custom functions do not take a strided one whole, and the shape of a jagged one means
+    something in its own process only.
+    """
+    if type(value) is Tensor and not value.is_nested:
+        return [value] if value.requires_grad else []
+    found: dict[int, Tensor] = {}
+
+    def visit(tensor: Tensor) -> Tensor:
+        if tensor.requires_grad and not torch.nn.parameter.is_lazy(tensor):
+            found[id(tensor)] = tensor
+        return tensor
+
+    map_tensors(value, visit)
+    return [part for tensor in found.values() for part in _parts(tensor)]
+
+
+def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
+    """``value`` with others for what :func:`differentiable` finds in it, in the same order."""
+    if type(value) is Tensor and not value.is_nested:
+        return tensors[0] if value.requires_grad else value
+    news = iter(tensors)
+    made: dict[int, Tensor] = {}
+
+    def visit(tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad or torch.nn.parameter.is_lazy(tensor):
+            return tensor
+        if id(tensor) not in made:
+            made[id(tensor)] = _whole(tensor, news)
+        return made[id(tensor)]
+
+    return map_tensors(value, visit)
+
+
+def _parts(tensor: Tensor) -> Sequence[Tensor]:
+    if not tensor.is_nested:
+        return (tensor,)
+    return tensor.unbind() if tensor.layout is torch.strided else (tensor.values(),)
+
+
+def _whole(tensor: Tensor, news: Iterator[Tensor]) -> Tensor:
+    if not tensor.is_nested:
+        return next(news)
+    if tensor.layout is torch.strided:
+        return torch.nested.as_nested_tensor([next(news) for _ in range(tensor.size(0))])
+    rest: Any = tensor  # jagged tensors have more than others
+    jagged: Tensor = torch.nested.nested_tensor_from_jagged(
+        next(news), rest.offsets(), rest.lengths(), jagged_dim=rest._ragged_idx
+    )
+    return jagged

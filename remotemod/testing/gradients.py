@@ -1,0 +1,300 @@
+"""The part of the contract that is about gradients: a remote module trains as the local one does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+import remotemod as rm
+from remotemod.testing.helpers import alive, eventually
+from remotemod.testing.trained import (
+    Cubes,
+    Mixed,
+    Noisy,
+    Tagged,
+    Through,
+    calls,
+    gradients,
+    local_gradients,
+    seed,
+    statistics,
+)
+
+__all__ = ["Gradients"]
+
+
+class Gradients:
+    """Tests for :class:`remotemod.testing.BackendConformance`; they ask for its ``cluster``."""
+
+    # --- what gets a gradient -----------------------------------------------------------------
+
+    def test_nested_inputs_get_the_local_gradients(self, cluster: rm.Cluster) -> None:
+        """Tensors anywhere in the arguments and results, among other things, are in the graph."""
+        remote, local = _pair("one", Mixed, cluster)
+        found: list[Tensor | None] = []
+        expected: list[Tensor | None] = []
+        for module, grads in ((remote, found), (local, expected)):
+            x, y = torch.arange(3.0, requires_grad=True), torch.ones(2, requires_grad=True)
+            result = module({"x": x * 1, "rest": [y, "text", torch.ones(1), None]}, scale=3.0)
+            first, weights, plain, nothing = result["list"]
+            assert result["both"].note == "a note"
+            assert nothing is None
+            assert not plain.requires_grad
+            assert not result["both"].best.requires_grad
+            assert result["same"] is result["both"].product
+            (result["both"].product.sum() + first.sum() * 2 + weights.prod()).backward()
+            grads += [x.grad, y.grad]
+        _assert_equal(found, expected)
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+    def test_parameters_get_gradients_when_no_input_requires_any(self, cluster: rm.Cluster) -> None:
+        """The remote parameters alone are reason enough for a graph."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 2)
+        for module in (remote, local):
+            module(torch.ones(3, 4)).sum().backward()
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+    def test_a_chain_of_workers_passes_gradients_on(self, cluster: rm.Cluster) -> None:
+        """From here to one worker, to the other, and back here."""
+        first, local_first = _pair("one", nn.Linear, cluster, 4, 4)
+        second, local_second = _pair("two", nn.Linear, cluster, 4, 4)
+        start = nn.Linear(4, 4)
+        _twice(
+            lambda x: second(first(start(x)).relu()),
+            lambda x: local_second(local_first(start(x)).relu()),
+        )
+        _assert_equal(_gradients(first), local_gradients(local_first))
+        _assert_equal(_gradients(second), local_gradients(local_second))
+
+    def test_a_worker_passes_gradients_on_by_itself(self, cluster: rm.Cluster) -> None:
+        """A module on one worker calls one on the other, and each gets its gradients."""
+        other, local_other = _pair("two", nn.Linear, cluster, 4, 4)
+        remote = rm.RemoteModule("one", Through, args=(other,), cluster=cluster)
+        local = Through(local_other)
+        local.before.load_state_dict(_before(remote))
+        _twice(remote, local)
+        _assert_equal(_gradients(other), local_gradients(local_other))
+        before = rm.rpc_sync("one", _before_gradients, (remote.module_rref,))
+        _assert_equal(before, local_gradients(local.before))
+
+    def test_sparse_gradients_stay_sparse(self, cluster: rm.Cluster) -> None:
+        """An embedding's gradient holds the rows that were used."""
+        remote, local = _pair("one", nn.EmbeddingBag, cluster, 100, 4, sparse=True)
+        for module in (remote, local):
+            module(torch.tensor([[1, 2], [2, 99]])).sum().backward()
+        (found,), (expected,) = _gradients(remote), local_gradients(local)
+        assert found is not None
+        assert expected is not None
+        assert found.is_sparse
+        assert torch.equal(found.to_dense(), expected.to_dense())
+
+    def test_without_gradients_there_is_no_graph(self, cluster: rm.Cluster) -> None:
+        """Under ``no_grad`` nothing that comes back requires grad."""
+        remote = rm.RemoteModule("one", nn.Linear, args=(2, 2), cluster=cluster)
+        with torch.no_grad():
+            assert not remote(torch.ones(2, requires_grad=True)).requires_grad
+        frozen = rm.RemoteModule("one", nn.Linear, args=(2, 2), cluster=cluster).requires_grad_(
+            False
+        )
+        assert not frozen(torch.ones(2)).requires_grad
+
+    # --- when -----------------------------------------------------------------------------------
+
+    def test_futures_may_be_waited_for_in_any_order(self, cluster: rm.Cluster) -> None:
+        """Each asynchronous result has its own way back, whenever it is taken, even under ``no_grad``."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        x = torch.randn(4, requires_grad=True)
+        futures = [remote.forward_async(x * i) for i in range(4)]
+        with torch.no_grad():
+            results = [future.wait() for future in reversed(futures)]
+        sum((result * i for i, result in enumerate(results)), torch.zeros(4)).sum().backward()
+        y = x.detach().clone().requires_grad_()
+        sum((local(y * (3 - i)) * i for i in range(4)), torch.zeros(4)).sum().backward()
+        assert x.grad is not None
+        assert y.grad is not None
+        torch.testing.assert_close(x.grad, y.grad)
+        for found, expected in zip(_gradients(remote), local_gradients(local), strict=True):
+            torch.testing.assert_close(found, expected)
+
+    def test_an_input_may_be_changed_after_the_call(self, cluster: rm.Cluster) -> None:
+        """The gradient goes to what was given, and not to what became of it."""
+        if cluster.capabilities.shares_memory:
+            pytest.skip("values are handed over as they are, so the module sees the change too")
+        remote = rm.RemoteModule("one", Cubes, cluster=cluster)
+        x = torch.ones(4, requires_grad=True)
+        given = x * 2
+        future = remote.forward_async(given)
+        assert eventually(future.done)  # some engines read what they send late
+        given.mul_(100)
+        (grad,) = torch.autograd.grad(future.wait(), x)
+        torch.testing.assert_close(grad, 3 * 4 * torch.linspace(0.5, 1.5, 4) * 2)
+
+    def test_several_forwards_and_uses_before_one_backward(self, cluster: rm.Cluster) -> None:
+        """A module called twice, one result used twice."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            once: Tensor = module(x)
+            result: Tensor = once * module(once) + once
+            return result
+
+        _twice(lambda x: run(remote, x), lambda x: run(local, x))
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+    def test_a_graph_that_is_retained_can_be_used_again(self, cluster: rm.Cluster) -> None:
+        """Gradients add up, and without ``retain_graph`` the next pass is refused."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        for module in (remote, local):
+            total = module(torch.ones(4)).sum()
+            total.backward(retain_graph=True)
+            total.backward()
+            with pytest.raises(RuntimeError, match="retain_graph"):
+                total.backward()
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+    # --- autograd's other ways ------------------------------------------------------------------
+
+    def test_grad_leaves_remote_parameters_alone(self, cluster: rm.Cluster) -> None:
+        """``autograd.grad`` returns gradients and accumulates none, as at home."""
+        remote, local = _pair("one", Cubes, cluster)
+        x = torch.randn(4, requires_grad=True)
+        found, expected = (torch.autograd.grad(m(x), x) for m in (remote, local))
+        _assert_equal(found, expected)
+        unused = torch.ones(1, requires_grad=True)
+        total: Any = remote(x) + unused.sum()
+        total.backward(inputs=[unused])
+        assert _gradients(remote) == [None]
+
+    def test_gradients_of_gradients(self, cluster: rm.Cluster) -> None:
+        """A penalty on the gradient trains inputs and remote parameters."""
+        remote, local = _pair("one", Cubes, cluster)
+        found: list[Any] = []
+        for module in (remote, local):
+            x = torch.linspace(-1.0, 1.0, 4).requires_grad_()
+            (grad,) = torch.autograd.grad(module(x * 2), x, create_graph=True)
+            (third,) = torch.autograd.grad(grad.square().sum(), x, create_graph=True)
+            penalty: Any = grad.square().sum() + third.sum()
+            penalty.backward()
+            found.append([grad.detach(), third.detach(), x.grad])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other)
+        torch.testing.assert_close(_gradients(remote), local_gradients(local))
+
+    @pytest.mark.parametrize("reentrant", [False, True])
+    def test_checkpoint_around_a_call(self, cluster: rm.Cluster, reentrant: bool) -> None:
+        """A checkpointed part of a model may hold remote modules."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+
+        def run(module: nn.Module, x: Tensor) -> Any:
+            return checkpoint(lambda y: module(y.tanh()).sigmoid(), x, use_reentrant=reentrant)
+
+        _twice(lambda x: run(remote, x), lambda x: run(local, x))
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+    def test_recomputing_gives_the_same_gradients(self, cluster: rm.Cluster) -> None:
+        """With ``recompute=True`` dropout masks and running statistics are those of one forward."""
+        remote = rm.RemoteModule("one", Noisy, cluster=cluster, recompute=True)
+        local = Noisy()
+        local.load_state_dict(remote.state_dict())
+        x = torch.randn(6, 4, requires_grad=True)
+        y = x.detach().clone().requires_grad_()
+        rm.rpc_sync("one", seed, (7,))
+        results = [remote(x), remote(x)]
+        rm.rpc_sync("one", seed, (8,))  # the passes below draw from neither
+        seed(7)
+        expected = [local(y), local(y)]
+        _assert_equal(results, expected)
+        assert rm.rpc_sync("one", calls, (remote.module_rref,)) == 2
+        for result in results:
+            result.square().sum().backward()
+        assert rm.rpc_sync("one", calls, (remote.module_rref,)) == 4
+        for result in expected:
+            result.square().sum().backward()
+        _assert_equal([x.grad], [y.grad])
+        _assert_equal(_gradients(remote), local_gradients(local))
+        found = rm.rpc_sync("one", statistics, (remote.module_rref,))
+        for name, buffer in local.named_buffers():
+            assert torch.equal(found[name], buffer), name
+
+    # --- what owners keep -----------------------------------------------------------------------
+
+    @pytest.mark.parametrize("recompute", [False, True])
+    def test_owners_let_graphs_go(self, cluster: rm.Cluster, recompute: bool) -> None:
+        """With the pass that used them, and with the last result here that leads to them."""
+        remote = rm.RemoteModule("one", Tagged, cluster=cluster, recompute=recompute)
+        before = rm.rpc_sync("one", alive)
+        x = torch.ones(3, requires_grad=True)
+        used, dropped = remote(x), remote(x)
+        assert rm.rpc_sync("one", alive) == before + 2
+        used.sum().backward()
+        if cluster.capabilities.shares_memory and not recompute:
+            del used  # the graph is one with the caller's
+        assert rm.rpc_sync("one", alive) == before + 1
+        assert torch.equal(dropped, torch.full((3,), 2.0))
+        del dropped
+        assert eventually(lambda: rm.rpc_sync("one", alive) == before)
+        remote.forward_async(x)  # nobody ever takes it
+        assert eventually(lambda: rm.rpc_sync("one", alive) == before)
+
+    def test_results_can_be_changed_in_place(self, cluster: rm.Cluster) -> None:
+        """What a local result takes, a remote one takes."""
+        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+
+        def run(module: nn.Module, x: Tensor) -> Tensor:
+            result: Tensor = module(x)
+            result[0] = 0.0
+            return result.add_(1).mul_(3)
+
+        _twice(lambda x: run(remote, x), lambda x: run(local, x))
+        _assert_equal(_gradients(remote), local_gradients(local))
+
+
+def _pair(
+    worker: str, cls: type[nn.Module], cluster: rm.Cluster, *args: Any, **kwargs: Any
+) -> tuple[rm.RemoteModule, Any]:
+    """A remote module and a local one with the same weights."""
+    remote = rm.RemoteModule(worker, cls, args=args, kwargs=kwargs, cluster=cluster)
+    local = cls(*args, **kwargs)
+    local.load_state_dict(remote.state_dict())
+    return remote, local
+
+
+def _twice(remote: Any, local: Any) -> None:
+    """Runs both on equal inputs and compares results and input gradients."""
+    x = torch.randn(3, 4, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    found, expected = remote(x), local(y)
+    _assert_equal([found], [expected])
+    found.square().sum().backward()
+    expected.square().sum().backward()
+    _assert_equal([x.grad], [y.grad])
+
+
+def _gradients(remote: rm.RemoteModule) -> list[Tensor | None]:
+    return rm.rpc_sync(remote.on, gradients, (remote.module_rref,))
+
+
+def _before(remote: rm.RemoteModule) -> dict[str, Tensor]:
+    return rm.rpc_sync(remote.on, _before_state, (remote.module_rref,))
+
+
+def _before_state(ref: rm.RemoteRef[Any]) -> dict[str, Tensor]:
+    return dict(ref.local_value().before.state_dict())
+
+
+def _before_gradients(ref: rm.RemoteRef[Any]) -> list[Tensor | None]:
+    return local_gradients(ref.local_value().before)
+
+
+def _assert_equal(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        if one is None or other is None:
+            assert one is other
+        else:
+            assert torch.equal(one, other)
