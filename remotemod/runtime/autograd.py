@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from remotemod.errors import GraphError
-from remotemod.runtime.graph import ONCE, Recorded, differentiate
+from remotemod.runtime.graph import ONCE, Pass, Recorded
 from remotemod.runtime.recording import differentiable, replaced
-from remotemod.runtime.requests import Invoke
 
 if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
@@ -158,10 +157,9 @@ class _Way:
             self._graph, self._marks = None, ()
         given = list(grads)
         entered = enter(given) if higher else ()
-        keep |= self._shared
-        request = Invoke(differentiate, (graph, given, accumulate, inputs, keep, higher))
+        how = Pass(accumulate, inputs, keep or self._shared, higher)
         found = leave(
-            self._cluster.call(self._worker, request, self._bound),
+            self._cluster.differentiate(self._worker, graph, given, how, self._bound),
             (*entered, *marks),
             self._cluster,
             self._worker,

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from torch import Tensor
+
 from remotemod.runtime.future import Future
+from remotemod.runtime.graph import Pass, differentiate
 from remotemod.runtime.recording import Recording
-from remotemod.runtime.requests import Call, Request
+from remotemod.runtime.requests import Call, Invoke, Request
 from remotemod.stubs.load import LoadedStub
 
 if TYPE_CHECKING:
@@ -110,6 +113,25 @@ class Backend(Protocol):
             return Recording.AGAIN
         # Values that are handed over as they are bring their graph along.
         return Recording.SHARED if self.capabilities.shares_memory else Recording.KEPT
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: Any,
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Has an owner run a kept graph backwards; see :func:`remotemod.runtime.graph.differentiate`.
+
+        Args:
+            worker: the owner.
+            graph: the reference to the graph.
+            grads: the gradient of each output; None where there is none.
+            how: what the pass is to do.
+            timeout: seconds that it may take.
+        """
+        return self.call(worker, Invoke(differentiate, (graph, grads, tuple(how))), timeout)
 
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
         """How calls name a module, and whether TorchScript reaches it without Python on the way.

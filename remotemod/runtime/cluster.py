@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from remotemod.errors import RemoteModError
 from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.future import Future
+from remotemod.runtime.graph import Pass
 from remotemod.runtime.placement import Placement
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.registry import ambient_cluster
@@ -70,6 +73,18 @@ class Cluster:
     def recording(self, recompute: bool) -> Recording:
         """What owners do with the graph of a call; see :class:`remotemod.runtime.backend.Backend`."""
         return self._backend.recording(recompute)
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: Any,
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Has an owner run a kept graph backwards; see :class:`remotemod.runtime.backend.Backend`."""
+        self.check_open()
+        return self._backend.differentiate(worker, graph, grads, how, self._bound(timeout))
 
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
         """How calls name a module; see :class:`remotemod.runtime.backend.Backend`."""

@@ -14,7 +14,7 @@ from remotemod.errors import GraphError
 from remotemod.runtime.recompute import run_again_in_backward
 from remotemod.runtime.recording import Recording, differentiable, replaced
 
-__all__ = ["Graph", "Recorded", "differentiate", "record"]
+__all__ = ["Graph", "Pass", "Recorded", "differentiate", "record"]
 
 
 class Recorded(NamedTuple):
@@ -27,6 +27,22 @@ class Recorded(NamedTuple):
 
     value: Any
     graph: Any
+
+
+class Pass(NamedTuple):
+    """What a backward pass is to do.
+
+    Attributes:
+        accumulate: whether the parameters on the way get their gradients.
+        inputs: whether the gradients of the inputs are wanted.
+        keep: whether the graph stays for another time.
+        higher: whether the pass is recorded itself.
+    """
+
+    accumulate: bool
+    inputs: bool
+    keep: bool
+    higher: bool
 
 
 class _Arrival:
@@ -82,15 +98,20 @@ class Graph:
         self._arrivals = arrivals
         self._lock = lock or threading.RLock()
 
-    def run(
-        self,
-        grads: Sequence[Tensor | None],
-        accumulate: bool,
-        inputs: bool,
-        keep: bool,
-        higher: bool,
-    ) -> list[Tensor | None]:
-        """Runs the graph backwards; see :func:`differentiate`."""
+    def run(self, grads: Sequence[Tensor | None], how: Pass) -> list[Tensor | None]:
+        """Runs the graph backwards.
+
+        Args:
+            grads: the gradient of each output; None where there is none.
+            how: what the pass is to do.
+
+        Returns:
+            The gradients of the inputs; None where there is none.
+
+        Raises:
+            GraphError: an earlier pass has not kept the graph.
+        """
+        _, _, keep, higher = how
         with self._lock:
             if self._outputs is None:
                 raise GraphError(ONCE)
@@ -102,10 +123,10 @@ class Graph:
             edges: Sequence[Any] = [edge for edge, _ in pairs]
             given: Sequence[Any] = [grad for _, grad in pairs]
             try:
-                if accumulate:
+                if how.accumulate:
                     torch.autograd.backward(edges, given, keep, higher)
                     found = [grad for arrival in self._arrivals for grad in arrival.taken()]
-                elif inputs:
+                elif how.inputs:
                     into: Sequence[Any] = [e for arrival in self._arrivals for e in arrival.edges]
                     found = list(
                         torch.autograd.grad(edges, into, given, keep, higher, allow_unused=True)
@@ -168,36 +189,23 @@ def _end(result: Tensor) -> Tensor | GradientEdge:
     return get_gradient_edge(result) if result.layout is torch.strided else result
 
 
-def differentiate(
-    ref: Any,
-    grads: Sequence[Tensor | None],
-    accumulate: bool,
-    inputs: bool,
-    keep: bool,
-    higher: bool,
-) -> Any:
+def differentiate(ref: Any, grads: Sequence[Tensor | None], how: Sequence[bool]) -> Any:
     """On the owner: runs a kept graph backwards.
 
     Args:
         ref: the reference to the graph.
         grads: the gradient of each output; None where there is none.
-        accumulate: whether the parameters on the way get theirs.
-        inputs: whether the gradients of the inputs are wanted.
-        keep: whether the graph stays for another time.
-        higher: whether the pass is recorded itself.
+        how: the fields of a :class:`Pass`.
 
     Returns:
         The gradients of the inputs (None where there is none), :class:`Recorded` if the pass is recorded. The
         inputs of a recorded pass are those gradients of ``grads`` that require grad, then the inputs of the graph.
     """
     graph: Graph = ref.local_value()
-    if not higher:
-        return graph.run(grads, accumulate, inputs, keep, False)
-
-    def run(given: Sequence[Tensor | None]) -> list[Tensor | None]:
-        return graph.run(given, accumulate, inputs, keep, True)
-
-    found = record(run, (list(grads),), {}, Recording.KEPT)
+    made = Pass(*how)
+    if not made.higher:
+        return graph.run(grads, made)
+    found = record(lambda given: graph.run(given, made), (grads,), {}, Recording.KEPT)
     if type(found) is Recorded:
         return found._replace(graph=graph.continued(found.graph))
     return found

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Recorded, record
+from remotemod.runtime.graph import Recorded
 from remotemod.runtime.overloads import callable_form
-from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef, type_name
 from remotemod.runtime.requests import (
     Adopt,
@@ -30,9 +28,10 @@ from remotemod.runtime.requests import (
     Request,
     Retain,
 )
+from remotemod.runtime.route import GRAPHS, GraphRoute, LocalModule, Route
 from remotemod.stubs.load import LoadedStub, load_stub, text_digest
 
-__all__ = ["Owner", "Peer", "Route", "current_owner"]
+__all__ = ["Owner", "Peer", "current_owner"]
 
 _CURRENT: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", default=None)
 
@@ -74,61 +73,7 @@ class _Kept:
     def __init__(self, value: Any) -> None:
         self.value = value
         self.count = 0
-        self.local: _Local | None = None
-
-
-class _Local:
-    """What a generated ``_remote_<method>`` gets as ``module_rref`` on the owner, and as its module.
-
-    The generated code says ``module.forward(…)``, which TorchScript takes. Here that is the module itself:
-    calling it runs the hooks that were registered on it, as a local call would.
-    """
-
-    __slots__ = ("forward",)
-
-    def __init__(self, module: nn.Module) -> None:
-        self.forward = module
-
-    def local_value(self) -> _Local:
-        """The module, to generated code."""
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.forward, name)
-
-
-class Route:
-    """One method of one kept module, found once for all the calls that will come.
-
-    It holds the reference's key and not the module: a route keeps nothing alive.
-    """
-
-    __slots__ = ("_device", "_function", "_is_device_map_set", "_owner", "ref")
-
-    def __init__(
-        self, owner: Owner, ref: Any, function: Any, device: str, is_device_map_set: bool
-    ) -> None:
-        self.ref = ref
-        self._owner = owner
-        self._function = function
-        self._device = device
-        self._is_device_map_set = is_device_map_set
-
-    def module(self) -> Any:
-        """The module, for :meth:`run`: who has it can call it, even if it is released meanwhile."""
-        return self._owner.local(self.ref)
-
-    def run(
-        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int
-    ) -> Any:
-        """Runs the method; returns :class:`Recorded` where its caller can go back through it."""
-        values = (module, self._device, self._is_device_map_set, *args)
-        if recording >= Recording.KEPT:
-            return record(self._function, values, kwargs, recording)
-        if torch.is_grad_enabled() is bool(recording):
-            return self._function(*values, **kwargs)
-        with torch.set_grad_enabled(bool(recording)):
-            return self._function(*values, **kwargs)
+        self.local: LocalModule | None = None
 
 
 class Owner:
@@ -207,9 +152,9 @@ class Owner:
         """A kept module as generated code takes it."""
         kept = self._kept.get(ref)
         if kept is None:  # a reference of the engine's own, or nothing
-            return _Local(callable_form(self.value(ref)))
+            return LocalModule(callable_form(self.value(ref)))
         if kept.local is None:
-            kept.local = _Local(callable_form(kept.value))
+            kept.local = LocalModule(callable_form(kept.value))
         return kept.local
 
     def retain(self, ref: int) -> None:
@@ -251,6 +196,8 @@ class Owner:
         self, ref: Any, stub: str, method: str, device: str, is_device_map_set: bool
     ) -> Route:
         """The way to one method of a kept module."""
+        if type(ref) is int and ref == GRAPHS:
+            return GraphRoute(self)
         function = self._functions.get((stub, method))
         if function is None:
             function = functools.partial(self._unknown, stub, method)

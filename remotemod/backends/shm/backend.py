@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from remotemod.backends.processes import (
     DEFAULT_TIMEOUT,
     Loss,
@@ -29,9 +31,12 @@ from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModErro
 from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
+from remotemod.runtime.graph import Pass
 from remotemod.runtime.owner import Owner
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke, Request
+from remotemod.runtime.route import GRAPHS
 
 __all__ = ["ShmBackend", "address_of", "launch"]
 
@@ -65,6 +70,7 @@ class ShmBackend(Backend):
         self.cluster: Cluster | None = None
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
+        self._graphs: dict[str, Line] = {}
         self._processes: Processes | None = None
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._starting = False
@@ -91,6 +97,24 @@ class ShmBackend(Backend):
         """A way of its own for plain calls."""
         connection = self._connections.get(worker) or self._connect(worker)
         return ShmLine(self, worker, call, connection)
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: RemoteRef[Any],
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Has an owner run a kept graph backwards, as a plain call where nothing is recorded."""
+        if how.higher:
+            return super().differentiate(worker, graph, grads, how, timeout)
+        line = self._graphs.get(worker)
+        if line is None:
+            call = Call(GRAPHS, "", "", (), {}, "cpu", False, Recording.OFF)
+            line = self._graphs[worker] = self.line(worker, call)
+        args = (graph._id, how.accumulate, how.inputs, how.keep, *grads)
+        return line.call(args, {}, Recording.SHARED, timeout)
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers."""

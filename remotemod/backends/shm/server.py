@@ -17,9 +17,10 @@ from remotemod.backends.shm.frames import CALL, CANCEL, FAILURE, RESULT, ROUTE, 
 from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.graph import Recorded
-from remotemod.runtime.owner import Owner, Peer, Route
+from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Adopt, Call, Load, Release, Request, Retain
+from remotemod.runtime.route import Route
 from remotemod.wire.express import pack_value, unpack_row
 
 __all__ = ["Server"]
