@@ -28,7 +28,7 @@ from remotemod.runtime.requests import (
     Request,
     Retain,
 )
-from remotemod.runtime.route import GRAPHS, GraphRoute, LocalModule, Route
+from remotemod.runtime.route import LocalModule, Route
 from remotemod.stubs.load import LoadedStub, load_stub, text_digest
 
 __all__ = ["Owner", "Peer", "current_owner"]
@@ -57,6 +57,8 @@ class Peer:
         for ref in refs:
             if self.held[ref] > 0:
                 self.held[ref] -= 1
+                if not self.held[ref]:
+                    del self.held[ref]
                 self.owner.release(ref)
 
     def gone(self) -> None:
@@ -196,8 +198,6 @@ class Owner:
         self, ref: Any, stub: str, method: str, device: str, is_device_map_set: bool
     ) -> Route:
         """The way to one method of a kept module."""
-        if type(ref) is int and ref == GRAPHS:
-            return GraphRoute(self)
         function = self._functions.get((stub, method))
         if function is None:
             function = functools.partial(self._unknown, stub, method)

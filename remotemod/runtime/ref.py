@@ -73,6 +73,11 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
             )
         return self._local.value(self._id)  # type: ignore[no-any-return]
 
+    def is_gone(self) -> None:
+        """The owner has let the value go by itself: there is nothing to release."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+
     def to_here(self, timeout: float | None = None) -> T:
         """A copy of the value (the value itself on the owner).
 

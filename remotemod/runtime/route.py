@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -81,12 +82,16 @@ class Route:
 
 
 class GraphRoute(Route):
-    """The way to all graphs that an owner keeps: a call says which one, and what the pass is to do."""
+    """The way to all graphs that an owner keeps for a peer: a call says which one, and what the pass is to do.
 
-    __slots__ = ()
+    A pass that need not keep its graph takes the reference with it, so that nobody has to release it.
+    """
 
-    def __init__(self, owner: Keeper) -> None:
+    __slots__ = ("_release",)
+
+    def __init__(self, owner: Keeper, release: Callable[[list[int]], None]) -> None:
         super().__init__(owner, GRAPHS, None, "cpu", False)
+        self._release = release
 
     def module(self) -> Any:
         """Nothing: which graph, the arguments say."""
@@ -97,4 +102,8 @@ class GraphRoute(Route):
         """Runs a graph backwards; see :func:`remotemod.runtime.graph.differentiate`."""
         ref, accumulate, inputs, keep, *grads = args
         graph: Graph = self._owner.value(ref)
-        return graph.run(grads, Pass(accumulate, inputs, keep, higher=False))
+        try:
+            return graph.run(grads, Pass(accumulate, inputs, keep, higher=False))
+        finally:
+            if not keep:
+                self._release([ref])

@@ -26,6 +26,7 @@ from remotemod.backends.shm.arena import DEFAULT_LIMIT
 from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
+from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.backends.shm.line import ShmLine
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities, Line
@@ -37,10 +38,12 @@ from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke, Request
 from remotemod.runtime.route import GRAPHS
+from remotemod.wire.express import pack_row
 
 __all__ = ["ShmBackend", "address_of", "launch"]
 
 _START_TIMEOUT = 120.0
+_BACKWARD = CALL | Recording.SHARED << RECORDING
 
 
 def address_of(token: str, worker: str) -> str:
@@ -70,7 +73,6 @@ class ShmBackend(Backend):
         self.cluster: Cluster | None = None
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
-        self._graphs: dict[str, Line] = {}
         self._processes: Processes | None = None
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._starting = False
@@ -106,15 +108,16 @@ class ShmBackend(Backend):
         how: Pass,
         timeout: float | None,
     ) -> Any:
-        """Has an owner run a kept graph backwards, as a plain call where nothing is recorded."""
-        if how.higher:
+        """Has an owner run a kept graph backwards, as a plain call where that will do."""
+        packed = pack_row((graph._id, how.accumulate, how.inputs, how.keep, *grads), {})
+        if packed is None or how.higher:
             return super().differentiate(worker, graph, grads, how, timeout)
-        line = self._graphs.get(worker)
-        if line is None:
-            call = Call(GRAPHS, "", "", (), {}, "cpu", False, Recording.OFF)
-            line = self._graphs[worker] = self.line(worker, call)
-        args = (graph._id, how.accumulate, how.inputs, how.keep, *grads)
-        return line.call(args, {}, Recording.SHARED, timeout)
+        connection = self._connections.get(worker) or self._connect(worker)
+        route = connection.route(GRAPHS, (), timeout)
+        found = connection.exchange(_BACKWARD, packed, route, timeout)
+        if not how.keep:
+            graph.is_gone()
+        return found
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers."""

@@ -20,7 +20,7 @@ from remotemod.runtime.graph import Recorded
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Adopt, Call, Load, Release, Request, Retain
-from remotemod.runtime.route import Route
+from remotemod.runtime.route import GRAPHS, GraphRoute, Route
 from remotemod.wire.express import pack_value, unpack_row
 
 __all__ = ["Server"]
@@ -171,7 +171,11 @@ class Server:
         """What a message asks for; None for what is done at once, because later calls build upon it."""
         call = message.call
         if message.kind == ROUTE:
-            route = self._owner.route(*self._codec.decode(message.header, []))
+            common = self._codec.decode(message.header, [])
+            if common[0] == GRAPHS:
+                self._routes[call] = GraphRoute(self._owner, self._peer.release)
+                return None
+            route = self._owner.route(*common)
             self._routes[call] = route
             self._numbers.setdefault(route.ref, []).append(call)
             return None
