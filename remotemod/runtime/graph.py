@@ -21,7 +21,7 @@ class Recorded(NamedTuple):
     """A result with the way back to what it was computed from.
 
     Attributes:
-        value: the result; in it require grad the tensors that gradients can be given for, as leaves.
+        value: the result; in it require grad the tensors that gradients can be given for.
         graph: on the owner the :class:`Graph`; on its way and for the caller a reference to it.
     """
 
@@ -151,7 +151,11 @@ ONCE = (
 
 
 def record(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], how: int
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    how: int,
+    module: Any = None,
 ) -> Any:
     """Runs a function with gradients recorded.
 
@@ -160,6 +164,7 @@ def record(
         args: its positional arguments; the tensors in them that require grad are its inputs.
         kwargs: its keyword arguments.
         how: :class:`Recording` ``KEPT`` or ``AGAIN``.
+        module: whose buffers the function changes, if it is run again.
 
     Returns:
         A :class:`Recorded`; the plain result where nothing in it requires grad.
@@ -172,16 +177,13 @@ def record(
             args, kwargs = replaced((args, kwargs), arrivals[0].tensors)
             arrivals[0].tensors = ()
         if how == Recording.AGAIN:
-            value = run_again_in_backward(function, args, kwargs)
+            value = run_again_in_backward(function, args, kwargs, module)
         else:
             value = function(*args, **kwargs)
         results = differentiable(value)
         if not results:
             return value
-        return Recorded(
-            replaced(value, [result.detach().requires_grad_() for result in results]),
-            Graph(list(map(_end, results)), arrivals),
-        )
+        return Recorded(value, Graph(list(map(_end, results)), arrivals))
 
 
 def _end(result: Tensor) -> Tensor | GradientEdge:

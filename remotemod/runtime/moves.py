@@ -42,8 +42,16 @@ def move_to_caller(value: T) -> T:
     return map_tensors(value, to_caller)  # type: ignore[no-any-return]
 
 
-def map_tensors(value: Any, tensor: Callable[[Tensor], Tensor]) -> Any:
-    """``value`` with ``tensor`` applied to every tensor in it, and every structure kept."""
+def map_tensors(
+    value: Any, tensor: Callable[[Tensor], Tensor], other: Callable[[Any], Any] | None = None
+) -> Any:
+    """``value`` with ``tensor`` applied to every tensor in it, and every structure kept.
+
+    Args:
+        value: any value.
+        tensor: gives what stands for a tensor.
+        other: gives what stands for anything that is not walked; by default it stays.
+    """
     if isinstance(value, Tensor):
         return tensor(value)
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
@@ -51,14 +59,14 @@ def map_tensors(value: Any, tensor: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, PackedSequence):
         return _packed(value, tensor)
     if isinstance(value, (list, tuple)):
-        items = [map_tensors(item, tensor) for item in value]
+        items = [map_tensors(item, tensor, other) for item in value]
         return value if _same(items, value) else _sequence(value, items)
     if isinstance(value, dict):
-        values = {key: map_tensors(item, tensor) for key, item in value.items()}
+        values = {key: map_tensors(item, tensor, other) for key, item in value.items()}
         return value if _same(values.values(), value.values()) else _mapping(value, values)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _dataclass(value, tensor)
-    return value
+        return _dataclass(value, tensor, other)
+    return value if other is None else other(value)
 
 
 def _same(new: Any, old: Any) -> bool:
@@ -96,12 +104,14 @@ def _mapping(value: Any, items: dict[Any, Any]) -> Any:
     return copied
 
 
-def _dataclass(value: Any, tensor: Callable[[Tensor], Tensor]) -> Any:
+def _dataclass(
+    value: Any, tensor: Callable[[Tensor], Tensor], other: Callable[[Any], Any] | None
+) -> Any:
     moved = {}
     for field in dataclasses.fields(value):
         if hasattr(value, field.name):
             old = getattr(value, field.name)
-            new = map_tensors(old, tensor)
+            new = map_tensors(old, tensor, other)
             if new is not old:
                 moved[field.name] = new
     if not moved:

@@ -11,55 +11,37 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from remotemod.errors import RemoteModError
 from remotemod.runtime.moves import map_tensors
 
 __all__ = ["run_again_in_backward"]
 
 
 def run_again_in_backward(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], module: Any
 ) -> Any:
     """Runs a function such that its graph holds no tensors but its arguments.
 
     Args:
-        function: what to run; its first argument may be a module in the form that generated code takes.
+        function: what to run.
         args: its positional arguments.
         kwargs: its keyword arguments.
-
-    Raises:
-        RemoteModError: the function changes an argument in place, so that it cannot be run again.
+        module: the module whose method it is.
     """
-    module = getattr(args[0], "forward", None) if args else None
-    versions = _versions((args, kwargs))
     # In one tuple each, because checkpoint has keywords of its own. Where random numbers come from it tells by the
     # tensors it is given, and the module's need not be where the arguments are.
     probe = next(module.parameters(), None) if isinstance(module, nn.Module) else None
-    value = checkpoint(
-        lambda args, kwargs, _: function(*args, **kwargs),
-        args,
-        kwargs,
-        probe,
-        use_reentrant=False,
-        context_fn=functools.partial(_contexts, module),
-    )
-    if _versions((args, kwargs)) != versions:
-        raise RemoteModError(
-            "recompute=True runs a call again in backward, and this one has changed an argument in place; "
-            "clone it in the module, use an operation that is not in-place, or leave recompute out"
-        )
-    return value
+
+    def run(args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> Any:
+        # Copies, because a module may change what it is given in place, and is given it again.
+        args, kwargs = map_tensors((args, kwargs), _copied)
+        return function(*args, **kwargs)
+
+    contexts = functools.partial(_contexts, module)
+    return checkpoint(run, args, kwargs, probe, use_reentrant=False, context_fn=contexts)
 
 
-def _versions(value: Any) -> list[int]:
-    found: list[int] = []
-
-    def visit(tensor: Tensor) -> Tensor:
-        found.append(tensor._version)
-        return tensor
-
-    map_tensors(value, visit)
-    return found
+def _copied(tensor: Tensor) -> Tensor:
+    return tensor if nn.parameter.is_lazy(tensor) else tensor.clone()
 
 
 def _contexts(module: Any) -> tuple[Any, Any]:

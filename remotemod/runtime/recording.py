@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import enum
-from collections.abc import Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from remotemod.runtime.moves import map_tensors
 
 __all__ = ["Recording", "differentiable", "replaced"]
+
+
+_CLOSED = (nn.Module, type, types.FunctionType, types.MethodType, types.ModuleType, enum.Enum)
+"""What has attributes that do not travel with it, or never change."""
 
 
 class Recording(enum.IntEnum):
@@ -31,9 +37,9 @@ class Recording(enum.IntEnum):
 def differentiable(value: Any) -> list[Tensor]:
     """The tensors in a value that require grad, each once, in the order of its structure.
 
-    Containers, named tuples, dataclasses and packed sequences are walked. A nested tensor stands for its
-    parts: autograd's custom functions do not take a strided one whole, and the shape of a jagged one means
-    something in its own process only.
+    Containers, named tuples, dataclasses, packed sequences and the attributes of plain objects are walked. A
+    nested tensor stands for its parts: autograd's custom functions do not take a strided one whole, and the
+    shape of a jagged one means something in its own process only.
     """
     if type(value) is Tensor and not value.is_nested:
         return [value] if value.requires_grad else []
@@ -44,12 +50,12 @@ def differentiable(value: Any) -> list[Tensor]:
             found[id(tensor)] = tensor
         return tensor
 
-    map_tensors(value, visit)
+    _walk(value, visit, anew=False)
     return [part for tensor in found.values() for part in _parts(tensor)]
 
 
 def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
-    """``value`` with others for what :func:`differentiable` finds in it, in the same order."""
+    """``value`` with others for what :func:`differentiable` finds in it, in the same order; the value itself stays as it was."""
     if type(value) is Tensor and not value.is_nested:
         return tensors[0] if value.requires_grad else value
     news = iter(tensors)
@@ -62,7 +68,25 @@ def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
             made[id(tensor)] = _whole(tensor, news)
         return made[id(tensor)]
 
-    return map_tensors(value, visit)
+    return _walk(value, visit, anew=True)
+
+
+def _walk(value: Any, visit: Callable[[Tensor], Tensor], *, anew: bool) -> Any:
+    objects: dict[int, Any] = {}
+
+    def other(item: Any) -> Any:
+        attributes = getattr(item, "__dict__", None)
+        if type(attributes) is not dict or isinstance(item, _CLOSED):
+            return item
+        if id(item) not in objects:
+            made = objects[id(item)] = copy.copy(item) if anew else item
+            for name, old in attributes.items():
+                new = map_tensors(old, visit, other)
+                if new is not old:
+                    object.__setattr__(made, name, new)
+        return objects[id(item)]
+
+    return map_tensors(value, visit, other)
 
 
 def _parts(tensor: Tensor) -> Sequence[Tensor]:

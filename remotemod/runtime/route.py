@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -72,13 +73,13 @@ class Route:
         self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int
     ) -> Any:
         """Runs the method; returns :class:`Recorded` where its caller can go back through it."""
-        values = (module, self._device, self._is_device_map_set, *args)
         if recording >= Recording.KEPT:
-            return record(self._function, values, kwargs, recording)
+            run = functools.partial(self._function, module, self._device, self._is_device_map_set)
+            return record(run, args, kwargs, recording, module.forward)
         if torch.is_grad_enabled() is bool(recording):
-            return self._function(*values, **kwargs)
+            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
         with torch.set_grad_enabled(bool(recording)):
-            return self._function(*values, **kwargs)
+            return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
 
 
 class GraphRoute(Route):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -75,3 +76,35 @@ def test_parameters_without_values_arrive(shm: rm.Cluster) -> None:
     """The state of a lazy module comes back as it was."""
     found = rm.RemoteModule("ps0", Echo)(nn.LazyLinear(3).state_dict())
     assert [type(value) for value in found.values()] == [nn.UninitializedParameter] * 2
+
+
+class Cache:
+    """An object of no known kind, with tensors in it, and itself."""
+
+    def __init__(self, keys: list[Tensor], value: Tensor) -> None:
+        self.layers = {"keys": keys}
+        self.value = value
+        self.me = self
+
+
+class Extending(nn.Module):
+    def forward(self, cache: Any) -> Any:
+        grown = Cache([key * 2 for key in cache.layers["keys"]], cache.value * cache.me.value)
+        grown.note = "grown"
+        return grown
+
+
+def test_gradients_cross_inside_of_objects(shm: rm.Cluster) -> None:
+    """The attributes of what is sent and returned are in the graph too."""
+    for backend in (shm, None):
+        place = "ps0" if backend else "cpu"
+        x = torch.ones(3, requires_grad=True)
+        y = torch.full((2,), 5.0, requires_grad=True)
+        cache = Cache([x, torch.ones(1), x * 2], y)
+        grown = rm.RemoteModule(place, Extending, recompute=backend is None)(cache)
+        assert grown.note == "grown"
+        assert cache.layers["keys"][0] is x
+        keys = grown.layers["keys"]
+        (keys[0].sum() + keys[2].sum() + grown.me.value.sum()).backward()
+        assert torch.equal(x.grad, torch.full((3,), 6.0))
+        assert torch.equal(y.grad, torch.full((2,), 10.0))

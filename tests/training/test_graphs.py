@@ -131,8 +131,11 @@ def test_memory_is_flat_over_forwards_without_backward(
         assert all(late - early < 10e6 for late, early in zip(after, before, strict=True))
 
 
-def test_an_argument_changed_in_place_cannot_be_recomputed(shm: rm.Cluster) -> None:
-    """``recompute=True`` says so at the call, instead of wrong gradients later."""
-    remote = rm.RemoteModule("ps0", nn.ReLU, args=(True,), recompute=True)
-    with pytest.raises(rm.RemoteModError, match="changed an argument in place"):
-        remote(torch.ones(2, requires_grad=True))
+def test_a_module_that_changes_its_argument_can_be_recomputed(shm: rm.Cluster) -> None:
+    """Each run is given what the caller gave."""
+    remote = rm.RemoteModule("ps0", zoo.InPlace, recompute=True)
+    x = torch.ones(2, requires_grad=True)
+    result = remote(x * 2)
+    assert torch.equal(result, torch.full((2,), 9.0))
+    result.sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 12.0))

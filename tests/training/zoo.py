@@ -37,6 +37,13 @@ class Awkward(nn.Module):
         return _Awkward.apply(x, how)
 
 
+class InPlace(nn.Module):
+    """Changes its argument."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.add_(1).square()
+
+
 class Table(nn.Module):
     """Large enough to see its graphs in a process's memory."""
 
