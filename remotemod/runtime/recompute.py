@@ -29,19 +29,38 @@ def run_again_in_backward(
     """
     # In one tuple each, because checkpoint has keywords of its own. Where random numbers come from it tells by the
     # tensors it is given, and the module's need not be where the arguments are.
-    probe = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+    probe = None
+    if isinstance(module, nn.Module):
+        probe = next((torch.empty(0, device=p.device) for p in module.parameters()), None)
 
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> Any:
         # Copies, because a module may change what it is given in place, and is given it again.
-        args, kwargs = map_tensors((args, kwargs), _copied)
+        args, kwargs = _copied((args, kwargs))
         return function(*args, **kwargs)
 
-    contexts = functools.partial(_contexts, module)
-    return checkpoint(run, args, kwargs, probe, use_reentrant=False, context_fn=contexts)
+    # To the end each time: what an operation fills after it was saved is not there when the run stops early.
+    return checkpoint(
+        run,
+        args,
+        kwargs,
+        probe,
+        use_reentrant=False,
+        context_fn=functools.partial(_contexts, module),
+        early_stop=False,
+    )
 
 
-def _copied(tensor: Tensor) -> Tensor:
-    return tensor if nn.parameter.is_lazy(tensor) else tensor.clone()
+def _copied(value: Any) -> Any:
+    copies: dict[int, Tensor] = {}
+
+    def visit(tensor: Tensor) -> Tensor:
+        if nn.parameter.is_lazy(tensor):
+            return tensor
+        if id(tensor) not in copies:  # a tensor that is given twice stays one
+            copies[id(tensor)] = tensor.clone()
+        return copies[id(tensor)]
+
+    return map_tensors(value, visit)
 
 
 def _contexts(module: Any) -> tuple[Any, Any]:

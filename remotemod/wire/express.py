@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
+from remotemod.wire.tensors import dense_order
 
 __all__ = ["LIMIT", "Buffer", "Packed", "pack_row", "pack_value", "unpack_row", "unpack_value"]
 
@@ -127,6 +128,8 @@ def _taken_apart(value: Tensor) -> tuple[bytes, bytes | None] | None:
     except RuntimeError:
         return None  # it has no memory of its own: the codec says where and why
     if not address and size:
+        return None
+    if not value.is_contiguous() and dense_order(value) is not None:
         return None
     if size > LIMIT:
         return prefixes[1], None

@@ -19,6 +19,7 @@ from remotemod.errors import ProtocolError
 __all__ = [
     "TORCH_NAMES",
     "array_dtype_fits",
+    "dense_order",
     "describe",
     "describe_array",
     "flat_bytes",
@@ -61,8 +62,25 @@ def describe(tensor: Tensor, frames: list[Tensor]) -> Descriptor:
     if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta:
         return _describe_odd(tensor.detach(), flags, frames)
     name = _dtype_name(tensor)
-    frames.append(flat_bytes(tensor))
-    return [_DENSE, flags, name, tensor.shape]
+    order = dense_order(tensor)
+    if order is None:
+        frames.append(flat_bytes(tensor))
+        return [_DENSE, flags, name, tensor.shape]
+    frames.append(flat_bytes(tensor.permute(order)))
+    return [_DENSE, flags, name, tensor.shape, order]
+
+
+def dense_order(tensor: Tensor) -> list[int] | None:
+    """The dimensions of a strided tensor as they lie in its memory, which they fill; None for others.
+
+    None also where they lie in their own order. What computes with a tensor may round otherwise where it lies
+    otherwise (``channels_last``), so the order has to arrive.
+    """
+    if tensor.is_contiguous():
+        return None
+    strides = tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda i: (-strides[i], i))
+    return order if tensor.permute(order).is_contiguous() else None
 
 
 def _dtype_name(tensor: Tensor) -> str:
@@ -118,10 +136,11 @@ def _shared(
     dtype: torch.dtype,
     offset: int | torch.SymInt,
     shape: Sequence[int],
+    strides: tuple[Sequence[int], ...] = (),
 ) -> Tensor:
     """Lay a tensor over a storage: no view, for which autograd and odd strides have rules."""
     tensor = torch.empty(0, dtype=dtype, device=_CPU)
-    tensor.set_(storage, offset, shape)  # type: ignore[call-overload]
+    tensor.set_(storage, offset, shape, *strides)
     return tensor
 
 
@@ -183,23 +202,40 @@ def _take(frames: Iterator[Tensor], itemsize: int, shape: list[int]) -> Tensor:
     return frame
 
 
-def _restore_dense(frames: Iterator[Tensor], dtype_name: str, shape: list[int]) -> Tensor:
+def _restore_dense(
+    frames: Iterator[Tensor], dtype_name: str, shape: list[int], order: list[int] | None = None
+) -> Tensor:
     dtype = _DTYPES[dtype_name]
-    return lay_over(_take(frames, dtype.itemsize, shape), dtype, shape)
+    strides = () if order is None else (_strides(shape, order),)
+    return lay_over(_take(frames, dtype.itemsize, shape), dtype, shape, *strides)
 
 
-def lay_over(frame: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+def _strides(shape: list[int], order: list[int]) -> list[int]:
+    if sorted(order) != list(range(len(shape))):
+        raise ProtocolError(f"a tensor's dimensions lie as {order}, which is no order of them")
+    strides, step = [0] * len(shape), 1
+    for dim in reversed(order):
+        strides[dim] = step
+        step *= max(shape[dim], 1)
+    return strides
+
+
+def lay_over(
+    frame: Tensor, dtype: torch.dtype, shape: Sequence[int], *strides: Sequence[int]
+) -> Tensor:
     """The tensor whose bytes a frame is; it shares the frame's memory unless that is misaligned for it.
 
     Args:
         frame: as many bytes as the shape asks for.
         dtype: the tensor's dtype.
         shape: the tensor's shape.
+        strides: its strides, where it does not lie in the order of its dimensions.
     """
     itemsize = dtype.itemsize
     if frame.storage_offset() % itemsize or frame.data_ptr() % itemsize:
         frame = frame.clone()
-    return _shared(frame.untyped_storage(), dtype, frame.storage_offset() // itemsize, shape)
+    offset = frame.storage_offset() // itemsize
+    return _shared(frame.untyped_storage(), dtype, offset, shape, strides)
 
 
 def _restore_meta(
