@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
     from remotemod.launching import connect, launch
+    from remotemod.runtime.clip import clip_grad_norm_
     from remotemod.runtime.cluster import Cluster
     from remotemod.runtime.future import Future
+    from remotemod.runtime.optim import RemoteOptimizer
     from remotemod.runtime.ref import RemoteRef
     from remotemod.runtime.remote_module import RemoteModule
     from remotemod.runtime.rpc import remote, rpc_async, rpc_sync
@@ -52,9 +54,11 @@ __all__ = [
     "RemoteError",
     "RemoteModError",
     "RemoteModule",
+    "RemoteOptimizer",
     "RemoteRef",
     "WorkerLost",
     "__version__",
+    "clip_grad_norm_",
     "connect",
     "empty",
     "generate",
@@ -72,7 +76,9 @@ _HOMES = {
     "Future": "remotemod.runtime.future",
     "Interface": "remotemod.interface.model",
     "RemoteModule": "remotemod.runtime.remote_module",
+    "RemoteOptimizer": "remotemod.runtime.optim",
     "RemoteRef": "remotemod.runtime.ref",
+    "clip_grad_norm_": "remotemod.runtime.clip",
     "connect": "remotemod.launching",
     "empty": "remotemod.backends.shm.heap",
     "generate": "remotemod.stubs.generate",

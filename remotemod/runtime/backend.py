@@ -149,8 +149,11 @@ class Backend(Protocol):
         Raises:
             RuntimeError: they do not, or this is no remote call.
         """
+        # Torch's own tests look for the first two sentences.
         raise RuntimeError(
-            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC"
+            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC. "
+            "To keep its weights, save state_dict() (a parent's holds them too) or call save(path), and build "
+            "the module anew; to give it to another worker, pass it as an argument of a remote call"
         )
 
     def close(self) -> None:

@@ -109,8 +109,11 @@ class _Native:
 
     @export
     def __getstate__(self) -> None:
+        # TorchScript compiles this, and knows no globals.
         raise RuntimeError(
-            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC"
+            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC. "
+            "To keep its weights, save state_dict() of the handle that was scripted; to give it to another "
+            "worker, pass it as an argument of a remote call"
         )
 
 

@@ -24,6 +24,7 @@ from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_state import RemoteState
 from remotemod.runtime.requests import Build, Built
 from remotemod.runtime.router import ROUTER
+from remotemod.runtime.walks import RemoteParameters
 from remotemod.stubs.load import load_stub
 
 __all__ = ["RemoteModule"]
@@ -194,6 +195,7 @@ class RemoteModule(RemoteState):
             # Torch's RPC takes a negative number for its own bound.
             _seconds=-1.0 if binding.bound is None else float(binding.bound),
             _ref=name or f"{binding.worker}/{_PROCESS}.{next(_NUMBERS)}",
+            _parameters=RemoteParameters(self, self._parameters),
         )
         object.__setattr__(self, "_binding", binding)
         self.__class__ = native_class(cls) if binding.native else cls

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
+from remotemod.runtime import copying, saving
 from remotemod.runtime import module_functions as on_owner
+from remotemod.runtime.walks import metadata_of_load
 
 __all__ = ["RemoteState"]
 
@@ -20,6 +24,8 @@ class RemoteState(nn.Module):
     def _on_owner(self, function: Callable[..., Any], *args: Any) -> Any:
         binding: Any = self._binding
         return binding.invoke(function, (self.module_rref, *args))
+
+    # --- modes, gradients, functions ----------------------------------------------------------
 
     def train(self: Self, mode: bool = True) -> Self:
         """Puts the remote module into training (or evaluation) mode."""
@@ -38,25 +44,29 @@ class RemoteState(nn.Module):
         """Clears the gradients of the remote module's parameters."""
         self._on_owner(on_owner.zero_grad, set_to_none)
 
-    def state_dict(  # type: ignore[override]  # torch still takes these by position as well
-        self, *args: Any, **kwargs: Any
-    ) -> dict[str, Any]:
-        """The remote module's state; tensors travel, the module does not.
+    def apply(self: Self, fn: Callable[[nn.Module], None]) -> Self:
+        """Runs ``fn`` on the owner, on each submodule of the remote module and on itself.
 
-        Takes ``destination``, ``prefix`` and ``keep_vars`` as every module does, so that a parent's
-        ``state_dict()`` holds the entries of its remote children.
+        Args:
+            fn: travels as the functions of ``rm.rpc_sync`` do: what it changes here stays unchanged.
         """
-        destination, prefix, _ = _state_dict_arguments(args, kwargs)
-        state = self._on_owner(on_owner.state_dict)
-        for key, value in state.items():
-            destination[prefix + key] = value
-        return destination
+        self._on_owner(on_owner.apply, fn)
+        return self
 
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Loads a state into the remote module; see ``nn.Module.load_state_dict``."""
-        return self._on_owner(on_owner.load_state_dict, dict(state_dict), strict, assign)
+    # --- weights ------------------------------------------------------------------------------
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """How ``state_dict()``, the handle's own and a parent's, gets the remote module's entries."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        entries, versions = self._on_owner(on_owner.state_entries, prefix, keep_vars)
+        destination.update(entries)
+        metadata = getattr(destination, "_metadata", None)
+        if metadata is not None:
+            # Hooks are given the handle's entry itself, which is the remote module's.
+            metadata.setdefault(prefix[:-1], {}).update(versions.pop(prefix[:-1], {}))
+            metadata.update(versions)
 
     def _load_from_state_dict(
         self,
@@ -68,34 +78,114 @@ class RemoteState(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """How a parent's ``load_state_dict`` reaches its remote children."""
-        mine = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
-        assign = bool(local_metadata.get("assign_to_params_buffers", False))
-        try:
-            keys = self._on_owner(on_owner.load_state_dict, mine, False, assign)
-        except RuntimeError as error:
-            error_msgs.append(str(error))
-            return
-        missing_keys += [prefix + key for key in keys.missing_keys]
-        # The parent sees this module as one without children, and names nothing below it itself.
-        unexpected_keys += [prefix + key for key in keys.unexpected_keys if strict]
+        """How ``load_state_dict()``, the handle's own and a parent's, reaches the remote module."""
+        binding: Any = self._binding
+        # Runs the hooks. What it finds unexpected in a module without members is the remote one's.
+        theirs: list[str] = []
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, True, missing_keys, theirs, error_msgs
+        )
+        found = set(theirs)
+        loaded = self._on_owner(
+            on_owner.load_entries,
+            on_owner.Loading(
+                prefix,
+                {key: value for key, value in state_dict.items() if key in found},
+                {k: v for k, v in metadata_of_load().items() if k.startswith(prefix)}
+                | {prefix[:-1]: dict(local_metadata)},
+                bool(local_metadata.get("assign_to_params_buffers", False)),
+                copied=not binding.cluster.capabilities.shares_memory,
+                missing=missing_keys,
+                unexpected=unexpected_keys + [key for key in theirs if key not in state_dict],
+            ),
+        )
+        error_msgs += loaded.errors
+        if strict:
+            missing_keys[:], unexpected_keys[:] = loaded.missing, loaded.unexpected
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the remote module's weights to a safetensors file on its owner's machine.
+
+        The owner writes tensors straight from their memory: nothing travels, and a module that fills most of
+        the machine can be saved. The file takes the place of an older one when it is whole. An interface
+        method of this name wins: ``RemoteModule.save(handle, path)`` is this one.
+
+        Args:
+            path: a file on the owner's machine; a relative one counts from this process's working directory.
+
+        Raises:
+            ValueError: the state holds what such files cannot (sparse, quantized, extra state); the
+                message names it.
+            OSError: the file cannot be written; no part of it is left.
+        """
+        self._on_owner(saving.save, os.path.abspath(path))
+
+    def load(self, path: str | os.PathLike[str], strict: bool = True) -> Any:
+        """Reads the remote module's weights from a safetensors file on its owner's machine.
+
+        Values are copied into the parameters and buffers that are there, piece by piece, so optimizers
+        stay valid and little memory is needed. All names, shapes and dtypes are checked before the first
+        copy. Load hooks of the remote module do not run. An interface method of this name wins.
+
+        Args:
+            path: a file on the owner's machine; a relative one counts from this process's working directory.
+            strict: whether names that only the file or only the module has are an error.
+
+        Returns:
+            ``missing_keys`` and ``unexpected_keys``, as ``load_state_dict`` does.
+
+        Raises:
+            RuntimeError: names, shapes or dtypes do not fit; nothing was changed.
+            ValueError: it is no safetensors file, or not a whole one.
+            OSError: it cannot be read.
+        """
+        found = self._on_owner(saving.load, os.path.abspath(path), bool(strict))
+        return torch.nn.modules.module._IncompatibleKeys(*found)
+
+    # --- members: none are here ---------------------------------------------------------------
+
+    # With recurse=False the walks of others (DistributedDataParallel's) ask module after module.
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Not here: the parameters live on the owner."""
-        raise ValueError(
-            "Method ``parameters`` not supported for RemoteModule. "
-            "Please use ``remote_parameters`` instead."
-        )
+        if recurse:
+            raise _not_here("parameters", "remote_parameters")
+        return super().parameters(recurse)
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """Not here: the parameters live on the owner."""
+        if recurse:
+            raise _not_here("named_parameters", "remote_parameters")
+        return super().named_parameters(prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[torch.Tensor]:
+        """Not here: the buffers live on the owner."""
+        if recurse:
+            raise _not_here("buffers", "state_dict")
+        return super().buffers(recurse)
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Not here: the buffers live on the owner."""
+        if recurse:
+            raise _not_here("named_buffers", "state_dict")
+        return super().named_buffers(prefix, recurse, remove_duplicate)
+
+    # --- copies -------------------------------------------------------------------------------
+
+    def __copy__(self: Self) -> Self:
+        twin: Self = copying.another(self)
+        return twin
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        twin: Self = copying.copied(self, memo)
+        return twin
 
 
-def _state_dict_arguments(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[dict[str, Any], str, bool]:
-    names = ("destination", "prefix", "keep_vars")
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    destination = given.get("destination")
-    return (
-        {} if destination is None else destination,
-        given.get("prefix", ""),
-        given.get("keep_vars", False),
+def _not_here(method: str, instead: str) -> ValueError:
+    return ValueError(
+        f"Method ``{method}`` not supported for RemoteModule. Please use ``{instead}`` instead."
     )

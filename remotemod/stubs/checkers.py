@@ -20,6 +20,7 @@ from remotemod.interface.types import (
     Type,
     UnionType,
 )
+from remotemod.stubs.reserved import YIELDING
 
 __all__ = ["checker_settings", "default_fits"]
 
@@ -36,8 +37,10 @@ def checker_settings(methods: Iterable[Method], *, empty_bodies: bool) -> tuple[
     """The ``# mypy:`` lines of a stub: defaults stay as the interface has them, and are excused.
 
     ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more. ``empty_bodies``: the
-    stub defines a TorchScript interface, whose methods hold ``pass`` whatever they return.
+    stub defines a TorchScript interface, whose methods hold ``pass`` whatever they return. A method may stand
+    in the place of the remote module's own.
     """
+    methods = tuple(methods)
     arguments = [a for m in methods for a in m.arguments if a.annotated and a.default is not None]
     settings = []
     codes = ["empty-body"] if empty_bodies else []
@@ -45,6 +48,8 @@ def checker_settings(methods: Iterable[Method], *, empty_bodies: bool) -> tuple[
         settings.append("implicit-optional")
     if any(not _is_none(a) and not default_fits(a) for a in arguments):
         codes += ["assignment", "dict-item", "list-item"]
+    if any(m.name in YIELDING for m in methods):
+        codes.append("override")
     if codes:
         settings.append(f'disable-error-code="{", ".join(codes)}"')
     return tuple(settings)

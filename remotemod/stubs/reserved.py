@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RESERVED"]
+__all__ = ["RESERVED", "YIELDING"]
 
 _NN_MODULE = """
 T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
@@ -22,3 +22,6 @@ remote_parameters with_options
 
 RESERVED = frozenset(_NN_MODULE.split()) | frozenset(_REMOTE_MODULE.split())
 """An interface method of one of these names gets no stub: the remote module's own counts."""
+
+YIELDING = frozenset({"load", "save"})
+"""Names of ours that are so common that an interface method takes the remote module's own's place."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BACKENDS", "OPTIONS"]
+import pytest
 
-BACKENDS = ["inproc", "shm", "torch_rpc"]
+__all__ = ["BACKENDS", "OPTIONS", "OPTION_NAMES"]
+
+BACKENDS = [
+    "shm",
+    pytest.param("inproc", marks=pytest.mark.slow),
+    pytest.param("torch_rpc", marks=pytest.mark.slow),
+]
 OPTIONS: dict[str, dict[str, Any]] = {"kept": {}, "recompute": {"recompute": True}}
+OPTION_NAMES = ["kept", pytest.param("recompute", marks=pytest.mark.slow)]

@@ -13,7 +13,7 @@ from tests.training.bits import assert_bits
 from tests.training.case import Case
 from tests.training.nn_cases import CASES, WITHOUT_CASE, public_classes
 from tests.training.step import Way, step_here, step_remotely
-from tests.training.switches import BACKENDS, OPTIONS
+from tests.training.switches import BACKENDS, OPTION_NAMES, OPTIONS
 
 # Inputs of every form: dense, strided otherwise, nested, packed, given several times, complex, none at all.
 LEAVES = {
@@ -58,7 +58,7 @@ def worker(request: pytest.FixtureRequest, fork_server: None) -> Iterator[str]:
         yield cluster.workers[0]
 
 
-@pytest.fixture(params=OPTIONS)
+@pytest.fixture(params=OPTION_NAMES)
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options of the remote module."""
     return OPTIONS[request.param]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import remotemod as rm
 from tests.training.bits import assert_bits
 from tests.training.step import seed_generator
-from tests.training.switches import BACKENDS, OPTIONS
+from tests.training.switches import BACKENDS, OPTION_NAMES, OPTIONS
 
 WORKERS = ["one", "two"]
 
@@ -109,7 +109,7 @@ def cluster(request: pytest.FixtureRequest, fork_server: None) -> Iterator[rm.Cl
         yield cluster
 
 
-@pytest.fixture(params=OPTIONS)
+@pytest.fixture(params=OPTION_NAMES)
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options of the remote modules."""
     return OPTIONS[request.param]

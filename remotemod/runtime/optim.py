@@ -1,0 +1,250 @@
+"""One optimizer over parameters here and on workers; each owner runs its own part of it."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from remotemod.runtime import optim_part as on_owner
+from remotemod.runtime.optim_given import Group, read_groups
+from remotemod.runtime.optim_gradients import unscale
+from remotemod.runtime.optim_part import Recipe
+from remotemod.runtime.optim_parts import NOT_SENT, Parts
+from remotemod.runtime.optim_sites import HERE
+from remotemod.runtime.optim_state import number_state, numbered, saved_groups, share_state
+
+__all__ = ["RemoteOptimizer"]
+
+
+class RemoteOptimizer(Optimizer):
+    """An optimizer whose parameters live anywhere; each owner steps its own, all at the same time.
+
+    It is a ``torch.optim.Optimizer``: schedulers drive it, hooks run once and here, and its state has torch's
+    format, with the parameters numbered as in a model that is all here. ``param_groups`` hold the
+    hyperparameters and, under ``"params"``, the parameters of this process; what is changed there
+    reaches the owners with the next step.
+
+    Args:
+        optimizer_cls: a class that derives from ``torch.optim.Optimizer``, built on each owner.
+        params_or_modules: what to optimize: a RemoteModule, an ``nn.Module`` with RemoteModules anywhere in
+            it, a parameter, a reference from ``remote_parameters()``, an iterable of these, or a list of groups
+            (dicts with such under ``"params"``, beside hyperparameters of the group's own).
+        args: positional arguments for ``optimizer_cls``, behind the parameters.
+        kwargs: keyword arguments for ``optimizer_cls``.
+
+    Raises:
+        TypeError: something in ``params_or_modules`` cannot be optimized, or the class is no optimizer.
+        ValueError: there is nothing to optimize, a parameter is given twice, or the optimizer evaluates its
+            closure several times.
+        RemoteError: ``optimizer_cls`` raised on an owner; the exception is of the remote type too.
+    """
+
+    def __init__(
+        self, optimizer_cls: type[Optimizer], params_or_modules: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        if not (isinstance(optimizer_cls, type) and issubclass(optimizer_cls, Optimizer)):
+            raise TypeError(
+                f"optimizer_cls must be a class derived from torch.optim.Optimizer; got {optimizer_cls!r:.60}. "
+                "Its arguments come behind the parameters: RemoteOptimizer(SGD, model, lr=0.1)"
+            )
+        self._cls = optimizer_cls
+        self._parts = Parts(Recipe(optimizer_cls, args, kwargs))
+        found = read_groups(params_or_modules, self._parts.sites)
+        self._refuse_closure(found)
+        groups = self._parts.place(found)
+        if not self._parts:
+            raise ValueError(
+                "there is nothing to optimize: params_or_modules holds no parameters, here or on a worker"
+            )
+        # The base class makes groups of tensors that are here; this is its way to take groups as they are.
+        state = {"param_groups": groups, "state": self._parts.state_here}
+        self.__setstate__({"defaults": self._parts.defaults, **state})
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that each owner may take for one request; None for its cluster's bound."""
+        return self._parts.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._parts.timeout = seconds
+
+    def _refuse_closure(self, groups: list[Group]) -> None:
+        remote = any(entry.site is not HERE for group in groups for entry in group.entries)
+        if remote and _needs_closure(self._cls):
+            raise ValueError(
+                f"{self._cls.__name__}.step evaluates its closure as often as it likes, which parts on several "
+                "owners cannot do together; take an optimizer whose closure is optional (SGD, Adam, …)"
+            )
+
+    # --- training -----------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of all parts, at the same time.
+
+        Args:
+            closure: evaluated once, here, with gradients enabled, before the step.
+
+        Returns:
+            What ``closure`` returns.
+
+        Raises:
+            WorkerLost: an owner is gone. As with every error, the others have been waited for, and a note on
+                the error says which owners have stepped.
+        """
+        if closure is not None and not callable(closure):
+            raise TypeError(
+                f"step() takes a function that computes the loss, or nothing; got {closure!r:.60}. Gradients must be "
+                "in the parameters' .grad: use loss.backward(), not torch's dist_autograd.backward()"
+            )
+        if closure is not None and _needs_closure(self._cls):
+            here = self._parts.optimizer_here  # there is no other part
+            assert here is not None
+            return here.step(closure)
+        result = None
+        if closure is not None:
+            with torch.enable_grad():
+                result = closure()
+        news = self._parts.news(self.param_groups)
+        self._parts.ask(on_owner.step, "stepped", lambda site: (news[site],))
+        self._parts.heard(news)
+        return result
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clears all gradients, here and on the owners.
+
+        Args:
+            set_to_none: whether gradients become None, and not zeros.
+        """
+        self._parts.ask(on_owner.zero_grad, "cleared their gradients", lambda _: (set_to_none,))
+
+    def unscale_(self, scale: float | Tensor) -> bool:
+        """Divides all gradients by a loss scale, for mixed precision.
+
+        Args:
+            scale: what the loss was multiplied by.
+
+        Returns:
+            Whether a gradient, here or on an owner, had an infinite or undefined value; then skip the step.
+        """
+        # As torch's GradScaler does: the reciprocal in double precision.
+        factor = torch.as_tensor(scale, dtype=torch.float64).reciprocal().float().cpu()
+        return any(
+            self._parts.ask(unscale, "unscaled their gradients", lambda _: (factor,)).values()
+        )
+
+    @property
+    def _step_supports_amp_scaling(self) -> bool:
+        # The first thing that a GradScaler asks of an optimizer to step.
+        raise RuntimeError(
+            "GradScaler looks at the gradients of this process alone, so it cannot step a RemoteOptimizer: write "
+            "`(loss * scale).backward()` and `if not optimizer.unscale_(scale): optimizer.step()`"
+        )
+
+    # --- groups and state ---------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """One more group of parameters.
+
+        Args:
+            param_group: as in the constructor's list of groups.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(
+                f"param_group must be a dict with 'params'; got {type(param_group).__name__}"
+            )
+        (group,) = read_groups([param_group], self._parts.sites, "param_group")
+        named = any("param_names" in each for each in self.param_groups)
+        if group.entries and named is (group.names is None):
+            raise ValueError(
+                "the parameters of all groups must be given with names, or those of none"
+            )
+        self._refuse_closure([group])
+        self.param_groups += self._parts.place([group])
+        self.state = self._parts.state_here
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of all parts, as torch's optimizer has it over the same model all here."""
+        for before in self._optimizer_state_dict_pre_hooks.values():
+            before(self)
+        places = numbered(self._parts.layout)
+        parts = self._parts.ask(on_owner.state, "gave their state", lambda _: ())
+        numbers = itertools.count()
+        groups = [
+            {**_without(("params",), group), "params": list(itertools.islice(numbers, len(sites)))}
+            for group, sites in zip(self.param_groups, self._parts.layout, strict=True)
+        ]
+        found: dict[str, Any] = {"state": number_state(parts, places), "param_groups": groups}
+        for after in self._optimizer_state_dict_post_hooks.values():
+            changed = after(self, found)
+            found = found if changed is None else changed
+        return found
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Loads a state of this or of a torch optimizer over the same parameters in the same groups.
+
+        Args:
+            state_dict: what ``state_dict()`` returned.
+
+        Raises:
+            ValueError: its groups are others than ours; then nothing was loaded.
+        """
+        found = dict(state_dict)
+        for before in self._optimizer_load_state_dict_pre_hooks.values():
+            changed = before(self, found)
+            found = found if changed is None else changed
+        groups = saved_groups(found["param_groups"], self._parts.layout)
+        states = share_state(found["state"], groups, numbered(self._parts.layout), self._parts)
+        options = {number: _without(("params",), group) for number, group in enumerate(groups)}
+        plain = {number: _without(NOT_SENT, group) for number, group in enumerate(groups)}
+        self._parts.ask(
+            on_owner.load,
+            "loaded their state",
+            lambda site: (states[site], options if site is HERE else plain),
+        )
+        self._parts.heard_all(plain)
+        for number, group in enumerate(self.param_groups):
+            if self._parts.here(number) is None:
+                names = {"param_names": group["param_names"]} if "param_names" in group else {}
+                group.clear()
+                group.update({"params": [], **names, **options[number]})
+        self.state = self._parts.state_here
+        for after in self._optimizer_load_state_dict_post_hooks.values():
+            after(self)
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        lines = [f"RemoteOptimizer({self._cls.__name__}"]
+        for site, numbers in numbered(self._parts.layout).items():
+            lines.append(f"  {site!r}: {len(numbers)} parameter{'s' * (len(numbers) != 1)}")
+        for number, group in enumerate(self.param_groups):
+            options = ", ".join(f"{k}={v}" for k, v in group.items() if k not in NOT_SENT)
+            lines.append(f"  group {number} ({len(self._parts.layout[number])}): {options}")
+        return "\n".join([*lines, ")"])
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a RemoteOptimizer cannot be copied, pickled or sent: its parts live with the parameters; save "
+            "optimizer.state_dict(), and load it into a RemoteOptimizer that is built anew"
+        )
+
+
+def _needs_closure(cls: type[Optimizer]) -> bool:
+    """Whether ``step`` wants its closure, because it evaluates it more than once (LBFGS)."""
+    _, *parameters = inspect.signature(cls.step).parameters.values()
+    return any(
+        parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        for parameter in parameters
+    )
+
+
+def _without(keys: Collection[str], group: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key not in keys}

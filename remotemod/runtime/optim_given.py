@@ -1,0 +1,154 @@
+"""Reads what was given to optimize: which parameters, in which groups, in which order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from remotemod.runtime.cluster import current_cluster
+from remotemod.runtime.optim_part import Source
+from remotemod.runtime.optim_sites import HERE, Site, Sites
+from remotemod.runtime.ref import RemoteRef
+from remotemod.runtime.remote_module import RemoteModule
+
+__all__ = ["Entry", "Group", "by_site", "read_groups"]
+
+TAKEN = (
+    "a RemoteModule, an nn.Module (with RemoteModules anywhere in it), a parameter, a reference from "
+    "remote_parameters(), or a list of these; or a list of groups, each a dict with such under 'params'"
+)
+
+
+class Entry(NamedTuple):
+    """Something that holds parameters, and where."""
+
+    site: Site
+    source: Source
+
+
+class Group(NamedTuple):
+    """A group of parameters, in order.
+
+    Attributes:
+        options: the group's own hyperparameters.
+        entries: where the parameters are.
+        names: their names, where they were given by ``named_parameters()`` or the like.
+    """
+
+    options: dict[str, Any]
+    entries: list[Entry]
+    names: list[str] | None
+
+
+def read_groups(given: Any, sites: Sites, where: str = "params_or_modules") -> list[Group]:
+    """The groups of parameters in what a user gave.
+
+    Args:
+        given: see ``TAKEN``.
+        sites: the owners that are known; those that were not are added.
+        where: what to call it in errors.
+
+    Raises:
+        TypeError: something in it is none of what can be optimized.
+        ValueError: parameters have names in part.
+    """
+    items = _items(given, where)
+    numbers = itertools.count()
+    if not items or not isinstance(items[0], dict):
+        return [_group(items, {}, numbers, sites, where)]
+    groups = []
+    for at, item in enumerate(items):
+        here = f"{where}[{at}]"
+        if not isinstance(item, dict):
+            raise TypeError(f"{here} is a {type(item).__name__} among groups; give dicts alone")
+        if "params" not in item:
+            raise TypeError(f"{here} has no 'params'; put the group's parameters under that key")
+        options = {key: value for key, value in item.items() if key != "params"}
+        here += "['params']"
+        groups.append(_group(_items(item["params"], here), options, numbers, sites, here))
+    if len({group.names is None for group in groups if group.entries}) > 1:
+        raise ValueError(f"{where}: some groups have named parameters and some have not")
+    return groups
+
+
+def by_site(entries: Iterable[Entry]) -> dict[Site, list[Source]]:
+    """What each site has, in order."""
+    found: dict[Site, list[Source]] = {}
+    for entry in entries:
+        found.setdefault(entry.site, []).append(entry.source)
+    return found
+
+
+def _items(given: Any, where: str) -> list[Any]:
+    if isinstance(given, (nn.Module, Tensor)) or _is_reference(given):
+        return [given]
+    if isinstance(given, (set, frozenset)):
+        raise TypeError(f"{where} is a set, which has no order; give a list")
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise TypeError(f"{where} is {_shown(given)}; give {TAKEN}")
+    return list(given)
+
+
+def _group(
+    items: list[Any], options: dict[str, Any], numbers: Iterator[int], sites: Sites, where: str
+) -> Group:
+    names = [item[0] for item in items if _is_named(item)]
+    if names and len(names) < len(items):
+        raise ValueError(f"{where}: some parameters have names and some have not")
+    entries: list[Entry] = []
+    for at, item in enumerate(items):
+        here = where if len(items) == 1 else f"{where}[{at}]"
+        value = item[1] if names else item
+        if names and isinstance(value, nn.Module):
+            raise TypeError(f"{here} names a module; names are for parameters: give it alone")
+        entries += _entries(value, next(numbers), sites, here)
+    return Group(options, entries, names or options.get("param_names"))
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _entries(value: Any, item: int, sites: Sites, where: str) -> Iterator[Entry]:
+    if isinstance(value, Tensor):
+        yield Entry(HERE, Source(value, False, item))
+    elif isinstance(value, nn.Module):
+        yield from _of_module(value, item, sites)
+    elif _is_reference(value):
+        yield Entry(sites.of(value), Source(value, False, item))
+    else:
+        raise TypeError(f"{where} is {_shown(value)}; give {TAKEN}")
+
+
+def _of_module(root: nn.Module, item: int, sites: Sites) -> Iterator[Entry]:
+    """In the order of ``parameters()`` of a module that is all here."""
+    for module in root.modules():
+        # A scripted handle is no RemoteModule, but has kept the way to its module.
+        binding = (
+            module._binding
+            if isinstance(module, RemoteModule)
+            else vars(module).get("_binding", None)
+        )
+        if binding is not None:
+            yield Entry(sites.of(binding.ref, binding.cluster), Source(binding.ref, True, item))
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                yield Entry(HERE, Source(parameter, False, item))
+
+
+def _is_reference(value: Any) -> bool:
+    if isinstance(value, RemoteRef):
+        return True
+    # Torch's references count as ours once its RPC is known to be there.
+    return (
+        type(value).__name__ in ("RRef", "PyRRef")
+        and current_cluster() is not None
+        and isinstance(value, RemoteRef)
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {value!r:.60}"

@@ -1,0 +1,265 @@
+"""What runs where parameters live: one real optimizer for each owner, and the functions that act on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from remotemod.runtime.module_functions import as_module
+from remotemod.runtime.moves import map_tensors, move_to_caller
+from remotemod.runtime.owner import current_owner
+
+__all__ = [
+    "Change",
+    "Part",
+    "Placed",
+    "Recipe",
+    "Share",
+    "Source",
+    "collect",
+    "drop",
+    "load",
+    "part_of",
+    "place",
+    "state",
+    "step",
+    "zero_grad",
+]
+
+
+class Source(NamedTuple):
+    """Something that holds parameters on one owner.
+
+    Attributes:
+        value: a tensor, or a reference to one or to a module.
+        whole: whether it is a module, all of whose parameters are meant.
+        item: what was given together has one number: there a shared parameter counts once.
+    """
+
+    value: Any
+    whole: bool
+    item: int
+
+
+class Share(NamedTuple):
+    """What one owner has of a parameter group."""
+
+    group: int
+    options: dict[str, Any]
+    sources: list[Source]
+
+
+class Recipe(NamedTuple):
+    """How each owner builds its optimizer."""
+
+    cls: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Placed(NamedTuple):
+    """What came of placing an owner's shares.
+
+    Attributes:
+        part: the owner's :class:`Part`, or a reference to it.
+        counts: how many parameters each source of each share adds.
+        options: the hyperparameters of each group that has parameters there.
+        defaults: the optimizer's defaults; None where there is nothing to optimize.
+    """
+
+    part: Any
+    counts: list[list[int]]
+    options: dict[int, dict[str, Any]]
+    defaults: dict[str, Any] | None
+
+
+class Change(NamedTuple):
+    """What has become of a group's hyperparameters."""
+
+    values: dict[str, Any]
+    gone: list[str]
+
+
+class Part:
+    """One owner's optimizer, which has as many groups as have parameters there.
+
+    Attributes:
+        optimizer: the optimizer; None as long as there is nothing to optimize.
+        numbers: the number that each of its groups has at the caller's.
+    """
+
+    def __init__(self) -> None:
+        self.optimizer: Optimizer | None = None
+        self.numbers: list[int] = []
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups."""
+        return [] if self.optimizer is None else self.optimizer.param_groups
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All parameters, in order."""
+        return [parameter for group in self.groups for parameter in group["params"]]
+
+    def group(self, number: int) -> dict[str, Any] | None:
+        """A group by its number at the caller's; None if it has no parameters here."""
+        return self.groups[self.numbers.index(number)] if number in self.numbers else None
+
+    def add(self, recipe: Recipe, groups: dict[int, dict[str, Any]]) -> None:
+        """Takes more groups; the first ones build the optimizer."""
+        if self.optimizer is None:
+            self.optimizer = recipe.cls(list(groups.values()), *recipe.args, **recipe.kwargs)
+        else:
+            for group in groups.values():
+                self.optimizer.add_param_group(group)
+        self.numbers += groups
+
+
+def part_of(part: Any) -> Part:
+    """The part itself, given it or a reference."""
+    found: Part = part if isinstance(part, Part) else part.local_value()
+    return found
+
+
+def collect(sources: Sequence[Source], seen: dict[int, int] | None = None) -> list[list[Tensor]]:
+    """The parameters that each source adds.
+
+    Args:
+        sources: where to look.
+        seen: by identity, which item has brought a parameter already; it is added to.
+
+    Raises:
+        TypeError: a reference is to something else than a parameter.
+        ValueError: two items have a parameter in common.
+    """
+    seen = {} if seen is None else seen
+    found = []
+    for source in sources:
+        added = []
+        for parameter in _parameters(source):
+            item = seen.get(id(parameter))
+            if item is None:
+                seen[id(parameter)] = source.item
+                added.append(parameter)
+            elif item != source.item:
+                raise ValueError(
+                    f"a parameter of shape {list(parameter.shape)}{_place()} was given twice; give each one "
+                    "once and in one group (modules that share parameters: as one module that holds them all)"
+                )
+        found.append(added)
+    return found
+
+
+def _parameters(source: Source) -> list[Tensor]:
+    value = source.value
+    if isinstance(value, Tensor):
+        return [value]
+    value = as_module(value.local_value())
+    if source.whole:
+        return list(value.parameters())
+    if isinstance(value, Tensor):
+        return [value]
+    mend = "the RemoteModule itself" if isinstance(value, nn.Module) else "remote_parameters()"
+    raise TypeError(
+        f"a reference{_place()} is to a {type(value).__name__}, which is no parameter; give {mend}"
+    )
+
+
+def _place() -> str:
+    owner = current_owner()
+    return "" if owner is None else f" on '{owner.name}'"
+
+
+# --- what the caller asks for -----------------------------------------------------------------
+
+
+def place(part: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
+    """Takes parameters into an optimizer, a new one if ``part`` is None."""
+    found = Part() if part is None else part_of(part)
+    seen = {id(parameter): _OLD for parameter in found.parameters}
+    held = [collect(share.sources, seen) for share in shares]
+    groups = {
+        share.group: {"params": list(itertools.chain(*each)), **share.options}
+        for share, each in zip(shares, held, strict=True)
+        if any(each)
+    }
+    if groups:
+        found.add(recipe, groups)
+    counts = [[len(added) for added in each] for each in held]
+    options = {number: _options(group) for number in groups if (group := found.group(number))}
+    if found.optimizer is None:
+        return Placed(None, counts, {}, None)
+    owner = current_owner()
+    handle = part if part is not None else found if owner is None else owner.keep(found)
+    return Placed(handle, counts, move_to_caller(options), dict(found.optimizer.defaults))
+
+
+_OLD = -1  # no item's number
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in group.items() if key != "params"}
+
+
+def drop(part: Any, number: int) -> None:
+    """Takes a group out again, because another owner could not take its share."""
+    found = part_of(part)
+    if number in found.numbers:
+        at = found.numbers.index(number)
+        del found.numbers[at], found.groups[at]
+
+
+def step(part: Any, changes: dict[int, Change]) -> None:
+    """One step, after the groups were told what has changed."""
+    found = part_of(part)
+    for number, change in changes.items():
+        group = found.group(number)
+        assert group is not None
+        group.update(_own(change.values))
+        for key in change.gone:
+            group.pop(key, None)
+    assert found.optimizer is not None
+    found.optimizer.step()
+
+
+def zero_grad(part: Any, set_to_none: bool) -> None:
+    """Clears the gradients."""
+    optimizer = part_of(part).optimizer
+    assert optimizer is not None
+    optimizer.zero_grad(set_to_none)
+
+
+def state(part: Any) -> dict[Any, Any]:
+    """The optimizer's state, its parameters numbered in their order here."""
+    optimizer = part_of(part).optimizer
+    assert optimizer is not None
+    found: dict[Any, Any] = move_to_caller(dict(optimizer.state_dict()["state"]))
+    return found
+
+
+def load(part: Any, state: dict[Any, Any], options: dict[int, dict[str, Any]]) -> None:
+    """Loads a state as :func:`state` gives it, and the groups' hyperparameters."""
+    found = part_of(part)
+    assert found.optimizer is not None
+    numbers = itertools.count()
+    groups = [
+        {**_own(options[number]), "params": [next(numbers) for _ in group["params"]]}
+        for number, group in zip(found.numbers, found.groups, strict=True)
+    ]
+    kept = found.groups[:]
+    found.optimizer.load_state_dict({"state": _own(state), "param_groups": groups})
+    # The caller's groups are those of the part that is here, so they stay the same objects.
+    for old, new in zip(kept, found.groups, strict=True):
+        old.clear()
+        old.update(new)
+    found.groups[:] = kept
+
+
+def _own(value: Any) -> Any:
+    """A copy of what was sent: it may lie in memory that is not ours to change, or to keep."""
+    return map_tensors(value, Tensor.clone)

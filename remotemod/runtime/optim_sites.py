@@ -1,0 +1,145 @@
+"""Where parameters live, and how all those places are asked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from remotemod.errors import RemoteModError
+from remotemod.runtime.cluster import Cluster, find_cluster
+from remotemod.runtime.future import Future
+from remotemod.runtime.owner import Owner, current_owner
+from remotemod.runtime.ref import RemoteRef
+from remotemod.runtime.registry import ambient_cluster
+from remotemod.runtime.requests import Invoke
+
+__all__ = ["HERE", "Site", "Sites", "ask", "settle"]
+
+
+class Site:
+    """A place where parameters live: an owner, or this process.
+
+    Args:
+        name: the owner's name.
+        cluster: what reaches the owner; None if it is in this process.
+        owner: the owner itself, if it is in this process.
+    """
+
+    def __init__(self, name: str, cluster: Cluster | None, owner: Owner | None) -> None:
+        self.name = name
+        self.cluster = cluster
+        self._owner = owner
+
+    def submit(
+        self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float | None
+    ) -> Future[Any]:
+        """Runs a function there; what goes wrong comes through the future."""
+        request = Invoke(function, args)
+        own = self._owner
+        # An owner that waits for itself would wait for ever.
+        if own is not None and (self.cluster is None or own is current_owner()):
+            return own.submit_locally(request)
+        future: Future[Any] = Future("what runs here")
+        try:
+            if self.cluster is not None:
+                return self.cluster.submit(self.name, request, timeout)
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def __repr__(self) -> str:
+        return "here" if self is HERE else f"'{self.name}'"
+
+
+HERE = Site("here", None, None)
+"""The caller itself, for parameters that it holds directly."""
+
+
+class Sites:
+    """The owners that were met so far."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, Site] = {}
+
+    def of(self, ref: Any, cluster: Cluster | None = None) -> Site:
+        """The owner of a reference.
+
+        Args:
+            ref: a reference, ours or the engine's own.
+            cluster: what reaches the owner, where that is known.
+        """
+        name = ref.owner_name()
+        owner = getattr(ref, "_local", None)
+        if owner is not None and cluster is not None and not cluster.capabilities.shares_memory:
+            cluster = None  # a worker has no connection to itself
+        if owner is None and cluster is None:
+            cluster = getattr(ref, "_cluster", None) or _engine(ref)
+        ours = type(ref) is RemoteRef
+        key = (name, owner or cluster) if ours else (name, "the engine's own")
+        site = self._found.setdefault(key, Site(name, cluster, owner))
+        site.cluster = site.cluster or cluster
+        return site
+
+
+def _engine(ref: Any) -> Cluster:
+    """The cluster for a reference of torch's RPC, which knows of none."""
+    current = find_cluster()
+    if current.backend == "torch_rpc":
+        return current
+    found = ambient_cluster()
+    if found is None:
+        raise RemoteModError(
+            f"no cluster reaches {ref!r}: torch's RPC does not run in this process"
+        )
+    return found
+
+
+def ask(
+    function: Callable[..., Any], args: Mapping[Site, tuple[Any, ...]], timeout: float | None
+) -> dict[Site, Future[Any]]:
+    """Runs a function at every site and waits for all; what is here runs while the others do.
+
+    Args:
+        function: what runs.
+        args: its arguments at each site.
+        timeout: seconds for each; None for the cluster's bound.
+    """
+    order = sorted(args, key=lambda site: site.cluster is None)
+    futures = {site: site.submit(function, args[site], timeout) for site in order}
+    for future in futures.values():
+        future.exception()
+    return futures
+
+
+def settle(futures: Mapping[Site, Future[Any]], done: str = "") -> dict[Site, Any]:
+    """The result of each site.
+
+    Args:
+        futures: what :func:`ask` returns.
+        done: what they did, in the past tense; an error then says who did and who did not.
+
+    Raises:
+        Exception: the first error there was.
+    """
+    failed = {site: future.exception() for site, future in futures.items()}
+    failed = {site: error for site, error in failed.items() if error is not None}
+    if not failed:
+        return {site: future.wait() for site, future in futures.items()}
+    error = next(iter(failed.values()))
+    assert error is not None
+    if done:
+        _note(error, _report(done, [site for site in futures if site not in failed], failed))
+    raise error
+
+
+def _report(done: str, good: list[Site], failed: Mapping[Site, BaseException | None]) -> str:
+    bad = ", ".join(f"{site!r} ({type(error).__name__})" for site, error in failed.items())
+    return f"{done}: {', '.join(map(repr, good)) or 'nobody'}; not {done}, or never said so: {bad}"
+
+
+def _note(error: BaseException, text: str) -> None:
+    """Adds a note to an error, which keeps its type; where notes are unknown (3.10) they are not shown."""
+    notes: list[str] = list(getattr(error, "__notes__", ()))
+    if text not in notes:
+        error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]
