@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Pass, differentiate
+from remotemod.runtime.graph import Pass, differentiate_kept
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Call, Invoke, Request
 from remotemod.stubs.load import LoadedStub
@@ -131,7 +131,7 @@ class Backend(Protocol):
             how: what the pass is to do.
             timeout: seconds that it may take.
         """
-        return self.call(worker, Invoke(differentiate, (graph, grads, tuple(how))), timeout)
+        return self.call(worker, Invoke(differentiate_kept, (graph, grads, tuple(how))), timeout)
 
     def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
         """How calls name a module, and whether TorchScript reaches it without Python on the way.

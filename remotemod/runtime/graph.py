@@ -14,7 +14,7 @@ from remotemod.errors import GraphError
 from remotemod.runtime.recompute import run_again_in_backward
 from remotemod.runtime.recording import Recording, differentiable, replaced
 
-__all__ = ["Graph", "Pass", "Recorded", "differentiate", "record"]
+__all__ = ["Graph", "Pass", "Recorded", "differentiate", "differentiate_kept", "record"]
 
 
 class Recorded(NamedTuple):
@@ -191,23 +191,26 @@ def _end(result: Tensor) -> Tensor | GradientEdge:
     return get_gradient_edge(result) if result.layout is torch.strided else result
 
 
-def differentiate(ref: Any, grads: Sequence[Tensor | None], how: Sequence[bool]) -> Any:
+def differentiate_kept(ref: Any, grads: Sequence[Tensor | None], how: Sequence[bool]) -> Any:
+    """On the owner: runs the graph behind a reference backwards; ``how`` holds the fields of a :class:`Pass`."""
+    return differentiate(ref.local_value(), grads, Pass(*how))
+
+
+def differentiate(graph: Graph, grads: Sequence[Tensor | None], how: Pass) -> Any:
     """On the owner: runs a kept graph backwards.
 
     Args:
-        ref: the reference to the graph.
+        graph: the graph.
         grads: the gradient of each output; None where there is none.
-        how: the fields of a :class:`Pass`.
+        how: what the pass is to do.
 
     Returns:
         The gradients of the inputs (None where there is none), :class:`Recorded` if the pass is recorded. The
         inputs of a recorded pass are those gradients of ``grads`` that require grad, then the inputs of the graph.
     """
-    graph: Graph = ref.local_value()
-    made = Pass(*how)
-    if not made.higher:
-        return graph.run(grads, made)
-    found = record(lambda given: graph.run(given, made), (grads,), {}, Recording.KEPT)
+    if not how.higher:
+        return graph.run(grads, how)
+    found = record(lambda given: graph.run(given, how), (grads,), {}, Recording.KEPT)
     if type(found) is Recorded:
         return found._replace(graph=graph.continued(found.graph))
     return found

@@ -14,7 +14,7 @@ from torch import nn
 
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Recorded
+from remotemod.runtime.graph import Graph, Recorded
 from remotemod.runtime.overloads import callable_form
 from remotemod.runtime.ref import RemoteRef, type_name
 from remotemod.runtime.requests import (
@@ -219,19 +219,22 @@ class Owner:
 
     def _call(self, request: Call, peer: Peer) -> Any:
         route = self.route_of(request)
-        return self._answer(
-            route.run(route.module(), request.args, request.kwargs, request.recording)
-        )
+        value = route.run(route.module(), request.args, request.kwargs, request.recording)
+        return self._answer(value, peer)
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
         result = request.function(*request.args, **request.kwargs)
-        return self.keep(result) if request.keep else self._answer(result)
+        return self.keep(result) if request.keep else self._answer(result, peer)
 
-    def _answer(self, value: Any) -> Any:
+    def _answer(self, value: Any, peer: Peer) -> Any:
         """A result as it goes back: its graph stays, and a reference to it goes along."""
         if type(value) is Recorded:
-            return value._replace(graph=self.keep(value.graph))
+            return value._replace(graph=self.keep_graph(value.graph, peer))
         return value
+
+    def keep_graph(self, graph: Graph, peer: Peer) -> Any:
+        """Keeps a graph and returns what stands for it in the answer."""
+        return self.keep(graph)
 
     def _load(self, request: Load, peer: Peer) -> None:
         self.load(request)

@@ -294,6 +294,8 @@ def scripted_doubler() -> nn.Module:
 
 def test_a_copied_module_is_released(cluster: rm.Cluster) -> None:
     """The owner lets the copy go with its last handle, and a handle is no cycle that keeps it."""
+    if cluster.backend == "torch_rpc":
+        pytest.skip("torch's RPC releases nothing any more after its first shutdown in a process")
     handle = rm.RemoteModule("two", TrackedModule)
     before = rm.rpc_sync("two", alive)
     twin = copy.copy(handle)

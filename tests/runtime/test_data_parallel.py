@@ -13,6 +13,7 @@ import sys, torch
 import torch.distributed as dist
 from torch import nn
 import remotemod as rm
+from remotemod.testing.trained import gradients
 
 rank, port = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
@@ -32,7 +33,8 @@ with rm.launch(workers=["ps"], backend="shm"):
     found = [torch.empty(1, 2) for _ in range(2)]
     dist.all_gather(found, model.local.weight.grad)
     assert torch.equal(found[0], found[1])
-    assert table.remote_parameters()[0].rpc_sync().__getattribute__("grad").abs().sum() > 0
+    (grad,) = rm.rpc_sync("ps", gradients, (table.module_rref,))
+    assert grad[rank].abs().sum() > 0 and not grad[3].any()
     assert "module.table.weight" in parallel.state_dict()
     parallel.zero_grad()
     assert model.local.weight.grad is None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed.rpc as rpc
+from torch import Tensor
 from torch._C._distributed_autograd import _current_context
 from torch._C._distributed_rpc import PyRRef, _get_current_rpc_agent
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.backends.processes import Loss
-from remotemod.backends.torch_rpc.agent import generation, is_running
+from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
 from remotemod.backends.torch_rpc.carriage import (
     is_pickling,
     is_plain,
@@ -29,15 +31,16 @@ from remotemod.backends.torch_rpc.native import (
     declare,
     importable_interface,
 )
-from remotemod.backends.torch_rpc.owner import CODEC, PACKED, PLAIN, serve
+from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, run_graph, serve
 from remotemod.errors import WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.future import Future
+from remotemod.runtime.graph import Pass, Recorded
 from remotemod.runtime.moves import map_tensors
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
-from remotemod.runtime.requests import Build, Call, Load, Request
+from remotemod.runtime.requests import Build, Call, Invoke, Load, Request
 from remotemod.stubs.load import LoadedStub, load_stub
 from remotemod.wire.failure import unpack_failure
 
@@ -95,7 +98,8 @@ class TorchRpcBackend(Backend):
         except RuntimeError as error:
             raise self._told(error, worker) from None
         told = functools.partial(self._told, worker=worker)
-        return future_of(inner, f"a call to '{worker}'", finish, told)
+        graph = type(request) is Call and request.recording >= Recording.KEPT
+        return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Sends a request to a worker and waits for its answer."""
@@ -106,7 +110,25 @@ class TorchRpcBackend(Backend):
             raise self._told(error, worker) from None
 
     def post(self, worker: str, request: Request) -> None:
-        """Nothing is ever posted here: torch counts its references itself."""
+        """Lets graphs go; everything else torch counts itself."""
+        if not self.closed:
+            with contextlib.suppress(RuntimeError):  # a worker that is gone keeps nothing
+                rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False))
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: RemoteRef[Any],
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Has an owner run a kept graph backwards, by its number."""
+        request = Invoke(run_graph, (graph._id, list(grads), tuple(how)))
+        found = self.call(worker, request, timeout)
+        if not how.keep:
+            graph.is_gone()
+        return found
 
     def _send(
         self, worker: str, request: Request, timeout: float | None
@@ -129,7 +151,7 @@ class TorchRpcBackend(Backend):
         else:
             sent = pack(request, main_by_value=not self._same_main)
         inner = rpc.rpc_async(worker, serve, (sent, not self._same_main), timeout=seconds)
-        return inner, _answer
+        return inner, functools.partial(_answer, worker)
 
     def _told(self, error: Exception, worker: str) -> Exception:
         """An error of torch's RPC as ours."""
@@ -189,13 +211,15 @@ def _in_context() -> bool:
     return True
 
 
-def _answer(answer: Any) -> Any:
-    form, value = answer
-    if form == PLAIN:
-        return value
+def _answer(worker: str, answer: Any) -> Any:
+    form, value, graph = answer
+    if form == FAILED:
+        raise unpack_failure(unpack(value), CODEC)
+    # First of all, so that it is let go whatever happens.
+    kept = RemoteRef[Any](worker, graph, "graph", ambient()) if graph else None
     if form == PACKED:
-        return unpack(value)
-    raise unpack_failure(unpack(value), CODEC)
+        value = unpack(value)
+    return value if kept is None else Recorded(value, kept)
 
 
 def _as_it_is(value: Any) -> Any:

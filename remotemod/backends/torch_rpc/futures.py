@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,12 @@ Finish = Callable[[Any], Any]
 
 
 def future_of(
-    inner: Any, what: str, finish: Finish, told: Callable[[Exception], Exception]
+    inner: Any,
+    what: str,
+    finish: Finish,
+    told: Callable[[Exception], Exception],
+    *,
+    even_unwanted: bool = False,
 ) -> Future[Any]:
     """A future of ours over one of torch's.
 
@@ -29,8 +35,13 @@ def future_of(
         what: names the call in error messages.
         finish: makes the result.
         told: makes our error of torch's.
+        even_unwanted: whether the result is made, and dropped, though nobody keeps the future.
     """
-    return Future(what, _Driver(inner, finish, told))
+    driver = _Driver(inner, finish, told)
+    future: Future[Any] = Future(what, driver)
+    if even_unwanted:
+        weakref.finalize(future, driver.see_to_it).atexit = False
+    return future
 
 
 class _Driver:
@@ -40,6 +51,8 @@ class _Driver:
         self._inner = inner
         self._finish = finish
         self._told = told
+        self._made: tuple[Any, Exception | None] | None = None
+        self._making = threading.Lock()
         self._arrived: threading.Event | None = None
         self._lock = threading.Lock()
 
@@ -71,15 +84,35 @@ class _Driver:
         self._inner.add_done_callback(finish)
         return arrived
 
+    def see_to_it(self) -> None:
+        """Makes the result when it arrives, for nobody."""
+        if self._made is None:
+            self._inner.add_done_callback(lambda _: self._make())
+
+    def _make(self) -> tuple[Any, Exception | None]:
+        """The result or the error; once, because a result may hold a reference that is counted."""
+        try:
+            answer, failed = self._inner.wait(), None
+        except Exception as error:
+            answer, failed = None, error
+        with self._making:
+            if self._made is None:
+                try:
+                    if failed is not None:
+                        raise failed
+                    self._made = self._finish(answer), None
+                except Exception as error:
+                    self._made = None, self._told(error)
+            return self._made
+
     def _complete(self, future: Future[Any]) -> None:
         if future.settled:
             return
-        try:
-            value = self._finish(self._inner.wait())
-        except Exception as error:
-            future.set_exception(self._told(error))
-        else:
+        value, error = self._make()
+        if error is None:
             future.set_result(value)
+        else:
+            future.set_exception(error)
 
 
 def translated(error: Exception, worker: str) -> Exception:

@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 import torch.distributed.rpc as rpc
-from torch import nn
+from torch import Tensor, nn
 
 from remotemod.backends.torch_rpc.agent import generation
 from remotemod.backends.torch_rpc.carriage import is_plain, pack, unpack
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
 from remotemod.backends.torch_rpc.script_errors import script_failure
+from remotemod.runtime.graph import Graph, Pass, Recorded, differentiate
 from remotemod.runtime.module_functions import as_module
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Call, Load
@@ -21,7 +22,7 @@ from remotemod.stubs.load import LoadedStub
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
-__all__ = ["CODEC", "FAILED", "PACKED", "PLAIN", "serve"]
+__all__ = ["CODEC", "FAILED", "PACKED", "PLAIN", "run_graph", "serve"]
 
 _CALL = len(Call._fields)
 
@@ -38,9 +39,16 @@ class RpcOwner(Owner):
             return _untyped(value)
         return rpc.RRef(value)
 
+    def keep_graph(self, graph: Graph, peer: Peer) -> int:
+        """Keeps a graph and returns its number: each call has one, and torch's references are dear.
+
+        After a process's first ``rpc.shutdown`` torch would not even let them go any more.
+        """
+        return self.keep_for(peer, graph)
+
     def value(self, ref: Any) -> Any:
-        """What a reference of this owner's stands for."""
-        return as_module(ref.local_value())
+        """What a reference of this owner's stands for, or the number of a graph."""
+        return super().value(ref) if type(ref) is int else as_module(ref.local_value())
 
     def load(self, request: Load) -> LoadedStub:
         """Takes a stub, and compiles what TorchScript callers will ask for."""
@@ -101,11 +109,21 @@ def _owner() -> tuple[Any, RpcOwner, Peer]:
         return _OWNER[0]
 
 
+def run_graph(number: int, grads: list[Tensor | None], how: tuple[bool, ...]) -> Any:
+    """On the owner: runs a kept graph backwards; see :func:`remotemod.runtime.graph.differentiate`."""
+    _, owner, peer = _owner()
+    try:
+        return differentiate(owner.value(number), grads, Pass(*how))
+    finally:
+        if not Pass(*how).keep:
+            peer.release([number])
+
+
 PLAIN, PACKED, FAILED = range(3)
 """The forms of an answer: the result as it is, the result in a parcel, what was raised in a parcel."""
 
 
-def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any]:
+def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any, int]:
     """On the owner: runs a request.
 
     Args:
@@ -113,18 +131,20 @@ def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any]:
         main_by_value: whether the caller's ``__main__`` is another.
 
     Returns:
-        The form of the answer, and the answer.
+        The form of the answer, the answer, and the number of the graph that is kept of it, 0 without one.
     """
     _, owner, peer = _owner()
     try:
         request = Call(*sent) if len(sent) == _CALL else unpack(sent)
-        value = owner.handle(request, peer)
+        value, graph = owner.handle(request, peer), 0
+        if type(value) is Recorded:
+            value, graph = value
         if is_plain(value):
-            return PLAIN, value
-        return PACKED, pack(value, main_by_value=main_by_value)
+            return PLAIN, value, graph
+        return PACKED, pack(value, main_by_value=main_by_value), graph
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
         if isinstance(error, torch.jit.Error):
             failure = script_failure(str(error), owner.name, CODEC)
         else:
             failure = pack_failure(error, owner.name, CODEC)
-        return FAILED, pack(failure, main_by_value=main_by_value)
+        return FAILED, pack(failure, main_by_value=main_by_value), 0
