@@ -21,4 +21,5 @@ def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "torch.Size([1, 8, 32])" in done.stdout
+    assert float(done.stdout.split()[0]) < 0.05  # it has learnt its eight ratings
     assert "on='ps1'" in done.stdout

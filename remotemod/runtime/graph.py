@@ -188,6 +188,10 @@ def record(
 
 def _end(result: Tensor) -> Tensor | GradientEdge:
     """Where a result's gradient goes in: an edge, because its own memory is not needed for the way back."""
+    node = result.grad_fn
+    if node is not None and not isinstance(node, torch._C._FunctionBase):
+        return GradientEdge(node, result.output_nr)
+    # A leaf, or a node that is written in Python, which an edge alone does not keep.
     return get_gradient_edge(result) if result.layout is torch.strided else result
 
 

@@ -221,6 +221,33 @@ class Gradients:
         for name, buffer in local.named_buffers():
             assert torch.equal(found[name], buffer), name
 
+    # --- steps ------------------------------------------------------------------------------------
+
+    def test_steps_lead_to_the_local_weights(self, cluster: rm.Cluster) -> None:
+        """One optimizer over both workers and this process, clipped by one norm, state and all."""
+        first, local_first = _pair("one", nn.Linear, cluster, 4, 4)
+        last, local_last = _pair("two", nn.Linear, cluster, 4, 2)
+        middle, local_middle = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
+        model = nn.Sequential(first, middle, last)
+        twin = nn.Sequential(local_first, local_middle, local_last)
+        ours: Any = rm.RemoteOptimizer(torch.optim.Adam, model, lr=0.05)
+        torchs = torch.optim.Adam(twin.parameters(), lr=0.05)
+        inputs = torch.randn(5, 8, 4, generator=torch.Generator().manual_seed(3))
+        for x in inputs:
+            ours.zero_grad()
+            torchs.zero_grad()
+            model(x).square().sum().backward()
+            twin(x).square().sum().backward()
+            norm = rm.clip_grad_norm_(model, 1.0)
+            assert torch.equal(norm, nn.utils.clip_grad_norm_(twin.parameters(), 1.0))
+            ours.step()
+            torchs.step()
+        found, expected = model.state_dict(), twin.state_dict()
+        assert list(found) == list(expected)
+        _assert_equal(list(found.values()), list(expected.values()))
+        torchs.load_state_dict(ours.state_dict())
+        twin.load_state_dict(found)
+
     # --- what owners keep -----------------------------------------------------------------------
 
     @pytest.mark.parametrize("recompute", [False, True])
