@@ -12,12 +12,14 @@ from torch.autograd.graph import get_gradient_edge
 
 from remotemod.errors import GraphError
 from remotemod.runtime.graph import ONCE, Pass, Recorded
-from remotemod.runtime.recording import differentiable, replaced
+from remotemod.runtime.recording import Recording, differentiable, replaced
+from remotemod.runtime.requests import Invoke
 
 if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
+    from remotemod.runtime.future import Future
 
-__all__ = ["enter", "leave"]
+__all__ = ["enter", "leave", "submit"]
 
 Marks = tuple[Tensor, ...]
 """Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
@@ -62,6 +64,24 @@ def leave(
     with torch.enable_grad():
         results = differentiable(answer.value)
         return replaced(answer.value, _Leave.apply(way, results, _anchor()[0], *marks))  # type: ignore[no-untyped-call]
+
+
+def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
+    """Sends a function of a user's, and makes its result a part of the graph here.
+
+    Args:
+        cluster: where the worker is.
+        worker: who runs it.
+        request: the function.
+        timeout: seconds that it, and the way back, may take; None for the cluster's bound.
+    """
+    recording = Recording.OFF if request.keep or not torch.is_grad_enabled() else Recording.KEPT
+    if recording and cluster.recording(False) is recording:
+        marks = enter((request.args, request.kwargs))
+        future = cluster.submit(worker, request._replace(recording=int(recording)), timeout)
+        future.convert(lambda answer: leave(answer, marks, cluster, worker, timeout))
+        return future
+    return cluster.submit(worker, request, timeout)
 
 
 class _Enter(torch.autograd.Function):

@@ -98,6 +98,14 @@ class Graph:
         self._arrivals = arrivals
         self._lock = lock or threading.RLock()
 
+    @property
+    def is_of_leaves(self) -> bool:
+        """Whether nothing was computed: every result is a parameter or the like."""
+        return all(
+            type(end) is GradientEdge and hasattr(end.node, "variable")
+            for end in self._outputs or ()
+        )
+
     def run(self, grads: Sequence[Tensor | None], how: Pass) -> list[Tensor | None]:
         """Runs the graph backwards.
 

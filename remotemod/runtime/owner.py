@@ -14,8 +14,9 @@ from torch import nn
 
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Graph, Recorded
+from remotemod.runtime.graph import Graph, Recorded, record
 from remotemod.runtime.overloads import callable_form
+from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef, type_name
 from remotemod.runtime.requests import (
     Adopt,
@@ -223,8 +224,15 @@ class Owner:
         return self._answer(value, peer)
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
-        result = request.function(*request.args, **request.kwargs)
-        return self.keep(result) if request.keep else self._answer(result, peer)
+        function, args, kwargs, keep, recording = request
+        if keep:
+            return self.keep(function(*args, **kwargs))
+        if recording < Recording.KEPT:
+            return self._answer(function(*args, **kwargs), peer)
+        found = record(function, args, kwargs, recording)
+        if type(found) is Recorded and found.graph.is_of_leaves:
+            return found.value  # parameters that somebody asks for are copied
+        return self._answer(found, peer)
 
     def _answer(self, value: Any, peer: Peer) -> Any:
         """A result as it goes back: its graph stays, and a reference to it goes along."""

@@ -7,6 +7,7 @@ from abc import ABCMeta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from remotemod.errors import RemoteModError
+from remotemod.runtime.autograd import submit
 from remotemod.runtime.future import Future
 from remotemod.runtime.requests import Invoke
 
@@ -108,7 +109,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         if self._local is not None:
             return self._local.submit_locally(request)
         assert self._cluster is not None
-        return self._cluster.submit(self._owner, request, timeout)
+        return submit(self._cluster, self._owner, request, timeout)
 
     def __repr__(self) -> str:
         return f"<remotemod.RemoteRef to a {self._type} on '{self._owner}'>"

@@ -78,12 +78,16 @@ class Call(NamedTuple):
 
 
 class Invoke(NamedTuple):
-    """Run a function; with ``keep`` its result stays on the owner and a reference comes back."""
+    """Run a function; with ``keep`` its result stays on the owner and a reference comes back.
+
+    ``recording`` is as a :class:`Call` has it; the owner's own functions are part of no graph of the caller's.
+    """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
     keep: bool = False
+    recording: int = 1
 
 
 class Release(NamedTuple):

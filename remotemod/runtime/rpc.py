@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from remotemod.runtime.cluster import UNSET, find_cluster
+from remotemod.runtime.autograd import submit
+from remotemod.runtime.cluster import find_cluster
 from remotemod.runtime.future import Future
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Invoke
@@ -74,4 +75,4 @@ def _invoke(
         raise TypeError(f"func must be callable; got {func!r}")
     cluster = find_cluster()
     request = Invoke(func, tuple(args), dict(kwargs or {}), keep)
-    return cluster.submit(cluster.resolve(to), request, UNSET if timeout is None else timeout)
+    return submit(cluster, cluster.resolve(to), request, timeout)

@@ -103,6 +103,20 @@ class Gradients:
         )
         assert not frozen(torch.ones(2)).requires_grad
 
+    def test_functions_on_workers_are_in_the_graph(self, cluster: rm.Cluster) -> None:
+        """``rpc_sync`` and methods of references pass gradients on; parameters that are asked for are copies."""
+        x, y = torch.ones(2, requires_grad=True), torch.full((2,), 3.0, requires_grad=True)
+        product: Any = rm.rpc_sync("one", torch.mul, (x, y))
+        product.sum().backward()
+        _assert_equal([x.grad, y.grad], [torch.full((2,), 3.0), torch.ones(2)])
+        remote = rm.RemoteModule("one", nn.Linear, args=(2, 2), cluster=cluster)
+        if cluster.backend != "torch_rpc":  # whose references are torch's own
+            remote.module_rref.rpc_sync().forward(x).sum().backward()
+            assert all(grad is not None for grad in _gradients(remote))
+            weight = remote.remote_parameters()[0].to_here()
+            assert weight.is_leaf
+            assert weight.requires_grad
+
     # --- when -----------------------------------------------------------------------------------
 
     def test_futures_may_be_waited_for_in_any_order(self, cluster: rm.Cluster) -> None:

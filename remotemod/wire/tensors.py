@@ -78,9 +78,13 @@ def dense_order(tensor: Tensor) -> list[int] | None:
     """
     if tensor.is_contiguous():
         return None
-    strides = tensor.stride()
-    order = sorted(range(tensor.dim()), key=lambda i: (-strides[i], i))
-    return order if tensor.permute(order).is_contiguous() else None
+    shape, strides = tensor.shape, tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda dim: (-strides[dim], dim))
+    filled = zip(shape, strides, _strides(shape, order), strict=True)
+    if any(size > 1 and stride != dense for size, stride, dense in filled):
+        return None
+    # What was freed has strides still.
+    return order if tensor.untyped_storage().nbytes() >= tensor.nbytes else None
 
 
 def _dtype_name(tensor: Tensor) -> str:
@@ -210,7 +214,7 @@ def _restore_dense(
     return lay_over(_take(frames, dtype.itemsize, shape), dtype, shape, *strides)
 
 
-def _strides(shape: list[int], order: list[int]) -> list[int]:
+def _strides(shape: Sequence[int], order: list[int]) -> list[int]:
     if sorted(order) != list(range(len(shape))):
         raise ProtocolError(f"a tensor's dimensions lie as {order}, which is no order of them")
     strides, step = [0] * len(shape), 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from remotemod.errors import ProtocolError
@@ -75,7 +78,41 @@ def test_any_view_arrives_with_its_values(tensor: torch.Tensor) -> None:
     got = trip(tensor)
     assert got.shape == tensor.shape
     assert torch.equal(got, tensor)
-    assert got.is_contiguous()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 4), max_size=5).flatmap(
+        lambda shape: st.tuples(st.just(shape), st.permutations(range(len(shape))))
+    )
+)
+def test_a_tensor_that_fills_its_memory_lies_there_as_it_lay_here(case: Any) -> None:
+    """The order of dimensions arrives, because operations round by it; nothing is copied for it."""
+    shape, order = case
+    made = torch.arange(math.prod(shape)).view(shape).permute(order)
+    header, frames = codec.encode(made)
+    got = codec.decode(header, frames)
+    assert torch.equal(got, made)
+    assert [f.data_ptr() for f in frames] == [made.data_ptr()]
+    if made.numel():
+        kept = [(n, s) for n, s in zip(got.shape, got.stride(), strict=True) if n > 1]
+        assert kept == [(n, s) for n, s in zip(made.shape, made.stride(), strict=True) if n > 1]
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.arange(24.0).view(2, 3, 4)[:, ::2], torch.ones(3, 1).expand(3, 4)]
+)
+def test_gaps_and_repeats_do_not_travel(tensor: torch.Tensor) -> None:
+    """What does not fill its memory arrives in the order of its dimensions."""
+    assert trip(tensor).is_contiguous()
+
+
+def test_an_order_that_is_none_is_refused() -> None:
+    """Dimensions that are named twice would lay elements over each other."""
+    header, frames = codec.encode(torch.ones(2, 3).t())
+    at = header.rindex(bytes([0x92, 1, 0]))
+    with pytest.raises(ProtocolError, match="no order of them"):
+        codec.decode(header[:at] + bytes([0x92, 1, 1]) + header[at + 3 :], frames)
 
 
 def test_nothing_is_copied() -> None:
