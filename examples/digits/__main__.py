@@ -1,8 +1,9 @@
-"""The demo's story, top to bottom: train here, generate a stub, move the backbone, compare."""
+"""The demo's story, top to bottom: train here, train over three processes, compare, call the remote part."""
 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 import os
 import sys
@@ -11,82 +12,92 @@ from types import ModuleType
 
 import torch
 from rich.console import Console
-from torch import nn
 
 import remotemod as rm
-from examples.digits import data, report
-from examples.digits.model import Backbone, Classifier, FeatureExtractor
-from examples.digits.training import train
-from examples.digits.ways import blocking, measure, place, remote_ways
+from examples.digits import data, plot, report
+from examples.digits.comparison import differences, unequal_ways
+from examples.digits.model import Backbone, Block, Classifier, FeatureExtractor
+from examples.digits.training import seed, train
+from examples.digits.ways import blocking, measure, remote_ways
 
 BATCH = 16
+LEARNING_RATE = 2e-3
 THREADS = 1
 """For each process: so small a model gains nothing from more, and processes on few cores lose a lot."""
 
 
 def main() -> int:
     options = parse()
+    plot.require_matplotlib()
     console = Console(highlight=False)
+    torch.set_num_threads(THREADS)  # workers have as many
+    training, test = data.load()
+    batches = test.batches(BATCH)
 
     console.rule("1. train a small model in this process")
-    torch.manual_seed(0)
-    torch.set_num_threads(THREADS)
-    training, test = data.load()
-    model = Classifier(Backbone(), nn.Linear(64, 10))
-    train(model, training, options.epochs, console)
-    batches = test.batches(BATCH)
-    local = measure("local", blocking([model]), batches)
+    seed()
+    model = Classifier(Backbone(), Block())
+    start = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    seed()
+    local = train(model, optimizer, training, options.epochs, console)
+    local_test = measure("local", blocking(model), batches)
 
-    console.rule("2. read the backbone's interface, generate its stub")
-    report.show_interface(console, rm.read_interface(FeatureExtractor))
-    [stub] = rm.generate(f"{FeatureExtractor.__module__}:FeatureExtractor", options.out)
-    if stub.error is not None:
-        raise stub.error
-    console.print()
-    report.show_stub(console, stub.text)
-    generated = import_file(stub.path).RemoteFeatureExtractor
-
-    console.rule("3. move the backbone to another process")
-    with rm.launch(workers=options.workers) as cluster:
-        console.print(f"this process: {os.getpid()}")
+    console.rule("2. train the same model in three processes")
+    with rm.launch(workers=["worker0", "worker1"]) as cluster:
+        backbone = rm.RemoteModule("worker0/cpu", Backbone, interface=FeatureExtractor)
+        hybrid = Classifier(backbone, rm.RemoteModule("worker1/cpu", Block))
+        hybrid.load_state_dict(start)
+        optimizer = rm.RemoteOptimizer(torch.optim.Adam, hybrid, lr=LEARNING_RATE)
+        console.print(hybrid, markup=False, soft_wrap=True)
+        console.print(optimizer, markup=False, no_wrap=True, overflow="ellipsis")
         for name in cluster.workers:
-            rm.rpc_sync(name, torch.set_num_threads, args=(THREADS,))
             console.print(f"{name}: process {rm.rpc_sync(name, os.getpid)}")
-        remotes = [place(rm.RemoteModule, name, model.backbone) for name in cluster.workers]
-        stubs = [place(generated, name, model.backbone) for name in cluster.workers]
-        console.print(remotes[0], markup=False, soft_wrap=True)
-        weights = sum(tensor.nbytes for tensor in model.backbone.state_dict().values())
-        console.print(f"each copy received {weights / 1024:,.0f} KiB of weights")
+        console.print(f"this process: {os.getpid()}")
+        seed(cluster.workers)
+        remote = train(hybrid, optimizer, training, options.epochs, console)
+        remote_test = measure("three processes", blocking(hybrid), batches)
 
-        console.rule("4. classify the test images through it")
-        ways = remote_ways(remotes, stubs, model.head)
+        console.rule("3. compare")
+        report.show_trainings(console, local, remote, local_test, remote_test, test.labels)
+        picture = options.out / "losses.png"
+        plot.draw(local, remote, picture)
+        report.show_place(console, "plot of the losses", picture)
+        wrong = differences(local, remote, local_test, remote_test, test.labels)
+
+        console.rule("4. read the backbone's interface, generate its stub")
+        report.show_interface(console, rm.read_interface(FeatureExtractor))
+        [stub] = rm.generate(f"{FeatureExtractor.__module__}:FeatureExtractor", options.out)
+        if stub.error is not None:
+            raise stub.error
+        console.print()
+        report.show_stub(console, stub.text)
+        report.show_place(console, "generated stub", stub.path)
+        generated = import_file(stub.path).RemoteFeatureExtractor
+
+        console.rule("5. call the trained backbone, where it is, in every way")
+        typed = generated.init_from_module_rref("worker0/cpu", backbone.get_module_rref())
+        ways = remote_ways(backbone, typed, hybrid.head)
         results = [measure(name, way, batches) for name, way in ways.items()]
 
-    report.show_results(console, results, local, test.labels)
-    report.show_place(console, stub.path)
-    wrong = report.differing(results, local)
-    if wrong:
-        print(f"error: logits differ from the local model's: {', '.join(wrong)}", file=sys.stderr)
+    report.show_results(console, results, local_test, test.labels)
+    if other := unequal_ways(results, local_test):
+        wrong.append(f"logits differ from the local model's: {', '.join(other)}")
+    for sentence in wrong:
+        print(f"error: {sentence}", file=sys.stderr)
     return 1 if wrong else 0
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m examples.digits",
-        description="Trains a small digit classifier, moves its backbone to a worker process, "
-        "and checks that the logits stay the same.",
+        description="Trains a small digit classifier in one process and once more in three, checks "
+        "that losses, weights and logits are the same, and calls the remote part in every way.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--epochs", type=positive, default=10, help="passes over the training half")
-    parser.add_argument(
-        "--workers",
-        type=positive,
-        default=1,
-        help="worker processes, each with its own copy of the backbone; eager calls go to them in "
-        "turn, the scripted model holds the first",
-    )
     out = Path(__file__).parent / "out"
-    parser.add_argument("--out", type=Path, default=out, help="folder for the generated stub")
+    parser.add_argument("--out", type=folder, default=out, help="folder for the stub and the plot")
     return parser.parse_args()
 
 
@@ -95,6 +106,13 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return path
 
 
 def import_file(path: Path) -> ModuleType:

@@ -1,4 +1,4 @@
-"""The model that the demo splits: a backbone that can live anywhere, and a classifier that stays."""
+"""The model that the demo splits: two blocks that can live anywhere, and a classifier that holds them."""
 
 # No `from __future__ import annotations` here: TorchScript reads these annotations as they are.
 import torch
@@ -18,7 +18,7 @@ class FeatureExtractor(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The part that moves to a worker; it knows nothing of remotemod."""
+    """From images to features; it knows nothing of remotemod, and has buffers (BatchNorm's)."""
 
     def __init__(self, width: int = 32, features: int = 64) -> None:
         super().__init__()
@@ -38,15 +38,26 @@ class Backbone(nn.Module):
         return self.layers(images)
 
 
+class Block(nn.Module):
+    """A second block behind it; dropout makes the training depend on random numbers as well."""
+
+    def __init__(self, features: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Dropout(0.2), nn.Linear(features, features), nn.ReLU())
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)
+
+
 class Classifier(nn.Module):
-    """The same class whether its backbone is local or remote, and whether it is scripted or not."""
+    """The same class whether its blocks are local or remote, and whether it is scripted or not."""
 
     backbone: FeatureExtractor
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, block: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = head
+        self.head = nn.Sequential(block, nn.Linear(64, 10))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and the features that they come from."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
 
 import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from examples.digits.model import Backbone, Classifier, FeatureExtractor
+from examples.digits.model import Block, Classifier
 
 Answers = list[tuple[Tensor, Tensor]]
 """For each batch its logits, and the features that the backbone returned."""
@@ -20,51 +19,45 @@ Way = Callable[[list[Tensor]], Answers]
 """Classifies all batches."""
 
 
-def place(cls: type[rm.RemoteModule], worker: str, trained: Backbone) -> rm.RemoteModule:
-    """Builds a backbone on a worker and gives it the weights that were trained here."""
-    # A generated stub knows its interface already.
-    interface = FeatureExtractor if cls is rm.RemoteModule else None
-    remote = cls(f"{worker}/cpu", Backbone, interface=interface)
-    remote.load_state_dict(trained.state_dict())
-    return remote.eval()
+def with_head_at_home(backbone: nn.Module, trained: nn.Module) -> Classifier:
+    """A classifier around a backbone that is somewhere, whose head, the block included, is fetched to here."""
+    model = Classifier(backbone, Block())
+    model.head.load_state_dict(trained.state_dict())
+    return model.eval()
 
 
-def blocking(models: Sequence[nn.Module]) -> Way:
-    """One call after the other, the models in turn."""
-    return lambda batches: [
-        model(images) for model, images in zip(cycle(models), batches, strict=False)
-    ]
+def blocking(model: nn.Module) -> Way:
+    """One call after the other."""
+    return lambda batches: [model(images) for images in batches]
 
 
-def in_flight(remotes: Sequence[rm.RemoteModule], head: nn.Module) -> Way:
+def in_flight(model: Classifier) -> Way:
     """All calls at once; each answer is awaited only when all of them are under way."""
 
     def classify(batches: list[Tensor]) -> Answers:
-        futures = [
-            remote.forward_async(images)
-            for remote, images in zip(cycle(remotes), batches, strict=False)
-        ]
-        return [(head(features), features) for features in (f.wait() for f in futures)]
+        futures = [model.backbone.forward_async(images) for images in batches]
+        return [(model.head(features), features) for features in (f.wait() for f in futures)]
 
     return classify
 
 
 def remote_ways(
-    remotes: Sequence[rm.RemoteModule], stubs: Sequence[rm.RemoteModule], head: nn.Module
+    remote: rm.RemoteModule, stub: rm.RemoteModule, trained: nn.Module
 ) -> dict[str, Way]:
     """Every way by its name.
 
     Args:
-        remotes: plain remote modules, one on each worker.
-        stubs: the same from the generated file.
-        head: the part that stays here.
+        remote: the backbone, as a plain remote module.
+        stub: the same backbone, through the class in the generated file.
+        trained: the head that was trained behind it, wherever its parts are.
     """
-    scripted = torch.jit.script(Classifier(remotes[0], head).eval())
+    plain, typed = with_head_at_home(remote, trained), with_head_at_home(stub, trained)
+    scripted = torch.jit.script(plain)
     return {
-        "RemoteModule": blocking([Classifier(remote, head) for remote in remotes]),
-        "stub file": blocking([Classifier(stub, head) for stub in stubs]),
-        "stub file, async": in_flight(stubs, head),
-        "scripted": blocking([scripted]),
+        "RemoteModule": blocking(plain),
+        "stub file": blocking(typed),
+        "stub file, async": in_flight(typed),
+        "scripted": blocking(scripted),
         "scripted, async": scripted.forward_all,
     }
 
