@@ -1,0 +1,1 @@
+"""Python files are recommended modules to import, by embedding tables that live on parameter servers."""

@@ -1,0 +1,43 @@
+"""Runs an example as a stranger runs it: from the top of the tree, to the end of all its processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(example: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``python -m examples.EXAMPLE``; no process of it may be left, and two minutes are enough."""
+    mark = f"REMOTEMOD_TEST={uuid.uuid4().hex}"
+    done = subprocess.run(
+        [sys.executable, "-m", f"examples.{example}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **dict([mark.split("=")]), "COLUMNS": "160"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    until = time.monotonic() + 5
+    while (left := processes_with(mark)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left, f"{example} left processes behind: {left}"
+    return done
+
+
+def processes_with(mark: str) -> list[str]:
+    """The processes that have ``mark`` in their environment, wherever in the tree they are."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:  # not ours, or gone meanwhile
+            continue
+    return found
