@@ -168,6 +168,11 @@ class _Way:
         graph, marks = self._graph, self._marks
         if graph is None:
             raise GraphError(ONCE)
+        if not all(map(_is_plain, grads)):
+            raise GraphError(
+                f"a batch of gradients in one pass ends at the border to '{self._worker}': leave out is_grads_batched=True "
+                "or vectorize=True"
+            )
         accumulate = _is_wanted(_anchor()[1])
         inputs = any(map(_is_wanted, {mark.grad_fn for mark in marks}))
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
@@ -190,6 +195,11 @@ class _Way:
             grad if grad is None or grad.device == mark.device else grad.to(mark.device)
             for grad, mark in zip(found, marks, strict=True)
         ]
+
+
+def _is_plain(grad: Tensor | None) -> bool:
+    """Whether a gradient has memory of its own, unlike those that vmap gives; RPC engines may abort on these."""
+    return grad is None or grad.layout is not torch.strided or torch._C._has_storage(grad)
 
 
 def _is_wanted(node: Any) -> bool:

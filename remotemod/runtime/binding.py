@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd import forward_ad
 from torch.autograd.profiler import record_function
 
+from remotemod.errors import GraphError
 from remotemod.runtime.autograd import enter, leave
 from remotemod.runtime.backend import Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
+from remotemod.runtime.moves import map_tensors
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke
@@ -109,6 +112,8 @@ class Binding:
         line = self._lines.get(method) or self._line(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
+        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+            self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
             return line.call(args, kwargs, Recording.OFF, self.bound)
         recording = self.cluster.recording(self.recompute)
@@ -128,6 +133,8 @@ class Binding:
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         line = self._lines.get(method) or self._line(method)
         self.cluster.check_open()
+        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+            self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
             return line.submit(args, kwargs, Recording.OFF, self.bound)
         recording = self.cluster.recording(self.recompute)
@@ -137,6 +144,27 @@ class Binding:
         future = line.submit(args, kwargs, recording, self.bound)
         future.convert(lambda answer: leave(answer, marks, self.cluster, self.worker, self.bound))
         return future
+
+    def _refuse_transforms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Raises where batches or forward-mode derivatives would be lost on the way."""
+        if self.cluster.capabilities.shares_memory:
+            return
+        if torch._C._are_functorch_transforms_active():
+            raise GraphError(
+                f"torch.func's transforms (grad, vmap, jacrev, …) end at the border to '{self.worker}': call the remote "
+                "module outside of them, or take torch.autograd.grad"
+            )
+
+        def check(tensor: torch.Tensor) -> torch.Tensor:
+            _, tangent = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
+            if tangent is not None:
+                raise GraphError(
+                    f"forward-mode derivatives end at the border to '{self.worker}': an argument is a dual tensor "
+                    "(torch.autograd.forward_ad); call the remote module outside of dual_level(), or go backwards"
+                )
+            return tensor
+
+        map_tensors((args, kwargs), check)
 
     def _line(self, method: str) -> Line:
         call = Call(self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator
+import threading
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,21 +34,27 @@ def run_again_in_backward(
     if isinstance(module, nn.Module):
         probe = next((torch.empty(0, device=p.device) for p in module.parameters()), None)
 
+    # Copies to keep, because the caller may write into what it gave where memory is shared; and copies for each run,
+    # because a module may change what it is given in place, and is given it again.
+    args, kwargs = _copied((args, kwargs))
+
     def run(args: tuple[Any, ...], kwargs: dict[str, Any], _: Any) -> Any:
-        # Copies, because a module may change what it is given in place, and is given it again.
         args, kwargs = _copied((args, kwargs))
         return function(*args, **kwargs)
 
+    again = _AsItWas(module)
     # To the end each time: what an operation fills after it was saved is not there when the run stops early.
-    return checkpoint(
+    result = checkpoint(
         run,
         args,
         kwargs,
         probe,
         use_reentrant=False,
-        context_fn=functools.partial(_contexts, module),
+        context_fn=lambda: (contextlib.nullcontext(), again),
         early_stop=False,
     )
+    again.ran()
+    return result
 
 
 def _copied(value: Any) -> Any:
@@ -63,23 +70,59 @@ def _copied(value: Any) -> Any:
     return map_tensors(value, visit)
 
 
-def _contexts(module: Any) -> tuple[Any, Any]:
-    return contextlib.nullcontext(), _own_buffers(module)
+class _AsItWas:
+    """Lets a module run again as in forward: in the modes and on the buffers that it had, which stay as they are now.
+
+    So running statistics count each call once, and what is run between forward and backward changes nothing. It can
+    be entered any number of times, because a graph that is retained is run again in each pass.
+
+    Args:
+        module: the module, just before forward.
+    """
+
+    def __init__(self, module: Any) -> None:
+        walked = isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule)
+        parts = list(module.modules()) if walked else []
+        self._modes = [(vars(part), "training", part.training) for part in parts]
+        self._buffers = [
+            (part._buffers, name, buffer)
+            for part in parts
+            for name, buffer in part._buffers.items()
+            if buffer is not None
+        ]
+        self._before = _copied([buffer for _, _, buffer in self._buffers])
+        self._versions = [_version(buffer) for _, _, buffer in self._buffers]
+        self._undo: list[list[tuple[dict[str, Any], str, Any]]] = []
+        with _LOCK:
+            self._turn = _TURNS.setdefault(id(module), threading.RLock())
+
+    def ran(self) -> None:
+        """Drops the copies of what the forward has not changed; comes after it."""
+        for at, (held, name, buffer) in enumerate(self._buffers):
+            if held.get(name) is buffer and _version(buffer) == self._versions[at] is not None:
+                self._before[at] = None
+
+    def __enter__(self) -> None:
+        self._turn.acquire()
+        undo = [(held, name, held[name]) for held, name, _ in (*self._modes, *self._buffers)]
+        self._undo.append(undo)
+        now = [held[name] for held, name, _ in self._buffers]
+        then = [new if old is None else old for old, new in zip(self._before, now, strict=True)]
+        for held, name, mode in self._modes:
+            held[name] = mode
+        for (held, name, _), copy in zip(self._buffers, _copied(then), strict=True):
+            held[name] = copy
+
+    def __exit__(self, *_: object) -> None:
+        for held, name, old in self._undo.pop():
+            held[name] = old
+        self._turn.release()
 
 
-@contextlib.contextmanager
-def _own_buffers(module: Any) -> Iterator[None]:
-    """Lets a module work on copies of its buffers, so that running statistics count each call once."""
-    swapped: list[tuple[Any, str, Tensor]] = []
-    if isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule):
-        for part in module.modules():
-            for name, buffer in part._buffers.items():
-                if buffer is not None:
-                    swapped.append((part._buffers, name, buffer))
-    try:
-        for buffers, name, buffer in swapped:
-            buffers[name] = buffer.clone()
-        yield
-    finally:
-        for buffers, name, buffer in swapped:
-            buffers[name] = buffer
+def _version(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
+
+
+# One thread at a time runs a module again, because it changes what others would find in it.
+_LOCK = threading.Lock()
+_TURNS: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()

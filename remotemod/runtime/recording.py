@@ -72,21 +72,32 @@ def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
 
 
 def _walk(value: Any, visit: Callable[[Tensor], Tensor], *, anew: bool) -> Any:
-    objects: dict[int, Any] = {}
+    return map_tensors(value, visit, _Attributes(visit, anew).walk)
 
-    def other(item: Any) -> Any:
+
+class _Attributes:
+    """Walks the attributes of plain objects, each object once.
+
+    A function that called itself would be a cycle, and hold tensors and their graphs until Python looks for cycles.
+    """
+
+    def __init__(self, visit: Callable[[Tensor], Tensor], anew: bool) -> None:
+        self._visit = visit
+        self._anew = anew
+        self._objects: dict[int, Any] = {}
+
+    def walk(self, item: Any) -> Any:
+        """What stands for an object: itself, or a copy with other attributes."""
         attributes = getattr(item, "__dict__", None)
         if type(attributes) is not dict or isinstance(item, _CLOSED):
             return item
-        if id(item) not in objects:
-            made = objects[id(item)] = copy.copy(item) if anew else item
+        if id(item) not in self._objects:
+            made = self._objects[id(item)] = copy.copy(item) if self._anew else item
             for name, old in attributes.items():
-                new = map_tensors(old, visit, other)
+                new = map_tensors(old, self._visit, self.walk)
                 if new is not old:
                     object.__setattr__(made, name, new)
-        return objects[id(item)]
-
-    return map_tensors(value, visit, other)
+        return self._objects[id(item)]
 
 
 def _parts(tensor: Tensor) -> Sequence[Tensor]:

@@ -155,7 +155,8 @@ def _define(library: Any, operator: Operator, router: Router) -> None:
         # Without this TorchScript takes the call for a pure function: it drops calls whose result nobody
         # uses, and makes one of two that look alike.
         library.define(schema, "CONSERVATIVE")
-        library.impl(name, kernel, "CompositeExplicitAutograd")
+        # Implicit: the call makes its own part of the graph, and torch need not warn that nobody does.
+        library.impl(name, kernel, "CompositeImplicitAutograd")
 
 
 def _as_it_is(value: Any) -> Any:

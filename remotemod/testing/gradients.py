@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,6 +82,19 @@ class Gradients:
         _assert_equal(_gradients(other), local_gradients(local_other))
         before = rm.rpc_sync("one", _before_gradients, (remote.module_rref,))
         _assert_equal(before, local_gradients(local.before))
+
+    def test_scripted_callers_pass_gradients_on(self, cluster: rm.Cluster) -> None:
+        """As eager ones do, each time, and torch has nothing to warn of."""
+        from remotemod.testing.scripts import Doubler, DoublerInterface, Hybrid
+
+        remote = rm.RemoteModule("one", Doubler, interface=DoublerInterface, cluster=cluster)
+        scripted = torch.jit.script(Hybrid(remote))
+        for _ in range(3):  # from the second time on TorchScript runs optimized code
+            x = torch.ones(2, requires_grad=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                scripted(x * 2).sum().backward()
+            _assert_equal([x.grad], [torch.full((2,), 10.0)])
 
     def test_sparse_gradients_stay_sparse(self, cluster: rm.Cluster) -> None:
         """An embedding's gradient holds the rows that were used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 import remotemod as rm
 from remotemod.testing.helpers import alive, eventually
@@ -77,6 +79,33 @@ def test_a_closed_cluster_has_no_way_back(fork_server: None) -> None:
         result.sum().backward()
 
 
+def test_forward_mode_is_refused(shm: rm.Cluster) -> None:
+    """A tangent that would be lost is an error, with and without gradients."""
+    remote = rm.RemoteModule("ps0", nn.Linear, args=(4, 4))
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(torch.ones(4), torch.ones(4))
+        for call in (remote, remote.forward_async):
+            with pytest.raises(rm.GraphError, match="ps0"):
+                call(dual)
+            with torch.no_grad(), pytest.raises(rm.GraphError, match="forward-mode"):
+                call(dual)
+        assert remote(torch.ones(4)).requires_grad
+
+
+@pytest.mark.parametrize("backend", ["shm", pytest.param("torch_rpc", marks=pytest.mark.slow)])
+def test_transforms_are_refused(fork_server: None, backend: str) -> None:
+    """``torch.func`` and batches of gradients do not cross the border, and the error says what does."""
+    with rm.launch(workers=["ps0"], backend=backend):
+        remote = rm.RemoteModule("ps0", nn.Linear, args=(4, 4))
+        with pytest.raises(rm.GraphError, match=r"autograd\.grad"):
+            torch.func.grad(lambda x: remote(x).sum())(torch.ones(4))
+        with pytest.raises(rm.GraphError, match="vmap"):
+            torch.func.vmap(remote)(torch.ones(3, 4))
+        x = torch.ones(4, requires_grad=True)
+        with pytest.raises(rm.GraphError, match="is_grads_batched"):
+            torch.autograd.grad(remote(x), x, torch.ones(5, 4), is_grads_batched=True)
+
+
 def test_threads_may_go_back_through_one_graph(shm: rm.Cluster) -> None:
     """Each gets its own gradients."""
     remote = rm.RemoteModule("ps0", Cubes)
@@ -96,6 +125,22 @@ def test_threads_may_go_back_through_one_graph(shm: rm.Cluster) -> None:
     expected = 3 * torch.linspace(0.5, 1.5, 4)
     for factor in range(1, 5):
         torch.testing.assert_close(found[factor], expected * factor)
+
+
+def test_graphs_do_not_wait_for_the_garbage_collector(shm: rm.Cluster) -> None:
+    """A chain's graphs, and the large tensors in them, go when the last name of the result goes."""
+    remote = rm.RemoteModule("ps0", Tagged)
+    before = rm.rpc_sync("ps0", alive)
+    gc.collect()
+    gc.disable()
+    try:
+        x = torch.ones(3, requires_grad=True)
+        result = remote(remote(x))
+        assert rm.rpc_sync("ps0", alive) == before + 2
+        del result
+        assert eventually(lambda: rm.rpc_sync("ps0", alive) == before)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("recompute", [False, True])
