@@ -18,6 +18,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import remotemod as rm
+from remotemod.bench.modules import tower
 from remotemod.bench.peers.torch_rpc import rpc_group
 from remotemod.bench.timing import Sample
 from remotemod.bench.wording import duration, machine
@@ -45,13 +46,6 @@ SIZES = {
     "medium": Size(256, 2, 64, 12),
     "large": Size(512, 4, 256, 12),
 }
-
-
-def body(width: int, depth: int) -> nn.Module:
-    """The part that is remote."""
-    torch.manual_seed(0)
-    layers = [layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.Tanh())]
-    return nn.Sequential(*layers)
 
 
 def ends(width: int) -> tuple[nn.Module, nn.Module]:
@@ -90,7 +84,7 @@ def ancestor(size: Size) -> Step:
     from torch.distributed.optim import DistributedOptimizer
 
     first, last = ends(size.width)
-    middle: Any = RemoteModule(f"{PEER}/cpu", body, args=(size.width, size.depth))
+    middle: Any = RemoteModule(f"{PEER}/cpu", tower, args=(size.width, size.depth))
     parts = (first, middle, last)
     x, y = torch.randn(size.batch, 16), torch.randn(size.batch, 4)
     local = [rpc.RRef(p) for part in (first, last) for p in part.parameters()]
@@ -121,11 +115,11 @@ def ways(size: Size, shm: rm.Cluster, torch_rpc: rm.Cluster) -> dict[str, Step]:
 
     def remote(place: str, cluster: rm.Cluster | None, **options: Any) -> nn.Module:
         return rm.RemoteModule(
-            place, body, args=(size.width, size.depth), cluster=cluster, **options
+            place, tower, args=(size.width, size.depth), cluster=cluster, **options
         )
 
     return {
-        "local": plain(body(size.width, size.depth), size, torchs),
+        "local": plain(tower(size.width, size.depth), size, torchs),
         "inproc": plain(remote("cpu", None), size, ours),
         "shm": plain(remote("ps0", shm), size, ours),
         "shm, recompute": plain(remote("ps0", shm, recompute=True), size, ours),
@@ -153,7 +147,7 @@ def in_blocks(steps: Mapping[str, Step], rounds: int) -> dict[str, Sample]:
 
 def share(size: Size) -> float:
     """Seconds that the remote part computes in a step, forward and backward, at home."""
-    middle, x = body(size.width, size.depth), torch.randn(size.batch, size.width)
+    middle, x = tower(size.width, size.depth), torch.randn(size.batch, size.width)
     taken = []
     for _ in range(30):
         start = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Echo", "EchoInterface", "big", "scripted_echo", "small"]
+__all__ = ["Echo", "EchoInterface", "big", "scripted_echo", "small", "tower"]
 
 
 @torch.jit.interface
@@ -39,3 +39,11 @@ def small() -> nn.Module:
 def big() -> nn.Module:
     """A module of 64 MB."""
     return nn.Linear(4096, 4096, bias=False)
+
+
+def tower(width: int, depth: int) -> nn.Module:
+    """Layers to train, the same ones each time."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.Tanh()))
+    )

@@ -135,7 +135,7 @@ def settle(futures: Mapping[Site, Future[Any]], done: str = "") -> dict[Site, An
 
 def _report(done: str, good: list[Site], failed: Mapping[Site, BaseException | None]) -> str:
     bad = ", ".join(f"{site!r} ({type(error).__name__})" for site, error in failed.items())
-    return f"{done}: {', '.join(map(repr, good)) or 'nobody'}; not {done}, or never said so: {bad}"
+    return f"{done}: {', '.join(map(repr, good)) or 'nobody'}; not, or without saying so: {bad}"
 
 
 def _note(error: BaseException, text: str) -> None:

@@ -41,9 +41,13 @@ def differentiable(value: Any) -> list[Tensor]:
     nested tensor stands for its parts: autograd's custom functions do not take a strided one whole, and the
     shape of a jagged one means something in its own process only.
     """
-    if type(value) is Tensor and not value.is_nested:
-        return [value] if value.requires_grad else []
     found: dict[int, Tensor] = {}
+    row = _row(value)
+    if row is not None:
+        for item in row:
+            if type(item) is Tensor and item.requires_grad:
+                found[id(item)] = item
+        return list(found.values())
 
     def visit(tensor: Tensor) -> Tensor:
         if tensor.requires_grad and not torch.nn.parameter.is_lazy(tensor):
@@ -56,8 +60,8 @@ def differentiable(value: Any) -> list[Tensor]:
 
 def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
     """``value`` with others for what :func:`differentiable` finds in it, in the same order; the value itself stays as it was."""
-    if type(value) is Tensor and not value.is_nested:
-        return tensors[0] if value.requires_grad else value
+    if _row(value) is not None:
+        return _row_replaced(value, dict(zip(map(id, differentiable(value)), tensors, strict=True)))
     news = iter(tensors)
     made: dict[int, Tensor] = {}
 
@@ -69,6 +73,35 @@ def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
         return made[id(tensor)]
 
     return _walk(value, visit, anew=True)
+
+
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+def _row(value: Any) -> Sequence[Any] | None:
+    """The items of a result, or of the arguments of a call, that is quickly seen through; None for others."""
+    kind = type(value)
+    row: Sequence[Any] = value if kind is tuple else (value,)
+    if kind is tuple and len(row) == 2 and type(row[0]) is tuple and type(row[1]) is dict:
+        row = (*row[0], *row[1].values())
+    for item in row:
+        kind = type(item)
+        if kind is Tensor:
+            if item.is_nested:
+                return None
+        elif kind not in _ATOMS:
+            return None
+    return row
+
+
+def _row_replaced(value: Any, news: dict[int, Tensor]) -> Any:
+    if type(value) is Tensor:
+        return news.get(id(value), value)
+    if len(value) == 2 and type(value[1]) is dict:
+        args, kwargs = value
+        named = {name: news.get(id(item), item) for name, item in kwargs.items()} if kwargs else {}
+        return tuple([news.get(id(item), item) for item in args]), named
+    return tuple([news.get(id(item), item) for item in value])
 
 
 def _walk(value: Any, visit: Callable[[Tensor], Tensor], *, anew: bool) -> Any:

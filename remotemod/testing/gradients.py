@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +12,14 @@ from torch.utils.checkpoint import checkpoint
 
 import remotemod as rm
 from remotemod.testing.helpers import alive, eventually
+from remotemod.testing.pairs import (
+    assert_alike,
+    assert_equal,
+    before_gradients,
+    gradients_of,
+    pair,
+    state_before,
+)
 from remotemod.testing.trained import (
     Cubes,
     Mixed,
@@ -20,7 +27,6 @@ from remotemod.testing.trained import (
     Tagged,
     Through,
     calls,
-    gradients,
     local_gradients,
     seed,
     statistics,
@@ -36,7 +42,7 @@ class Gradients:
 
     def test_nested_inputs_get_the_local_gradients(self, cluster: rm.Cluster) -> None:
         """Tensors anywhere in the arguments and results, among other things, are in the graph."""
-        remote, local = _pair("one", Mixed, cluster)
+        remote, local = pair("one", Mixed, cluster)
         found: list[Tensor | None] = []
         expected: list[Tensor | None] = []
         for module, grads in ((remote, found), (local, expected)):
@@ -50,38 +56,38 @@ class Gradients:
             assert result["same"] is result["both"].product
             (result["both"].product.sum() + first.sum() * 2 + weights.prod()).backward()
             grads += [x.grad, y.grad]
-        _assert_equal(found, expected)
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_equal(found, expected)
+        assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_parameters_get_gradients_when_no_input_requires_any(self, cluster: rm.Cluster) -> None:
         """The remote parameters alone are reason enough for a graph."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 2)
+        remote, local = pair("one", nn.Linear, cluster, 4, 2)
         for module in (remote, local):
             module(torch.ones(3, 4)).sum().backward()
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_a_chain_of_workers_passes_gradients_on(self, cluster: rm.Cluster) -> None:
         """From here to one worker, to the other, and back here."""
-        first, local_first = _pair("one", nn.Linear, cluster, 4, 4)
-        second, local_second = _pair("two", nn.Linear, cluster, 4, 4)
+        first, local_first = pair("one", nn.Linear, cluster, 4, 4)
+        second, local_second = pair("two", nn.Linear, cluster, 4, 4)
         start = nn.Linear(4, 4)
-        _twice(
+        assert_alike(
             lambda x: second(first(start(x)).relu()),
             lambda x: local_second(local_first(start(x)).relu()),
         )
-        _assert_equal(_gradients(first), local_gradients(local_first))
-        _assert_equal(_gradients(second), local_gradients(local_second))
+        assert_equal(gradients_of(first), local_gradients(local_first))
+        assert_equal(gradients_of(second), local_gradients(local_second))
 
     def test_a_worker_passes_gradients_on_by_itself(self, cluster: rm.Cluster) -> None:
         """A module on one worker calls one on the other, and each gets its gradients."""
-        other, local_other = _pair("two", nn.Linear, cluster, 4, 4)
+        other, local_other = pair("two", nn.Linear, cluster, 4, 4)
         remote = rm.RemoteModule("one", Through, args=(other,), cluster=cluster)
         local = Through(local_other)
-        local.before.load_state_dict(_before(remote))
-        _twice(remote, local)
-        _assert_equal(_gradients(other), local_gradients(local_other))
-        before = rm.rpc_sync("one", _before_gradients, (remote.module_rref,))
-        _assert_equal(before, local_gradients(local.before))
+        local.before.load_state_dict(state_before(remote))
+        assert_alike(remote, local)
+        assert_equal(gradients_of(other), local_gradients(local_other))
+        before = rm.rpc_sync("one", before_gradients, (remote.module_rref,))
+        assert_equal(before, local_gradients(local.before))
 
     def test_scripted_callers_pass_gradients_on(self, cluster: rm.Cluster) -> None:
         """As eager ones do, each time, and torch has nothing to warn of."""
@@ -94,14 +100,14 @@ class Gradients:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 scripted(x * 2).sum().backward()
-            _assert_equal([x.grad], [torch.full((2,), 10.0)])
+            assert_equal([x.grad], [torch.full((2,), 10.0)])
 
     def test_sparse_gradients_stay_sparse(self, cluster: rm.Cluster) -> None:
         """An embedding's gradient holds the rows that were used."""
-        remote, local = _pair("one", nn.EmbeddingBag, cluster, 100, 4, sparse=True)
+        remote, local = pair("one", nn.EmbeddingBag, cluster, 100, 4, sparse=True)
         for module in (remote, local):
             module(torch.tensor([[1, 2], [2, 99]])).sum().backward()
-        (found,), (expected,) = _gradients(remote), local_gradients(local)
+        (found,), (expected,) = gradients_of(remote), local_gradients(local)
         assert found is not None
         assert expected is not None
         assert found.is_sparse
@@ -122,11 +128,11 @@ class Gradients:
         x, y = torch.ones(2, requires_grad=True), torch.full((2,), 3.0, requires_grad=True)
         product: Any = rm.rpc_sync("one", torch.mul, (x, y))
         product.sum().backward()
-        _assert_equal([x.grad, y.grad], [torch.full((2,), 3.0), torch.ones(2)])
+        assert_equal([x.grad, y.grad], [torch.full((2,), 3.0), torch.ones(2)])
         remote = rm.RemoteModule("one", nn.Linear, args=(2, 2), cluster=cluster)
         if cluster.backend != "torch_rpc":  # whose references are torch's own
             remote.module_rref.rpc_sync().forward(x).sum().backward()
-            assert all(grad is not None for grad in _gradients(remote))
+            assert all(grad is not None for grad in gradients_of(remote))
             weight = remote.remote_parameters()[0].to_here()
             assert weight.is_leaf
             assert weight.requires_grad
@@ -135,7 +141,7 @@ class Gradients:
 
     def test_futures_may_be_waited_for_in_any_order(self, cluster: rm.Cluster) -> None:
         """Each asynchronous result has its own way back, whenever it is taken, even under ``no_grad``."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        remote, local = pair("one", nn.Linear, cluster, 4, 4)
         x = torch.randn(4, requires_grad=True)
         futures = [remote.forward_async(x * i) for i in range(4)]
         with torch.no_grad():
@@ -146,7 +152,7 @@ class Gradients:
         assert x.grad is not None
         assert y.grad is not None
         torch.testing.assert_close(x.grad, y.grad)
-        for found, expected in zip(_gradients(remote), local_gradients(local), strict=True):
+        for found, expected in zip(gradients_of(remote), local_gradients(local), strict=True):
             torch.testing.assert_close(found, expected)
 
     def test_an_input_may_be_changed_after_the_call(self, cluster: rm.Cluster) -> None:
@@ -164,43 +170,43 @@ class Gradients:
 
     def test_several_forwards_and_uses_before_one_backward(self, cluster: rm.Cluster) -> None:
         """A module called twice, one result used twice."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        remote, local = pair("one", nn.Linear, cluster, 4, 4)
 
         def run(module: nn.Module, x: Tensor) -> Tensor:
             once: Tensor = module(x)
             result: Tensor = once * module(once) + once
             return result
 
-        _twice(lambda x: run(remote, x), lambda x: run(local, x))
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_alike(lambda x: run(remote, x), lambda x: run(local, x))
+        assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_a_graph_that_is_retained_can_be_used_again(self, cluster: rm.Cluster) -> None:
         """Gradients add up, and without ``retain_graph`` the next pass is refused."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        remote, local = pair("one", nn.Linear, cluster, 4, 4)
         for module in (remote, local):
             total = module(torch.ones(4)).sum()
             total.backward(retain_graph=True)
             total.backward()
             with pytest.raises(RuntimeError, match="retain_graph"):
                 total.backward()
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_equal(gradients_of(remote), local_gradients(local))
 
     # --- autograd's other ways ------------------------------------------------------------------
 
     def test_grad_leaves_remote_parameters_alone(self, cluster: rm.Cluster) -> None:
         """``autograd.grad`` returns gradients and accumulates none, as at home."""
-        remote, local = _pair("one", Cubes, cluster)
+        remote, local = pair("one", Cubes, cluster)
         x = torch.randn(4, requires_grad=True)
         found, expected = (torch.autograd.grad(m(x), x) for m in (remote, local))
-        _assert_equal(found, expected)
+        assert_equal(found, expected)
         unused = torch.ones(1, requires_grad=True)
         total: Any = remote(x) + unused.sum()
         total.backward(inputs=[unused])
-        assert _gradients(remote) == [None]
+        assert gradients_of(remote) == [None]
 
     def test_gradients_of_gradients(self, cluster: rm.Cluster) -> None:
         """A penalty on the gradient trains inputs and remote parameters."""
-        remote, local = _pair("one", Cubes, cluster)
+        remote, local = pair("one", Cubes, cluster)
         found: list[Any] = []
         for module in (remote, local):
             x = torch.linspace(-1.0, 1.0, 4).requires_grad_()
@@ -211,18 +217,18 @@ class Gradients:
             found.append([grad.detach(), third.detach(), x.grad])
         for one, other in zip(*found, strict=True):
             torch.testing.assert_close(one, other)
-        torch.testing.assert_close(_gradients(remote), local_gradients(local))
+        torch.testing.assert_close(gradients_of(remote), local_gradients(local))
 
     @pytest.mark.parametrize("reentrant", [False, True])
     def test_checkpoint_around_a_call(self, cluster: rm.Cluster, reentrant: bool) -> None:
         """A checkpointed part of a model may hold remote modules."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        remote, local = pair("one", nn.Linear, cluster, 4, 4)
 
         def run(module: nn.Module, x: Tensor) -> Any:
             return checkpoint(lambda y: module(y.tanh()).sigmoid(), x, use_reentrant=reentrant)
 
-        _twice(lambda x: run(remote, x), lambda x: run(local, x))
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_alike(lambda x: run(remote, x), lambda x: run(local, x))
+        assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_recomputing_gives_the_same_gradients(self, cluster: rm.Cluster) -> None:
         """With ``recompute=True`` dropout masks and running statistics are those of one forward."""
@@ -236,15 +242,15 @@ class Gradients:
         rm.rpc_sync("one", seed, (8,))  # the passes below draw from neither
         seed(7)
         expected = [local(y), local(y)]
-        _assert_equal(results, expected)
+        assert_equal(results, expected)
         assert rm.rpc_sync("one", calls, (remote.module_rref,)) == 2
         for result in results:
             result.square().sum().backward()
         assert rm.rpc_sync("one", calls, (remote.module_rref,)) == 4
         for result in expected:
             result.square().sum().backward()
-        _assert_equal([x.grad], [y.grad])
-        _assert_equal(_gradients(remote), local_gradients(local))
+        assert_equal([x.grad], [y.grad])
+        assert_equal(gradients_of(remote), local_gradients(local))
         found = rm.rpc_sync("one", statistics, (remote.module_rref,))
         for name, buffer in local.named_buffers():
             assert torch.equal(found[name], buffer), name
@@ -253,8 +259,8 @@ class Gradients:
 
     def test_steps_lead_to_the_local_weights(self, cluster: rm.Cluster) -> None:
         """One optimizer over both workers and this process, clipped by one norm, state and all."""
-        first, local_first = _pair("one", nn.Linear, cluster, 4, 4)
-        last, local_last = _pair("two", nn.Linear, cluster, 4, 2)
+        first, local_first = pair("one", nn.Linear, cluster, 4, 4)
+        last, local_last = pair("two", nn.Linear, cluster, 4, 2)
         middle, local_middle = nn.BatchNorm1d(4), nn.BatchNorm1d(4)
         model = nn.Sequential(first, middle, last)
         twin = nn.Sequential(local_first, local_middle, local_last)
@@ -272,7 +278,7 @@ class Gradients:
             torchs.step()
         found, expected = model.state_dict(), twin.state_dict()
         assert list(found) == list(expected)
-        _assert_equal(list(found.values()), list(expected.values()))
+        assert_equal(list(found.values()), list(expected.values()))
         torchs.load_state_dict(ours.state_dict())
         twin.load_state_dict(found)
 
@@ -298,58 +304,12 @@ class Gradients:
 
     def test_results_can_be_changed_in_place(self, cluster: rm.Cluster) -> None:
         """What a local result takes, a remote one takes."""
-        remote, local = _pair("one", nn.Linear, cluster, 4, 4)
+        remote, local = pair("one", nn.Linear, cluster, 4, 4)
 
         def run(module: nn.Module, x: Tensor) -> Tensor:
             result: Tensor = module(x)
             result[0] = 0.0
             return result.add_(1).mul_(3)
 
-        _twice(lambda x: run(remote, x), lambda x: run(local, x))
-        _assert_equal(_gradients(remote), local_gradients(local))
-
-
-def _pair(
-    worker: str, cls: type[nn.Module], cluster: rm.Cluster, *args: Any, **kwargs: Any
-) -> tuple[rm.RemoteModule, Any]:
-    """A remote module and a local one with the same weights."""
-    remote = rm.RemoteModule(worker, cls, args=args, kwargs=kwargs, cluster=cluster)
-    local = cls(*args, **kwargs)
-    local.load_state_dict(remote.state_dict())
-    return remote, local
-
-
-def _twice(remote: Any, local: Any) -> None:
-    """Runs both on equal inputs and compares results and input gradients."""
-    x = torch.randn(3, 4, requires_grad=True)
-    y = x.detach().clone().requires_grad_()
-    found, expected = remote(x), local(y)
-    _assert_equal([found], [expected])
-    found.square().sum().backward()
-    expected.square().sum().backward()
-    _assert_equal([x.grad], [y.grad])
-
-
-def _gradients(remote: rm.RemoteModule) -> list[Tensor | None]:
-    return rm.rpc_sync(remote.on, gradients, (remote.module_rref,))
-
-
-def _before(remote: rm.RemoteModule) -> dict[str, Tensor]:
-    return rm.rpc_sync(remote.on, _before_state, (remote.module_rref,))
-
-
-def _before_state(ref: rm.RemoteRef[Any]) -> dict[str, Tensor]:
-    return dict(ref.local_value().before.state_dict())
-
-
-def _before_gradients(ref: rm.RemoteRef[Any]) -> list[Tensor | None]:
-    return local_gradients(ref.local_value().before)
-
-
-def _assert_equal(found: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> None:
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        if one is None or other is None:
-            assert one is other
-        else:
-            assert torch.equal(one, other)
+        assert_alike(lambda x: run(remote, x), lambda x: run(local, x))
+        assert_equal(gradients_of(remote), local_gradients(local))

@@ -17,7 +17,11 @@ import remotemod as rm
 from remotemod.testing.helpers import TrackedModule, alive, eventually
 from tests.runtime.parents import Block, on_owner
 
-BACKENDS = ["inproc", "shm", pytest.param("torch_rpc", marks=pytest.mark.slow)]
+BACKENDS = [
+    "shm",
+    pytest.param("inproc", marks=pytest.mark.slow),
+    pytest.param("torch_rpc", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module", params=BACKENDS)

@@ -258,12 +258,14 @@ def test_what_cannot_travel_is_refused_by_its_place(echo: Any, name: str) -> Non
 
 @pytest.mark.parametrize("size", [2, 20_000])
 def test_transformed_tensors_are_refused(echo: Any, size: int) -> None:
-    """Inside of ``vmap`` and ``grad`` a tensor has no bytes to send; the error says so."""
+    """Inside of ``vmap`` and ``grad`` a tensor has no bytes to send; the error says what to do."""
     x = torch.ones(3, size)
-    with pytest.raises(rm.ProtocolError, match=r"^args\[0\] .*call the remote module outside"):
+    with pytest.raises(rm.GraphError, match=r"'w': call the remote module outside"):
         torch.func.vmap(echo)(x)
-    with pytest.raises(rm.ProtocolError, match=r"^args\[0\] .*call the remote module outside"):
+    with pytest.raises(rm.GraphError, match=r"'w': call the remote module outside"):
         torch.func.grad(lambda y: echo(y).sum())(x)
+    with pytest.raises(rm.ProtocolError, match=r"^args\[0\] .*call the remote module outside"):
+        torch.func.vmap(lambda y: rm.rpc_sync("w", torch.neg, (y,)))(x)
 
 
 @pytest.mark.parametrize("size", [3, 5_000, 100_000])

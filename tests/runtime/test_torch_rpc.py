@@ -27,6 +27,7 @@ from tests.runtime import torch_rpc_zoo as zoo
 X = torch.ones(2)
 
 
+@pytest.mark.slow
 class TestTorchRpc(BackendConformance):
     """Worker processes over torch's RPC."""
 

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 import remotemod as rm
 
-BACKENDS = ["inproc", "shm", pytest.param("torch_rpc", marks=pytest.mark.slow)]
+BACKENDS = [
+    "shm",
+    pytest.param("inproc", marks=pytest.mark.slow),
+    pytest.param("torch_rpc", marks=pytest.mark.slow),
+]
 
 
 class Model(nn.Module):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-__all__ = ["BACKENDS", "OPTIONS", "OPTION_NAMES"]
+__all__ = ["SETTINGS"]
 
-BACKENDS = [
-    "shm",
-    pytest.param("inproc", marks=pytest.mark.slow),
-    pytest.param("torch_rpc", marks=pytest.mark.slow),
+SETTINGS = [
+    pytest.param(("shm", {}), id="shm"),
+    pytest.param(("shm", {"recompute": True}), id="shm-recompute", marks=pytest.mark.slow),
+    pytest.param(("inproc", {"recompute": True}), id="inproc-recompute", marks=pytest.mark.slow),
+    pytest.param(("torch_rpc", {}), id="torch_rpc", marks=pytest.mark.slow),
 ]
-OPTIONS: dict[str, dict[str, Any]] = {"kept": {}, "recompute": {"recompute": True}}
-OPTION_NAMES = ["kept", pytest.param("recompute", marks=pytest.mark.slow)]
+"""A backend, and options of the remote modules. Without ``recompute`` an ``inproc`` call is a local one."""

@@ -18,6 +18,8 @@ from remotemod.runtime.optim_part import Part
 from remotemod.testing.helpers import eventually
 from tests.training.hybrids import assert_equal, give_gradients, pair, train, weights
 
+pytestmark = pytest.mark.slow
+
 
 class Moody(SGD):
     """Does what its group says instead of a step."""
@@ -45,7 +47,7 @@ def test_the_others_step(cluster: rm.Cluster) -> None:
     with pytest.raises(KeyError) as caught:
         optimizer.step()
     (note,) = caught.value.__notes__
-    assert note == "stepped: 'ps1', here; not stepped, or never said so: 'ps0' (KeyError)"
+    assert note == "stepped: 'ps1', here; not, or without saying so: 'ps0' (KeyError)"
     SGD(twin.parameters(), lr=0.1).step()
     expected = weights(twin)
     assert_equal(weights(model), [expected[0], *before[1:3], *expected[3:]])

@@ -13,7 +13,7 @@ from tests.training.bits import assert_bits
 from tests.training.case import Case
 from tests.training.nn_cases import CASES, WITHOUT_CASE, public_classes
 from tests.training.step import Way, step_here, step_remotely
-from tests.training.switches import BACKENDS, OPTION_NAMES, OPTIONS
+from tests.training.switches import SETTINGS
 
 # Inputs of every form: dense, strided otherwise, nested, packed, given several times, complex, none at all.
 LEAVES = {
@@ -51,17 +51,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def worker(request: pytest.FixtureRequest, fork_server: None) -> Iterator[str]:
-    """A worker of the current cluster."""
-    with rm.launch(workers=["owner"], backend=request.param) as cluster:
-        yield cluster.workers[0]
+WORKER = "owner"
 
 
-@pytest.fixture(params=OPTION_NAMES)
-def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Options of the remote module."""
-    return OPTIONS[request.param]
+@pytest.fixture(scope="module", params=SETTINGS)
+def options(request: pytest.FixtureRequest, fork_server: None) -> Iterator[dict[str, Any]]:
+    """Options of the remote module; their backend has a worker."""
+    backend, options = request.param
+    with rm.launch(workers=[WORKER], backend=backend):
+        yield options
 
 
 def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
@@ -76,11 +74,9 @@ def named(ids: set[str]) -> list[Case]:
     return found
 
 
-def assert_parity(
-    case: Case, worker: str, options: dict[str, Any], way: Way, here: Way | None = None
-) -> None:
+def assert_parity(case: Case, options: dict[str, Any], way: Way, here: Way | None = None) -> None:
     """A step through a remote module gives what it gives here, done in the same way or as ``here`` says."""
-    remote = step_remotely(case, worker, way, options)
+    remote = step_remotely(case, WORKER, way, options)
     local = step_here(case, here or way)
     for what, found, expected in zip(local._fields, remote, local, strict=True):
         assert_bits(found, expected, what)
@@ -99,29 +95,28 @@ def test_every_case_has_a_name_of_its_own() -> None:
     assert [name for name, count in ids.items() if count > 1] == []
 
 
+@pytest.mark.slow
 @each(CASES)
-def test_a_step_equals_the_local_one(case: Case, worker: str, options: dict[str, Any]) -> None:
+def test_a_step_equals_the_local_one(case: Case, options: dict[str, Any]) -> None:
     """Outputs, all gradients, buffers and random numbers are those of a module that is here."""
-    assert_parity(case, worker, options, Way())
+    assert_parity(case, options, Way())
 
 
 @each(named(LEAVES))
-def test_leaves_get_the_local_gradients(case: Case, worker: str, options: dict[str, Any]) -> None:
+def test_leaves_get_the_local_gradients(case: Case, options: dict[str, Any]) -> None:
     """Nothing need have been computed before the remote module."""
-    assert_parity(case, worker, options, Way(leaves=True))
+    assert_parity(case, options, Way(leaves=True))
 
 
 @pytest.mark.parametrize("only", [0, 1])
 @each(named(SEVERAL))
-def test_backward_may_begin_at_one_output(
-    case: Case, only: int, worker: str, options: dict[str, Any]
-) -> None:
+def test_backward_may_begin_at_one_output(case: Case, only: int, options: dict[str, Any]) -> None:
     """Outputs that were not used add nothing, not even zeros."""
-    assert_parity(case, worker, options, Way(only=only))
+    assert_parity(case, options, Way(only=only))
 
 
 @each(named(LATER))
-def test_a_future_has_the_local_gradients(case: Case, worker: str, options: dict[str, Any]) -> None:
+def test_a_future_has_the_local_gradients(case: Case, options: dict[str, Any]) -> None:
     """What ``forward_async`` gives is as good as what ``forward`` gives."""
     later = Way(call=lambda module, *args, **kwargs: module.forward_async(*args, **kwargs).wait())
-    assert_parity(case, worker, options, later, here=Way())
+    assert_parity(case, options, later, here=Way())

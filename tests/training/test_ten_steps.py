@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import remotemod as rm
 from tests.training.bits import assert_bits
 from tests.training.step import seed_generator
-from tests.training.switches import BACKENDS, OPTION_NAMES, OPTIONS
+from tests.training.switches import SETTINGS
 
 WORKERS = ["one", "two"]
 
@@ -102,17 +102,12 @@ OPTIMIZERS: dict[type[torch.optim.Optimizer], dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def cluster(request: pytest.FixtureRequest, fork_server: None) -> Iterator[rm.Cluster]:
-    """Two workers."""
-    with rm.launch(workers=WORKERS, backend=request.param) as cluster:
-        yield cluster
-
-
-@pytest.fixture(params=OPTION_NAMES)
-def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Options of the remote modules."""
-    return OPTIONS[request.param]
+@pytest.fixture(scope="module", params=SETTINGS)
+def options(request: pytest.FixtureRequest, fork_server: None) -> Iterator[dict[str, Any]]:
+    """Options of the remote modules; their backend has two workers."""
+    backend, options = request.param
+    with rm.launch(workers=WORKERS, backend=backend):
+        yield options
 
 
 def seed_workers(number: int) -> None:
@@ -138,9 +133,11 @@ def train(model: nn.Module, optimizer: Any, seed: Callable[[int], object]) -> li
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda cls: cls.__name__)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [m if m == "chain" else pytest.param(m, marks=pytest.mark.slow) for m in MODELS],
+)
 def test_ten_steps_equal_those_of_the_local_twin(
-    cluster: rm.Cluster,
     model: str,
     optimizer: type[torch.optim.Optimizer],
     options: dict[str, Any],
