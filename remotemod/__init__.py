@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
     from remotemod.launching import connect, launch
-    from remotemod.runtime.clip import clip_grad_norm_
+    from remotemod.optim.clip import clip_grad_norm_
+    from remotemod.optim.optimizer import RemoteOptimizer
     from remotemod.runtime.cluster import Cluster
     from remotemod.runtime.future import Future
-    from remotemod.runtime.optim import RemoteOptimizer
     from remotemod.runtime.ref import RemoteRef
     from remotemod.runtime.remote_module import RemoteModule
     from remotemod.runtime.rpc import remote, rpc_async, rpc_sync
@@ -76,9 +76,9 @@ _HOMES = {
     "Future": "remotemod.runtime.future",
     "Interface": "remotemod.interface.model",
     "RemoteModule": "remotemod.runtime.remote_module",
-    "RemoteOptimizer": "remotemod.runtime.optim",
+    "RemoteOptimizer": "remotemod.optim.optimizer",
     "RemoteRef": "remotemod.runtime.ref",
-    "clip_grad_norm_": "remotemod.runtime.clip",
+    "clip_grad_norm_": "remotemod.optim.clip",
     "connect": "remotemod.launching",
     "empty": "remotemod.backends.shm.heap",
     "generate": "remotemod.stubs.generate",

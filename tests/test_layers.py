@@ -20,6 +20,7 @@ FLOORS = [
     ["remotemod.stubs"],
     ["remotemod.wire"],
     ["remotemod.runtime"],
+    ["remotemod.optim"],
     ["remotemod.abi"],
     ["remotemod.backends"],
     ["remotemod.launching"],

@@ -13,10 +13,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(example: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs ``python -m examples.EXAMPLE``; no process of it may be left, and two minutes are enough."""
+    """Runs ``python -m examples.EXAMPLE``."""
+    return python("-m", f"examples.{example}", *arguments)
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python at the top of the tree; no process of it may be left, and two minutes are enough."""
     mark = f"REMOTEMOD_TEST={uuid.uuid4().hex}"
     done = subprocess.run(
-        [sys.executable, "-m", f"examples.{example}", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, **dict([mark.split("=")]), "COLUMNS": "160"},
         stdin=subprocess.DEVNULL,
@@ -27,7 +32,7 @@ def run(example: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     until = time.monotonic() + 5
     while (left := processes_with(mark)) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not left, f"{example} left processes behind: {left}"
+    assert not left, f"{arguments} left processes behind: {left}"
     return done
 
 

@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import py_compile
 import re
 import struct
 import subprocess
-import sys
-import time
-import uuid
 from pathlib import Path
 
 import pytest
+
+from tests.examples.strangers import python
 
 pytest.importorskip("sklearn", reason="the demo's images come with scikit-learn")
 # Its first import on a machine may say on stderr that it looks for fonts; so not in the demo.
 pytest.importorskip("matplotlib.font_manager", reason="the demo draws with matplotlib")
 
-ROOT = Path(__file__).parents[2]
 TRAINING = ["last loss", "state_dict", "test accuracy", "training took", "a step took"]
 WAYS = ["RemoteModule", "stub file", "stub file, async", "scripted", "scripted, async"]
-
-
-def processes_with(mark: str) -> list[str]:
-    """The processes that have ``mark`` in their environment, wherever in the tree they are."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # not ours, or gone meanwhile
-            continue
-    return found
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python at the top of the tree, to the end of every process that it started."""
-    mark = f"REMOTEMOD_TEST={uuid.uuid4().hex}"
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **dict([mark.split("=")])},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    until = time.monotonic() + 5
-    while (left := processes_with(mark)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not left, "the demo left processes behind"
-    return done
 
 
 def rows(output: str, names: list[str]) -> dict[str, list[str]]:
@@ -75,7 +42,7 @@ def shades(picture: Path) -> tuple[tuple[int, int], int]:
 def test_the_demo_trains_and_classifies_alike_and_leaves_nothing(tmp_path: Path) -> None:
     """Two epochs, output that is no terminal."""
     out = tmp_path / "new" / "out"
-    done = run("-m", "examples.digits", "--epochs=2", f"--out={out}")
+    done = python("-m", "examples.digits", "--epochs=2", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
@@ -116,7 +83,7 @@ def run_changed(change: str, out: Path) -> subprocess.CompletedProcess[str]:
         f"import sys\n\nimport examples.digits.__main__ as demo\n{change}\n"
         f"sys.argv[1:] = ['--epochs=1', {f'--out={out}'!r}]\nraise SystemExit(demo.main())\n"
     )
-    return run("-c", f"import runpy; runpy.run_path({str(script)!r})")
+    return python("-c", f"import runpy; runpy.run_path({str(script)!r})")
 
 
 BROKEN = """
@@ -156,12 +123,12 @@ def test_another_training_fails_the_demo(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_help_and_bad_options_need_no_training() -> None:
     """The options are checked before anything is started."""
-    shown = run("-m", "examples.digits", "--help")
+    shown = python("-m", "examples.digits", "--help")
     assert shown.returncode == 0
     assert all(option in shown.stdout for option in ("--epochs", "--out"))
-    refused = run("-m", "examples.digits", "--epochs=0")
+    refused = python("-m", "examples.digits", "--epochs=0")
     assert refused.returncode == 2
     assert "must be at least 1" in refused.stderr
-    refused = run("-m", "examples.digits", f"--out={__file__}")
+    refused = python("-m", "examples.digits", f"--out={__file__}")
     assert refused.returncode == 2
     assert "is not a folder" in refused.stderr

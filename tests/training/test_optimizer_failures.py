@@ -14,7 +14,7 @@ import torch
 from torch.optim import SGD
 
 import remotemod as rm
-from remotemod.runtime.optim_part import Part
+from remotemod.optim.part import Part
 from remotemod.testing.helpers import eventually
 from tests.training.hybrids import assert_equal, give_gradients, pair, train, weights
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from remotemod.optim.part import Change
 from remotemod.runtime.moves import map_tensors
-from remotemod.runtime.optim_part import Change
 
 __all__ = ["changes_between", "copied", "merged"]
 

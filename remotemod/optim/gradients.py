@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from remotemod.optim.part import Source, collect, part_of
 from remotemod.runtime.moves import to_caller
-from remotemod.runtime.optim_part import Source, collect, part_of
 
 __all__ = ["Norms", "norms", "scale", "unscale"]
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from remotemod.runtime.optim_sites import Site
+from remotemod.optim.sites import Site
 
 __all__ = ["number_state", "numbered", "saved_groups", "share_state"]
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from remotemod.optim.part import Source
+from remotemod.optim.sites import HERE, Site, Sites
 from remotemod.runtime.cluster import current_cluster
-from remotemod.runtime.optim_part import Source
-from remotemod.runtime.optim_sites import HERE, Site, Sites
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 

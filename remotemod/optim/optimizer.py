@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from remotemod.runtime import optim_part as on_owner
-from remotemod.runtime.optim_given import Group, read_groups
-from remotemod.runtime.optim_gradients import unscale
-from remotemod.runtime.optim_part import Recipe
-from remotemod.runtime.optim_parts import NOT_SENT, Parts
-from remotemod.runtime.optim_sites import HERE
-from remotemod.runtime.optim_state import number_state, numbered, saved_groups, share_state
+from remotemod.optim import part as on_owner
+from remotemod.optim.given import Group, read_groups
+from remotemod.optim.gradients import unscale
+from remotemod.optim.part import Recipe
+from remotemod.optim.parts import NOT_SENT, Parts
+from remotemod.optim.sites import HERE
+from remotemod.optim.state import number_state, numbered, saved_groups, share_state
 
 __all__ = ["RemoteOptimizer"]
 

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from remotemod.runtime.optim_changes import changes_between, copied, merged
-from remotemod.runtime.optim_given import Group, by_site
-from remotemod.runtime.optim_part import Change, Placed, Recipe, Share, drop, part_of, place
-from remotemod.runtime.optim_sites import HERE, Site, Sites, ask, settle
+from remotemod.optim.changes import changes_between, copied, merged
+from remotemod.optim.given import Group, by_site
+from remotemod.optim.part import Change, Placed, Recipe, Share, drop, part_of, place
+from remotemod.optim.sites import HERE, Site, Sites, ask, settle
 
 __all__ = ["NOT_SENT", "Parts"]
 

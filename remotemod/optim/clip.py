@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remotemod.runtime.optim_given import by_site, read_groups
-from remotemod.runtime.optim_gradients import Norms, norms, scale
-from remotemod.runtime.optim_sites import Site, Sites, ask, settle
+from remotemod.optim.given import by_site, read_groups
+from remotemod.optim.gradients import Norms, norms, scale
+from remotemod.optim.sites import Site, Sites, ask, settle
 
 __all__ = ["clip_grad_norm_"]
 
