@@ -120,7 +120,7 @@ class _AsItWas:
 
 
 def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
+    return None if nn.parameter.is_lazy(tensor) or tensor.is_inference() else tensor._version
 
 
 # One thread at a time runs a module again, because it changes what others would find in it.

@@ -31,18 +31,28 @@ def last_of_path() -> str:
 
 
 @pytest.mark.slow
-def test_a_worker_imports_nothing_to_start(fork_server: None) -> None:
+def test_a_worker_imports_nothing_to_start() -> None:
     """Whatever a worker needs was loaded before it was forked."""
-    loaded = (
-        "import sys, remotemod.backends.forking, remotemod.backends.preload; print(*sys.modules)"
+    # With a fork server of its own: that of other tests has loaded what their workers need.
+    programs = (
+        "import sys, remotemod.backends.forking, remotemod.backends.preload; print(*sys.modules)",
+        "import remotemod as rm\nwith rm.launch(workers=['w']):\n"
+        "    print(*rm.rpc_sync('w', lambda: [*__import__('sys').modules]))",
     )
-    done = subprocess.run(
-        [sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60
+    before, there = (
+        set(
+            subprocess.run(
+                [sys.executable, "-c", program],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            ).stdout.split()
+        )
+        for program in programs
     )
-    with rm.launch(workers=["w"]):
-        # A lambda travels by value, so this module is not imported there.
-        there = rm.rpc_sync("w", lambda: [*__import__("sys").modules])
-    assert set(there) <= set(done.stdout.split())
+    assert there
+    assert there <= before
 
 
 def test_names_of_many_workers(fork_server: None) -> None:
