@@ -42,9 +42,9 @@ class Size:
 
 
 SIZES = {
-    "small": Size(32, 1, 16, 12),
-    "medium": Size(256, 2, 64, 12),
-    "large": Size(512, 4, 256, 12),
+    "small": Size(32, 1, 16, 8),
+    "medium": Size(256, 2, 64, 8),
+    "large": Size(512, 4, 256, 8),
 }
 
 
