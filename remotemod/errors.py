@@ -101,7 +101,7 @@ class WorkerLost(RemoteModError, ConnectionError):
 
 
 class GraphError(RemoteModError, RuntimeError):
-    """A backward pass came to a graph that its owner does not have any more."""
+    """Derivatives cannot cross: the owner has let the graph go, or they are of a kind that ends at the border."""
 
 
 class DeadlineExceeded(RemoteModError, TimeoutError):

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 import remotemod as rm
+from examples.arguments import positive
 from examples.digits import data, plot, report
 from examples.digits.comparison import differences, unequal_ways
 from examples.digits.model import Backbone, Block, Classifier, FeatureExtractor
@@ -99,13 +100,6 @@ def parse() -> argparse.Namespace:
     out = Path(__file__).parent / "out"
     parser.add_argument("--out", type=folder, default=out, help="folder for the stub and the plot")
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def folder(text: str) -> Path:

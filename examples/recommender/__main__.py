@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import nn
 
 import remotemod as rm
+from examples.arguments import positive
 from examples.recommender import report
 from examples.recommender.data import Bags, find_files, leave_one_out, read_imports
 from examples.recommender.model import Recommender, look, scores_of_all
@@ -127,13 +128,6 @@ def parse() -> argparse.Namespace:
     except ModuleNotFoundError as error:
         parser.error(f"--packages: {error}")
     return options
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import remotemod as rm
+from examples.arguments import positive
 from examples.split_rnn import plot
 from examples.split_rnn.model import LanguageModel, sample, split, unsplit
 from examples.split_rnn.text import Text, load
@@ -129,13 +130,6 @@ def parse() -> argparse.Namespace:
     if importlib.util.find_spec("matplotlib") is None:
         parser.error("the plot needs matplotlib: pip install 'remotemod[examples]'")
     return options
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

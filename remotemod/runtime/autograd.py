@@ -75,13 +75,13 @@ def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None
         request: the function.
         timeout: seconds that it, and the way back, may take; None for the cluster's bound.
     """
-    recording = Recording.OFF if request.keep or not torch.is_grad_enabled() else Recording.KEPT
-    if recording and cluster.recording(False) is recording:
-        marks = enter((request.args, request.kwargs))
-        future = cluster.submit(worker, request._replace(recording=int(recording)), timeout)
-        future.convert(lambda answer: leave(answer, marks, cluster, worker, timeout))
-        return future
-    return cluster.submit(worker, request, timeout)
+    stays = request.keep or not torch.is_grad_enabled()
+    if stays or cluster.recording(recompute=False) is Recording.SHARED:
+        return cluster.submit(worker, request, timeout)
+    marks = enter((request.args, request.kwargs))
+    future = cluster.submit(worker, request._replace(recording=int(Recording.KEPT)), timeout)
+    future.convert(lambda answer: leave(answer, marks, cluster, worker, timeout))
+    return future
 
 
 class _Enter(torch.autograd.Function):

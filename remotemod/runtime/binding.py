@@ -112,12 +112,8 @@ class Binding:
         line = self._lines.get(method) or self._line(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
-        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
-            self._refuse_transforms(args, kwargs)
-        if not torch.is_grad_enabled():
-            return line.call(args, kwargs, Recording.OFF, self.bound)
-        recording = self.cluster.recording(self.recompute)
-        if recording is Recording.SHARED:
+        recording = self._recording(args, kwargs)
+        if recording < Recording.KEPT:
             return line.call(args, kwargs, recording, self.bound)
         marks = enter((args, kwargs))
         answer = line.call(args, kwargs, recording, self.bound)
@@ -133,17 +129,21 @@ class Binding:
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         line = self._lines.get(method) or self._line(method)
         self.cluster.check_open()
-        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
-            self._refuse_transforms(args, kwargs)
-        if not torch.is_grad_enabled():
-            return line.submit(args, kwargs, Recording.OFF, self.bound)
-        recording = self.cluster.recording(self.recompute)
-        if recording is Recording.SHARED:
+        recording = self._recording(args, kwargs)
+        if recording < Recording.KEPT:
             return line.submit(args, kwargs, recording, self.bound)
         marks = enter((args, kwargs))
         future = line.submit(args, kwargs, recording, self.bound)
         future.convert(lambda answer: leave(answer, marks, self.cluster, self.worker, self.bound))
         return future
+
+    def _recording(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recording:
+        """What becomes of the graph of a call that is made now."""
+        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+            self._refuse_transforms(args, kwargs)
+        if not torch.is_grad_enabled():
+            return Recording.OFF
+        return self.cluster.recording(self.recompute)
 
     def _refuse_transforms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raises where batches or forward-mode derivatives would be lost on the way."""

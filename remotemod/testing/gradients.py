@@ -30,6 +30,7 @@ from remotemod.testing.trained import (
     local_gradients,
     seed,
     statistics,
+    tagged,
 )
 
 __all__ = ["Gradients"]
@@ -300,6 +301,8 @@ class Gradients:
         del dropped
         assert eventually(lambda: rm.rpc_sync("one", alive) == before)
         remote.forward_async(x)  # nobody ever takes it
+        assert eventually(lambda: rm.rpc_sync("one", alive) == before)
+        rm.rpc_async("one", tagged, (x,))  # nor this
         assert eventually(lambda: rm.rpc_sync("one", alive) == before)
 
     def test_results_can_be_changed_in_place(self, cluster: rm.Cluster) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.examples.test_digits import ROOT, processes_with
+from tests.examples.strangers import ROOT, processes_with
 
 FOLDER = ROOT / "examples" / "torch_rpc"
 OURS = "from remotemod import RemoteModule  # was: from torch.distributed.nn import RemoteModule"

@@ -17,18 +17,6 @@ import remotemod as rm
 from remotemod.testing.helpers import TrackedModule, alive, eventually
 from tests.runtime.parents import Block, on_owner
 
-BACKENDS = [
-    "shm",
-    pytest.param("inproc", marks=pytest.mark.slow),
-    pytest.param("torch_rpc", marks=pytest.mark.slow),
-]
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def cluster(request: pytest.FixtureRequest, fork_server: None) -> Iterator[rm.Cluster]:
-    with rm.launch(workers=["one", "two"], backend=request.param) as cluster:
-        yield cluster
-
 
 @pytest.fixture
 def inproc() -> Iterator[rm.Cluster]:

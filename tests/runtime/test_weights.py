@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,6 @@ from torch import Tensor, nn
 import remotemod as rm
 from remotemod.testing.helpers import assert_same
 from tests.runtime.parents import Block, Extra, Mixed, Renaming, Tied, on_owner, twins
-
-BACKENDS = [
-    "shm",
-    pytest.param("inproc", marks=pytest.mark.slow),
-    pytest.param("torch_rpc", marks=pytest.mark.slow),
-]
-
-
-@pytest.fixture(scope="module", params=BACKENDS)
-def cluster(request: pytest.FixtureRequest, fork_server: None) -> Iterator[rm.Cluster]:
-    with rm.launch(workers=["one", "two"], backend=request.param) as cluster:
-        yield cluster
 
 
 def changed(state: Any, changes: dict[str, Any]) -> Any:

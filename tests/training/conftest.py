@@ -8,7 +8,7 @@ import pytest
 
 import remotemod as rm
 from remotemod.runtime.cluster import make_current
-from tests.training.hybrids import BACKENDS
+from tests.backends import BACKENDS
 
 
 @pytest.fixture(scope="module", params=BACKENDS)

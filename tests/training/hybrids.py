@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-
-BACKENDS = [
-    "shm",
-    pytest.param("inproc", marks=pytest.mark.slow),
-    pytest.param("torch_rpc", marks=pytest.mark.slow),
-]
 
 
 class Model(nn.Module):

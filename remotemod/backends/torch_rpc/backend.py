@@ -98,7 +98,7 @@ class TorchRpcBackend(Backend):
         except RuntimeError as error:
             raise self._told(error, worker) from None
         told = functools.partial(self._told, worker=worker)
-        graph = type(request) is Call and request.recording >= Recording.KEPT
+        graph = isinstance(request, (Call, Invoke)) and request.recording >= Recording.KEPT
         return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:

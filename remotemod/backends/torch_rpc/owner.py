@@ -112,10 +112,11 @@ def _owner() -> tuple[Any, RpcOwner, Peer]:
 def run_graph(number: int, grads: list[Tensor | None], how: tuple[bool, ...]) -> Any:
     """On the owner: runs a kept graph backwards; see :func:`remotemod.runtime.graph.differentiate`."""
     _, owner, peer = _owner()
+    told = Pass(*how)
     try:
-        return differentiate(owner.value(number), grads, Pass(*how))
+        return differentiate(owner.value(number), grads, told)
     finally:
-        if not Pass(*how).keep:
+        if not told.keep:
             peer.release([number])
 
 
