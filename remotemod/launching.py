@@ -46,9 +46,11 @@ def connect(address: str, **options: Any) -> Cluster:
     """Uses workers that already run.
 
     Args:
-        address: ``scheme://…``; the scheme names the backend. ``torchrpc://`` is the RPC agent of this
-            process (``torch.distributed.rpc.init_rpc``).
-        options: the backend's own, such as ``timeout`` (seconds a call may take by default).
+        address: ``scheme://…``; the scheme names the backend. ``shm://…`` are the workers that another process
+            of this user has launched on this machine; ``Cluster.address`` says it there. ``torchrpc://`` is the
+            RPC agent of this process (``torch.distributed.rpc.init_rpc``).
+        options: the backend's own: ``timeout`` (seconds a call may take by default) and, for ``shm://``, ``arena``
+            (bytes) and ``in_flight`` (calls), as ``rm.launch`` takes them.
 
     Returns:
         The cluster, which is now the current one. Closing it ends nothing that it did not start.

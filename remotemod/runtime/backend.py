@@ -12,7 +12,7 @@ from remotemod.runtime.future import Future
 from remotemod.runtime.graph import Pass, differentiate_kept
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.requests import Call, Invoke, Request
-from remotemod.stubs.load import LoadedStub
+from remotemod.stubs.load import LoadedStub, StubName
 
 if TYPE_CHECKING:
     from remotemod.runtime.remote_module import RemoteModule
@@ -68,6 +68,11 @@ class Backend(Protocol):
     @property
     def workers(self) -> Sequence[str]:
         """The names of the workers, by rank."""
+
+    @property
+    def address(self) -> str | None:
+        """What ``rm.connect`` takes in other processes; None where these cannot reach the workers."""
+        return None
 
     @property
     def closed(self) -> bool:
@@ -133,7 +138,7 @@ class Backend(Protocol):
         """
         return self.call(worker, Invoke(differentiate_kept, (graph, grads, tuple(how))), timeout)
 
-    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
         """How calls name a module, and whether TorchScript reaches it without Python on the way.
 
         Args:

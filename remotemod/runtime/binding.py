@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 from torch.autograd.profiler import record_function
 
 from remotemod.errors import GraphError
-from remotemod.runtime.autograd import enter, leave
+from remotemod.runtime.autograd import anchor, enter, leave
 from remotemod.runtime.backend import Line
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.future import Future
@@ -18,7 +18,7 @@ from remotemod.runtime.moves import map_tensors
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke
-from remotemod.stubs.load import LoadedStub
+from remotemod.stubs.load import LoadedStub, StubName
 
 __all__ = ["Binding", "Packed"]
 
@@ -50,7 +50,7 @@ class Binding:
         cluster: where the owner is.
         ref: the module.
         device: the module's device on its owner.
-        stub: what the owner runs.
+        stub: what the owner runs; who only calls it may know its name alone.
         timeout: the handle's own bound in seconds; None for the cluster's.
         kind: the dotted name of the module's class.
         native: whether the owner offers TorchScript a way of its own.
@@ -58,12 +58,15 @@ class Binding:
     """
 
     __slots__ = (
+        "__weakref__",
         "_digest",
         "_key",
         "_lines",
+        "anchor",
         "bound",
         "cluster",
         "device",
+        "fakes",
         "is_device_map_set",
         "kind",
         "native",
@@ -80,7 +83,7 @@ class Binding:
         cluster: Cluster,
         ref: RemoteRef[Any],
         device: str,
-        stub: LoadedStub,
+        stub: LoadedStub | StubName,
         timeout: float | None,
         kind: str,
         native: bool,
@@ -100,6 +103,14 @@ class Binding:
         self._lines: dict[str, Line] = {}
         self._key, self.native = cluster.key(ref, stub, native)
         self.recompute = recompute
+        self.fakes: Mapping[str, Callable[..., Any]] = {}  # what the user says of shapes
+        self.anchor, _ = anchor()  # for graphs that must see it
+
+    @property
+    def loaded(self) -> LoadedStub:
+        """The stub, for those who pass the handle on."""
+        assert isinstance(self.stub, LoadedStub)
+        return self.stub
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a method on the owner and waits for its result."""
@@ -188,8 +199,8 @@ class Binding:
             training: the handle's mode.
         """
         return Packed(
-            self.stub.text,
-            dict(self.stub.bound),
+            self.loaded.text,
+            dict(self.loaded.bound),
             cls,
             self.ref,
             self.device,
@@ -202,7 +213,7 @@ class Binding:
 
     def with_options(self, timeout: float | None, recompute: bool) -> Binding:
         """The same module with another bound, and other graphs on its owner."""
-        return Binding(
+        twin = Binding(
             self.cluster,
             self.ref,
             self.device,
@@ -212,3 +223,5 @@ class Binding:
             self.native,
             recompute,
         )
+        twin.fakes = self.fakes
+        return twin

@@ -17,7 +17,7 @@ from remotemod.runtime.placement import Placement
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.registry import ambient_cluster
 from remotemod.runtime.requests import Build, Built, Call, Invoke, Load, Release, Request
-from remotemod.stubs.load import LoadedStub
+from remotemod.stubs.load import LoadedStub, StubName
 
 if TYPE_CHECKING:
     from remotemod.runtime.remote_module import RemoteModule
@@ -57,6 +57,15 @@ class Cluster:
         return self._backend.name
 
     @property
+    def address(self) -> str | None:
+        """Where other processes reach these workers with ``rm.connect``, while the cluster is open.
+
+        ``shm://…`` for processes of the same user on the same machine; ``torchrpc://`` for members of the RPC
+        group; None on ``inproc``, whose workers are in this process.
+        """
+        return self._backend.address
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the backend can do."""
         return self._backend.capabilities
@@ -86,7 +95,7 @@ class Cluster:
         self.check_open()
         return self._backend.differentiate(worker, graph, grads, how, self._bound(timeout))
 
-    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
         """How calls name a module; see :class:`remotemod.runtime.backend.Backend`."""
         return self._backend.key(ref, stub, native)
 
@@ -194,7 +203,10 @@ class Cluster:
     # --- life ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Ends the workers that were started for this cluster; idempotent."""
+        """Ends the workers that were started for this cluster; idempotent.
+
+        Workers that somebody else has started live on, and let go of what this process kept on them.
+        """
         if self.was_closed:
             return
         self.was_closed = True

@@ -40,7 +40,7 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
     source = id(binding.ref)
     target = on_owner.existing if source in memo else on_owner.copied
     request = Build(target, (memo.get(source, binding.ref),), {}, None)
-    recipe = Recipe(cls, binding.stub)
+    recipe = Recipe(cls, binding.loaded)
     twin._build(
         binding.cluster,
         binding.worker,

@@ -40,6 +40,7 @@ class InprocBackend(Backend):
         self._owners = {name: Owner(name) for name in workers}
         self._peers = {name: Peer(owner) for name, owner in self._owners.items()}
         self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._thread_of = threading.local()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -63,7 +64,10 @@ class InprocBackend(Backend):
             except BaseException as error:
                 future.set_exception(error)
 
-        self._thread(worker).submit(run)
+        if getattr(self._thread_of, "worker", None) == worker:
+            run()  # who asked is this worker, and would wait for itself
+        else:
+            self._thread(worker).submit(run)
         return future
 
     def post(self, worker: str, request: Request) -> None:
@@ -87,7 +91,9 @@ class InprocBackend(Backend):
                 raise Cancelled("the cluster is closed")
             thread = self._threads.get(worker)
             if thread is None:
-                thread = ThreadPoolExecutor(1, thread_name_prefix=f"remotemod-{worker}")
+                thread = ThreadPoolExecutor(
+                    1, f"remotemod-{worker}", setattr, (self._thread_of, "worker", worker)
+                )
                 self._threads[worker] = thread
             return thread
 

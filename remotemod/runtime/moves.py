@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.fx.immutable_collections import immutable_dict
 from torch.nn.utils.rnn import PackedSequence
 
 __all__ = ["map_tensors", "move", "move_to_caller", "to_caller"]
@@ -96,8 +97,8 @@ def _mapping(value: Any, items: dict[Any, Any]) -> Any:
         return items
     if isinstance(value, defaultdict):
         return defaultdict(value.default_factory, items)
-    if type(value) is OrderedDict:
-        return OrderedDict(items)
+    if type(value) in (OrderedDict, immutable_dict):  # the latter are what graphs of torch.fx hold
+        return type(value)(items)
     copied = copy.copy(value)
     for key, item in items.items():
         copied[key] = item

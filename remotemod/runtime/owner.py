@@ -90,6 +90,7 @@ class Owner:
     def __init__(self, name: str, *, reachable: bool = False) -> None:
         self.name = name
         self.reachable = reachable
+        self.names: dict[str, Any] = {}  # see remotemod.runtime.names
         self._kept: dict[int, _Kept] = {}
         self._ids = itertools.count(1)
         # Handles on their way to a third party, by reference and token.

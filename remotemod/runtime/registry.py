@@ -23,7 +23,10 @@ _OWN = {
     "shm": "remotemod.backends.shm.backend",
     "torch_rpc": "remotemod.backends.torch_rpc.launching",
 }
-_CONNECTING = {"torchrpc": "remotemod.backends.torch_rpc.agent"}
+_CONNECTING = {
+    "shm": "remotemod.backends.shm.connecting",
+    "torchrpc": "remotemod.backends.torch_rpc.agent",
+}
 _AMBIENT = ["remotemod.backends.torch_rpc.agent"]
 
 

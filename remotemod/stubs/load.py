@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import linecache
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from remotemod.errors import InterfaceMismatch
 from remotemod.stubs.declaration import Stub
 
-__all__ = ["LoadedStub", "load_stub", "loaded_from_module", "text_digest"]
+__all__ = ["LoadedStub", "StubName", "load_stub", "loaded_from_module", "text_digest"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,20 @@ class LoadedStub:
     bound: Mapping[str, object]
 
 
+class StubName(NamedTuple):
+    """A stub that its owner has, as somebody knows it who needs no more than to call it.
+
+    Attributes:
+        digest: the digest of its text.
+        declaration: its own ``STUB``.
+    """
+
+    digest: str
+    declaration: Stub
+
+
 _LOCK = threading.Lock()
+_NUMBERS = itertools.count(1)
 _LOADED: dict[tuple[str, tuple[tuple[str, int], ...]], LoadedStub] = {}
 
 
@@ -76,14 +91,19 @@ def load_stub(text: str, bound: Mapping[str, object] | None = None) -> LoadedStu
 def _load(text: str, digest: str, names: dict[str, object]) -> LoadedStub:
     filename = f"<remotemod stub {digest}>"
     code = compile(text, filename, "exec", dont_inherit=True)
-    module = ModuleType(f"remotemod_stub_{digest}")
+    name = f"remotemod_stub_{digest}"
+    if names:
+        name += f"_{next(_NUMBERS)}"  # the same text means another thing with other names
+    module = ModuleType(name)
     module.__dict__.update(names)
     module.__dict__["__file__"] = filename
     # TorchScript, tracebacks and inspect read the source here; an entry without a time never goes stale.
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     try:
         exec(code, module.__dict__)
-        return _describe(module, text, digest, names)
+        stub = _describe(module, text, digest, names)
+        sys.modules[name] = module  # where torch.compile looks for a function's globals
+        return stub
     except BaseException:
         linecache.cache.pop(filename, None)
         raise

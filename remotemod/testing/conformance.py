@@ -27,12 +27,13 @@ from remotemod.testing.helpers import (
     not_a_module,
     total,
 )
+from remotemod.testing.names import Names
 from remotemod.testing.zoo import Calls, Echo, Failing, Label, Refusing, Results, Scores
 
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(Gradients):
+class BackendConformance(Gradients, Names):
     """Inherit, name the backend, and let pytest collect the subclass.
 
     Example::

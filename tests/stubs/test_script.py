@@ -17,6 +17,7 @@ from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.read import read_interface
 from remotemod.interface.types import STR, TENSOR, ScalarType, Type
+from remotemod.runtime.router import ROUTER as ROUTES
 from remotemod.stubs.load import LoadedStub, load_stub
 from remotemod.stubs.render import render
 from remotemod.stubs.script import Operator, define_operators
@@ -86,7 +87,9 @@ def instance(stub: LoadedStub) -> nn.Module:
     module._ref = "somewhere"
     module._native = False
     module.is_scriptable = True
-    object.__setattr__(module, "_binding", Binding())
+    binding: Any = Binding()
+    ROUTES.keep(module._ref, binding)  # what is known already is not published
+    object.__setattr__(module, "_binding", binding)
     return module
 
 

@@ -27,7 +27,9 @@ from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
 from remotemod.backends.shm.frames import CALL, RECORDING
+from remotemod.backends.shm.introduction import extend_path
 from remotemod.backends.shm.line import ShmLine
+from remotemod.backends.shm.sockets import connected
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities, Line
 from remotemod.runtime.cluster import Cluster
@@ -40,15 +42,12 @@ from remotemod.runtime.requests import Call, Invoke, Request
 from remotemod.runtime.route import GRAPHS
 from remotemod.wire.express import pack_row
 
-__all__ = ["ShmBackend", "address_of", "launch"]
+__all__ = ["SCHEME", "ShmBackend", "check_sizes", "launch"]
+
+SCHEME = "shm://"
 
 _START_TIMEOUT = 120.0
 _BACKWARD = CALL | Recording.SHARED << RECORDING
-
-
-def address_of(token: str, worker: str) -> str:
-    """Where a worker listens: an abstract socket, which leaves no file behind."""
-    return f"\0remotemod-{token}-{worker}"
 
 
 class ShmBackend(Backend):
@@ -59,6 +58,9 @@ class ShmBackend(Backend):
         token: names the cluster on this machine.
         arena: bytes of shared memory that what is sent to one worker may take up at once.
         in_flight: calls that may be on their way to one worker.
+
+    Attributes:
+        is_guest: whether this process uses the workers of another one that launched them.
     """
 
     name = "shm"
@@ -77,6 +79,7 @@ class ShmBackend(Backend):
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._starting = False
         self._closed = False
+        self.is_guest = False
         self._told_path = list(sys.path)
         self.forked = False
         _BACKENDS.add(self)
@@ -84,10 +87,15 @@ class ShmBackend(Backend):
 
     # --- the Backend protocol -----------------------------------------------------------------
 
+    @property
+    def address(self) -> str:
+        """Where other processes of this user connect, on this machine."""
+        return SCHEME + self.token
+
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request to a worker."""
         connection = self._connections.get(worker) or self._connect(worker)
-        if sys.path != self._told_path and self._processes is not None:
+        if sys.path != self._told_path:
             self._tell_path()
         return connection.request(request, timeout)
 
@@ -129,7 +137,7 @@ class ShmBackend(Backend):
             connection.post(request)
 
     def close(self) -> None:
-        """Ends the workers that this process started."""
+        """Ends the connections, and the workers that this process started."""
         with self._lock:
             if self._closed or self.forked:
                 return
@@ -148,19 +156,16 @@ class ShmBackend(Backend):
     # --- connections --------------------------------------------------------------------------
 
     def _connect(self, worker: str) -> Connection:
-        """From one worker to another: its listening socket."""
+        """By a worker's listening socket: from another worker, or from a guest."""
         with self._lock:
             if worker in self._connections:
                 return self._connections[worker]
             if self.forked:
                 raise RemoteModError(_FORKED)
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                sock.connect(address_of(self.token, worker))
-            except OSError as error:
-                sock.close()
-                raise WorkerLost(f"worker '{worker}' cannot be reached: {error}", worker) from error
-            return self._add(worker, sock)
+            connection = self._add(worker, connected(self.token, worker))
+            if self.is_guest:
+                connection.request(self._imports(), None)
+            return connection
 
     def _add(self, worker: str, sock: socket.socket) -> Connection:
         codec = make_codec(receiver=worker, cluster=self._cluster, owner=self.owner, peer=None)
@@ -179,12 +184,23 @@ class ShmBackend(Backend):
         assert self.cluster is not None
         return self.cluster
 
+    def connect_to_all(self) -> None:
+        """Connects to every worker that lives, so that each knows what this process can import."""
+        for worker in self.workers:
+            with contextlib.suppress(WorkerLost):
+                self._connections.get(worker) or self._connect(worker)
+
     def _tell_path(self) -> None:
         """What this process can import by now, its workers can."""
         self._told_path = list(sys.path)
-        request = Invoke(extend_path, (import_path(),))
-        for connection in list(self._connections.values()):
-            connection.request(request, None)
+        if self._processes is not None or self.is_guest:
+            request = self._imports()
+            for connection in list(self._connections.values()):
+                connection.request(request, None)
+
+    def _imports(self) -> Invoke:
+        # A guest's places come last: it must not change what others import.
+        return Invoke(extend_path, (import_path(), not self.is_guest))
 
     # --- processes ----------------------------------------------------------------------------
 
@@ -229,13 +245,17 @@ class ShmBackend(Backend):
 
     def _lost(self, worker: str, error: Exception) -> WorkerLost:
         """What the calls of a worker fail with whose connection has ended."""
-        found = None
+        found = Loss(_GUESTS_LOSS) if self.is_guest else None
         if self._processes is not None and not self._closed:
             found = self._processes.why_lost(worker)
         when = "ended while it started" if self._starting else "is gone"
         return (found or Loss(str(error))).error(worker, when=when)
 
 
+_GUESTS_LOSS = (
+    "it has ended by itself, or with the process that launched it, which knows more. When that closes its cluster or "
+    "ends, so do its workers: launch them anew, and connect to the new cluster.address"
+)
 _FORKED = (
     "this process was forked from the one that opened the cluster and cannot use it: "
     "launch a cluster of its own, or start the process by spawn"
@@ -252,15 +272,6 @@ def _watch_forks() -> None:
 def _disown_all() -> None:
     for backend in list(_BACKENDS):
         backend.disown()
-
-
-def extend_path(entries: list[str]) -> None:
-    """On a worker: imports from these places too."""
-    import importlib
-
-    missing = [entry for entry in entries if entry not in sys.path]
-    sys.path[:0] = missing
-    importlib.invalidate_caches()
 
 
 def launch(
@@ -291,8 +302,7 @@ def launch(
         BackendUnavailable: no process can be started.
     """
     _check("max_concurrency", max_concurrency, 1, "1 runs calls one after another")
-    _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
-    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
+    check_sizes(arena, in_flight)
     backend = ShmBackend(workers, uuid.uuid4().hex[:12], arena, in_flight)
     cluster = Cluster(backend, timeout=timeout)
     backend.cluster = cluster
@@ -303,6 +313,12 @@ def launch(
         raise
     close_at_exit(cluster)
     return cluster
+
+
+def check_sizes(arena: int, in_flight: int) -> None:
+    """Raises ValueError where these numbers make no sense."""
+    _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
+    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
 
 
 def _check(name: str, value: object, least: int, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.jit._script import RecursiveScriptModule
 
 from remotemod.backends.shm.frames import FAILURE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError
@@ -140,8 +142,26 @@ def make_codec(
         extensions=(
             Extension(RemoteRef, "ref", pack_ref, unpack_ref),
             Extension(RemoteModule, "module", RemoteModule._packed, unpack_module),
+            Extension(RecursiveScriptModule, "scripted", _pack_scripted, _unpack_scripted),
         ),
     )
+
+
+def _pack_scripted(model: RecursiveScriptModule) -> torch.Tensor:
+    from remotemod.archive.sending import to_bytes  # few models are ever sent
+
+    try:
+        return torch.frombuffer(bytearray(to_bytes(model)), dtype=torch.uint8)
+    except RuntimeError as error:
+        raise ProtocolError(
+            f"a scripted {model.original_name} cannot be sent: it cannot be saved: {error}"
+        ) from error
+
+
+def _unpack_scripted(archive: torch.Tensor) -> torch.jit.ScriptModule:
+    from remotemod.archive.sending import from_bytes
+
+    return from_bytes(ctypes.string_at(archive.data_ptr(), archive.numel()))
 
 
 def _pack_own(ref: RemoteRef[Any], peer: Peer | None) -> tuple[str, int, str, str]:

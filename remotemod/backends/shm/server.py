@@ -14,6 +14,7 @@ from torch import Tensor
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CALL, CANCEL, FAILURE, RESULT, ROUTE, VALUE, Message
+from remotemod.backends.shm.introduction import is_about_imports
 from remotemod.errors import ProtocolError
 from remotemod.runtime.cluster import Cluster
 from remotemod.runtime.graph import Recorded
@@ -186,7 +187,7 @@ class Server:
                 return _Task(
                     call, route, route.module(), request.args, request.kwargs, request.recording
                 )
-            if not isinstance(request, _IN_ORDER):
+            if not isinstance(request, _IN_ORDER) and not is_about_imports(request):
                 return _Task(call, request=request)
             self._owner.handle(request, self._peer)
         except Exception as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.processes import become_worker
-from remotemod.backends.shm.backend import ShmBackend, address_of
+from remotemod.backends.shm.backend import ShmBackend
+from remotemod.backends.shm.introduction import remember
 from remotemod.backends.shm.server import Server
+from remotemod.backends.shm.sockets import is_ours, listen
 from remotemod.runtime.cluster import Cluster, set_process_cluster
 from remotemod.runtime.owner import Owner
 
@@ -38,29 +38,16 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     def serve(sock: socket.socket) -> None:
         Server(sock, owner, cluster, config["arena"], config["max_concurrency"]).run()
 
-    listener = _listen(config["token"], name)
+    remember(config["workers"])
+    listener = listen(config["token"], name)
     threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
     serve(primary)
-
-
-def _listen(token: str, name: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(address_of(token, name))
-    listener.listen(64)
-    return listener
 
 
 def _accept(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
     while True:
         sock, _ = listener.accept()
-        if not _same_user(sock):
+        if not is_ours(sock):
             sock.close()
             continue
         threading.Thread(target=serve, args=(sock,), daemon=True).start()
-
-
-def _same_user(sock: socket.socket) -> bool:
-    """Whether the peer runs as this user: values may carry code, so nobody else is let in."""
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return bool(uid == os.getuid())

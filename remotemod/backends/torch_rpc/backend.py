@@ -41,7 +41,7 @@ from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.requests import Build, Call, Invoke, Load, Request
-from remotemod.stubs.load import LoadedStub, load_stub
+from remotemod.stubs.load import LoadedStub, StubName, load_stub
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["TorchRpcBackend"]
@@ -83,6 +83,11 @@ class TorchRpcBackend(Backend):
             return self._workers
         infos = _get_current_rpc_agent().get_worker_infos()
         return [info.name for info in sorted(infos, key=lambda info: info.id)]
+
+    @property
+    def address(self) -> str:
+        """What members of the group connect with."""
+        return "torchrpc://"
 
     @property
     def closed(self) -> bool:
@@ -175,9 +180,9 @@ class TorchRpcBackend(Backend):
         load = load._replace(interface=interface)
         return request._replace(load=load) if isinstance(request, Build) else load
 
-    def key(self, ref: Any, stub: LoadedStub, native: bool) -> tuple[Any, bool]:
+    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
         """The reference itself, with the compiled functions where TorchScript can follow it."""
-        if native:
+        if native and isinstance(stub, LoadedStub):
             interface = importable_interface(stub, main=self._same_main)
             functions = compiled(declare(stub, interface))
             if functions is not None:

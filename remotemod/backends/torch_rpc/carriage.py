@@ -18,6 +18,7 @@ import torch
 from torch._C._distributed_rpc import PyRRef
 from torch.distributed.rpc import RRef
 from torch.distributed.rpc.internal import _internal_rpc_pickler, _thread_local_tensor_tables
+from torch.fx import Proxy
 from torch.jit._script import RecursiveScriptModule
 
 from remotemod.backends.torch_rpc.native import declare, declared
@@ -26,6 +27,8 @@ from remotemod.runtime.binding import Packed
 from remotemod.runtime.cluster import find_cluster
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.load import load_stub, text_digest
+from remotemod.wire.code import NO_PROXY
+from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 
 __all__ = [
     "Parcel",
@@ -123,6 +126,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
             return reduce_handle(value)
         if isinstance(value, RecursiveScriptModule):
             return reduce_scripted(value)
+        if isinstance(value, Proxy):
+            raise pickle.PicklingError(NO_PROXY)
+        if is_stand_in(value):
+            return class_named, (value.__module__, value.__qualname__)
         by_name = isinstance(value, (type, types.FunctionType)) and not self._main_by_value
         if by_name and value.__module__ == "__main__" and _is_in_main(value):
             return NotImplemented  # every process of the program runs the same one
@@ -137,6 +144,11 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, number: Any) -> Any:
         return self._tensors[number] if number >= 0 else self._refs[-number - 1]
+
+    def find_class(self, module: str, name: str) -> Any:
+        if find_stand_in(module, name) is not None:
+            return class_named(module, name)
+        return super().find_class(module, name)
 
 
 def _is_in_main(value: Any) -> bool:
@@ -191,7 +203,7 @@ def reduce_scripted(module: RecursiveScriptModule) -> Any:
     """What pickle makes of a scripted module: a scripted remote module is scripted anew on arrival.
 
     Raises:
-        RuntimeError: it is a scripted model with remote parts, which only exist here.
+        RuntimeError: it is a scripted model with remote parts that torch reaches by references of its own.
     """
     from remotemod.runtime.bind import user_class
 
@@ -199,11 +211,17 @@ def reduce_scripted(module: RecursiveScriptModule) -> Any:
     if binding is not None:
         cls = user_class(module._concrete_type.py_class)
         return _restore_scripted, _parts(binding.packed(cls, module.training))
-    if any("_binding" in part.__dict__ for part in module.modules()):
+    parts = [part.__dict__["_binding"] for part in module.modules() if "_binding" in part.__dict__]
+    if any(part.native for part in parts):
         raise RuntimeError(
-            "Passing a scripted model with remote parts over RPC is not supported. "
-            "Pass its remote modules, or their module_rref, and script the model where it runs."
+            "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "
+            "and reached by torch's own references. Pass its remote modules, or their module_rref, and script the model "
+            "where it runs."
         )
+    if parts:
+        from remotemod.archive.sending import from_bytes, to_bytes  # few models are ever sent
+
+        return from_bytes, (to_bytes(module),)
     plain: Any = _internal_rpc_pickler  # untyped in torch
     return plain._script_module_reducer(module)
 

@@ -87,7 +87,13 @@ class _Direct:
     def __reduce__(self) -> Any:
         number = next(_NUMBERS)
         _ON_THEIR_WAY[number] = self.value
-        return _ON_THEIR_WAY.pop, (number,)
+        return _arrived, (
+            number,
+        )  # a function: pickle would copy the dict that a method belongs to
+
+
+def _arrived(number: int) -> Any:
+    return _ON_THEIR_WAY.pop(number)
 
 
 def _same(value: Any) -> Any:

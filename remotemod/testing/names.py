@@ -1,0 +1,110 @@
+"""The part of the contract that is about names: other processes of a cluster find a remote module by its own."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import remotemod as rm
+from remotemod.runtime.names import find_part
+from remotemod.runtime.router import ROUTER
+from remotemod.testing.helpers import eventually
+from remotemod.testing.scripts import Doubler, DoublerInterface, Hybrid
+
+__all__ = ["Names"]
+
+_NUMBERS = itertools.count(1)
+
+
+class Times(nn.Module):
+    """Multiplies by a number of its own."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` times the factor."""
+        return x * self.factor
+
+
+def call_by_name(name: str, *args: Any) -> Any:
+    """Has this process look a remote module up and call it."""
+    return ROUTER.find(name).call("forward", args, {})
+
+
+class Names:
+    """Tests for :class:`remotemod.testing.BackendConformance`; they ask for its ``cluster``."""
+
+    @pytest.fixture
+    def name(self) -> str:
+        """A name that no other test uses: who has looked one up keeps the way to its module."""
+        return f"part {next(_NUMBERS)}"
+
+    @pytest.mark.parametrize("worker", ["one", "two"])
+    def test_a_worker_finds_a_module_by_its_name(
+        self, cluster: rm.Cluster, name: str, worker: str
+    ) -> None:
+        """A name is enough to call a remote module from any worker, its own and another one's."""
+        kept = rm.RemoteModule("one", Times, args=(3.0,), cluster=cluster, name=name)
+        found = rm.rpc_sync(worker, call_by_name, (name, torch.ones(2)), timeout=30)
+        assert torch.equal(found, torch.full((2,), 3.0))
+        assert kept.on == "one"
+
+    def test_the_caller_finds_a_module_by_its_name(self, cluster: rm.Cluster, name: str) -> None:
+        """So does the process that built it."""
+        kept = rm.RemoteModule("two", Times, args=(3.0,), cluster=cluster, name=name)
+        assert torch.equal(call_by_name(name, torch.ones(2)), kept(torch.ones(2)))
+
+    def test_the_newest_of_a_name_is_found(self, cluster: rm.Cluster, name: str) -> None:
+        """A further module of a name takes it over from the one before on the same worker."""
+        kept = [
+            rm.RemoteModule("one", Times, args=(factor,), cluster=cluster, name=name)
+            for factor in (2.0, 5.0)
+        ]
+        found = rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
+        assert found.item() == kept[-1](torch.ones(1)).item() == 5.0
+
+    def test_a_name_goes_with_the_last_handle(self, cluster: rm.Cluster, name: str) -> None:
+        """A name keeps no module alive, and nobody finds one that is gone."""
+        kept = rm.RemoteModule("one", Times, args=(3.0,), cluster=cluster, name=name)
+        assert find_part(cluster, name) is not None
+        del kept
+        gc.collect()
+        assert eventually(lambda: find_part(cluster, name) is None)
+        with pytest.raises(rm.PlacementError, match=name):
+            rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
+
+    def test_an_unknown_name_is_an_error_that_says_how_to_mend_it(
+        self, cluster: rm.Cluster, name: str
+    ) -> None:
+        """The error names the part, and says how it comes to have that name."""
+        for ask in (call_by_name, lambda *args: rm.rpc_sync("one", call_by_name, args, timeout=30)):
+            with pytest.raises(rm.PlacementError) as caught:
+                ask(name, torch.ones(1))
+            assert f"'{name}'" in str(caught.value)
+            assert "rm.RemoteModule(" in str(caught.value)
+
+    def test_a_name_on_two_workers_is_refused(self, cluster: rm.Cluster, name: str) -> None:
+        """Nobody guesses which one is meant; the error names both workers."""
+        kept = [
+            rm.RemoteModule(worker, Times, args=(3.0,), cluster=cluster, name=name)
+            for worker in ("one", "two")
+        ]
+        with pytest.raises(rm.PlacementError, match="on one, two"):
+            rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
+        assert len(kept) == 2
+
+    def test_a_scripted_module_is_found_without_a_name(self, cluster: rm.Cluster) -> None:
+        """What a scripted caller holds is found everywhere by its reference string, named or not."""
+        remote = rm.RemoteModule("one", Doubler, interface=DoublerInterface, cluster=cluster)
+        assert find_part(cluster, remote._ref) is None
+        scripted = torch.jit.script(Hybrid(remote))
+        found = rm.rpc_sync("two", call_by_name, (remote._ref, torch.ones(2), 2), timeout=30)
+        assert torch.equal(found, torch.full((2,), 2.0))
+        assert torch.equal(scripted(torch.ones(2)), torch.full((2,), 5.0))
