@@ -137,6 +137,38 @@ def migrate(
 
 
 @app.command()
+def export(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="pkg.mod:factory or path/to/file.py:factory, called without arguments: it returns the model.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The archive to write.")
+    ],
+    workers: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="LIST", help="Workers to launch first, such as ps0,ps1."),
+    ] = None,
+    backend: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads this
+        typer.Option(metavar="NAME", help="What launches them; by default shm."),
+    ] = None,
+) -> None:
+    """Save a model with remote parts as a TorchScript archive that other processes can load."""
+    from .exporting import run
+
+    if backend is not None and workers is None:
+        raise typer.BadParameter(
+            "name the workers to launch: --workers ps0,ps1", param_hint="--backend"
+        )
+    raise typer.Exit(run(target, output, workers, backend or "shm"))
+
+
+@app.command()
 def bench(
     only: Annotated[
         Optional[str],  # noqa: UP045 - typer reads this

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from remotemod.errors import (
+    ArchiveError,
     BackendUnavailable,
     Cancelled,
     DeadlineExceeded,
@@ -22,9 +23,12 @@ from remotemod.errors import (
     WorkerLost,
 )
 from remotemod.version import VERSION as __version__
+from remotemod.when_torch import prepare_torch
 
 if TYPE_CHECKING:
     from remotemod import testing
+    from remotemod.archive.export import export
+    from remotemod.archive.load import load
     from remotemod.backends.shm.heap import empty
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from remotemod.stubs.render import render
 
 __all__ = [
+    "ArchiveError",
     "BackendUnavailable",
     "Cancelled",
     "Cluster",
@@ -61,8 +66,10 @@ __all__ = [
     "clip_grad_norm_",
     "connect",
     "empty",
+    "export",
     "generate",
     "launch",
+    "load",
     "read_interface",
     "remote",
     "render",
@@ -81,8 +88,10 @@ _HOMES = {
     "clip_grad_norm_": "remotemod.optim.clip",
     "connect": "remotemod.launching",
     "empty": "remotemod.backends.shm.heap",
+    "export": "remotemod.archive.export",
     "generate": "remotemod.stubs.generate",
     "launch": "remotemod.launching",
+    "load": "remotemod.archive.load",
     "read_interface": "remotemod.interface.read",
     "remote": "remotemod.runtime.rpc",
     "render": "remotemod.stubs.render",
@@ -104,3 +113,6 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+prepare_torch()  # a plain torch.jit.load finds remote parts, whichever of the two is imported first

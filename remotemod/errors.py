@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ArchiveError",
     "BackendUnavailable",
     "Cancelled",
     "DeadlineExceeded",
@@ -58,6 +59,10 @@ def _rebuild_interface_error(
 
 class InterfaceMismatch(RemoteModError):
     """A stub and the code that runs it disagree: another ABI, or another interface digest."""
+
+
+class ArchiveError(RemoteModError, ValueError):
+    """A file is no TorchScript archive, or not a whole one; or a model cannot be saved as one."""
 
 
 class BackendUnavailable(RemoteModError):

@@ -21,6 +21,7 @@ FLOORS = [
     ["remotemod.wire"],
     ["remotemod.runtime"],
     ["remotemod.optim"],
+    ["remotemod.archive"],
     ["remotemod.abi"],
     ["remotemod.backends"],
     ["remotemod.launching"],

@@ -17,7 +17,7 @@ from torch import nn
 from remotemod.errors import InterfaceError
 from remotemod.interface.defaults import from_value
 from remotemod.interface.live_types import TypeReader
-from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
+from remotemod.interface.model import Argument, Default, Interface, Kind, Method, Origin
 from remotemod.interface.read_script import read_script
 from remotemod.interface.selection import NO_FORWARD, method_order
 from remotemod.interface.type_checking import checked_imports
@@ -225,7 +225,7 @@ def _as_signature(method: Method) -> inspect.Signature:
         inspect.Parameter(
             a.name,
             inspect._ParameterKind(a.kind.value),
-            default=empty if a.default is None else _Shown(a.default.shown or a.default.text),
+            default=empty if a.default is None else _value(a.default),
             annotation=str(a.type) if a.annotated else empty,
         )
         for a in method.arguments
@@ -233,6 +233,13 @@ def _as_signature(method: Method) -> inspect.Signature:
     return inspect.Signature(
         parameters, return_annotation=str(method.returns) if method.annotated else empty
     )
+
+
+def _value(default: Default) -> object:
+    """The default itself, which TorchScript reads where it compiles a handle; or what it looks like."""
+    if default.form == "literal":  # written by from_value, of what a schema had
+        return eval(default.text, {})
+    return _Shown(default.shown or default.text)
 
 
 class _Shown:

@@ -18,9 +18,11 @@ from remotemod.stubs.script import define_operators, export
 __all__ = [
     "bind_interface",
     "define_stub_operators",
+    "foreign_class",
     "native_class",
     "stub_of_class",
     "user_class",
+    "whole_class",
     "with_signatures",
 ]
 
@@ -107,6 +109,9 @@ def with_signatures(
 class _Native:
     """What a handle refuses whose scripted form holds a reference of the engine's own."""
 
+    # Compiled code calls by the reference here.
+    __jit_ignored_attributes__ = ["_binding"]  # noqa: RUF012 - TorchScript's own name
+
     @export
     def __getstate__(self) -> None:
         # TorchScript compiles this, and knows no globals.
@@ -124,6 +129,21 @@ def native_class(cls: type) -> type:
         return cls
     members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_user_class": cls}
     return type(cls.__name__, (_Native, cls), members)
+
+
+def foreign_class(cls: type) -> type:
+    """The class of a handle that TorchScript reaches by operators; what :func:`native_class` was given."""
+    return cls.__bases__[1] if cls.__bases__[0] is _Native else cls
+
+
+@functools.lru_cache(maxsize=1024)
+def whole_class(cls: type) -> type:
+    """A class like ``cls`` for handles whose methods are all compiled.
+
+    What TorchScript has compiled for an interface lacks methods, and it takes that for all handles of a class.
+    """
+    members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_user_class": cls}
+    return type(cls.__name__, (cls,), members)
 
 
 def user_class(cls: type) -> type:

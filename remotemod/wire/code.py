@@ -19,12 +19,15 @@ from typing import Any
 
 import cloudpickle
 import torch
+from torch.fx import Proxy
 
 from remotemod.errors import ProtocolError
+from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 from remotemod.wire.tags import CODE, MODULE, OBJECT, PARTIAL, SCRIPT, STORAGE
 from remotemod.wire.walk import Node, Reader, Refused, Unpacker, Writer
 
 __all__ = [
+    "NO_PROXY",
     "UNPACKERS",
     "class_index",
     "find",
@@ -41,6 +44,11 @@ __all__ = [
 _DATA_TYPES = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
 """The only classes that travel as values without trust: they are what a defaultdict is made with."""
 
+NO_PROXY = (
+    "it stands for a value in a graph of torch.fx, which ends here; make the remote module an attribute of the model "
+    "that torch.fx.symbolic_trace is given"
+)
+
 _NOT_TRUSTED = (
     "this peer takes data only (numbers, text, containers, tensors, arrays, dataclasses, named tuples, enums). "
     "Send plain data, or use a backend whose workers are processes of this user"
@@ -50,6 +58,8 @@ _NOT_TRUSTED = (
 def reference_to(value: Any) -> tuple[str, str] | None:
     """Return the module and qualified name that import this very object on any machine, if there are."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if is_stand_in(value):
+        return value.__module__, value.__qualname__
     if isinstance(value, BuiltinFunctionType):
         return _builtin_reference(value, module)
     if not isinstance(module, str) or not isinstance(name, str):
@@ -104,9 +114,16 @@ def _load_code(reader: Reader, entry: Node) -> Any:
     place, rest = entry
     if type(place) is not str:
         return _unpickled(reader, place, rest)
+    stand_in = find_stand_in(place, rest)
     if reader.allow_code and place not in sys.modules:
-        importlib.import_module(place)
+        try:
+            importlib.import_module(place)
+        except ImportError:
+            if stand_in is None:
+                raise
     value = find(place, rest)
+    if value is None:
+        value = stand_in
     if value is None:
         raise ProtocolError(
             f"{place}.{rest} is not here: import its module first, or install the same version as the peer's"
@@ -206,6 +223,8 @@ def pack_object(writer: Writer, value: Any) -> Node:
     """Pack any other object by cloudpickle, its tensors as frames."""
     if not writer.allow_code:
         raise Refused(value, _NOT_TRUSTED)
+    if isinstance(value, Proxy):  # a copy would record into a graph that nobody sees
+        raise Refused(value, NO_PROXY)
     return [OBJECT, *_pickled(writer, value)]
 
 
@@ -255,6 +274,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return self._places[id(value)][0]
 
     def reducer_override(self, value: Any) -> Any:
+        if is_stand_in(value):
+            return class_named, (value.__module__, value.__qualname__)
         if isinstance(value, (type, FunctionType)):
             module = sys.modules.get(value.__module__)
             if module is not None and not _is_importable(value.__module__):
@@ -272,6 +293,11 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, place: int) -> Any:
         return self._aside[place]
+
+    def find_class(self, module: str, name: str) -> Any:
+        if find_stand_in(module, name) is not None:
+            return class_named(module, name)
+        return super().find_class(module, name)
 
 
 UNPACKERS: dict[int, Unpacker] = {

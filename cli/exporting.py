@@ -1,0 +1,111 @@
+"""What ``remotemod export`` does and prints."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remotemod.errors import RemoteModError
+
+from . import output as terminal
+
+if TYPE_CHECKING:
+    from remotemod.archive.manifest import ArchivePart
+
+__all__ = ["run"]
+
+
+def run(target: str, output: Path, workers: str | None, backend: str) -> int:
+    """Exports, prints, and returns the exit status."""
+    import torch
+
+    import remotemod as rm
+
+    try:
+        factory = _factory(target)
+        with contextlib.ExitStack() as stack:
+            if workers is not None:
+                names = [name.strip() for name in workers.split(",")]
+                stack.enter_context(rm.launch(workers=names, backend=backend))
+            model = factory()
+            if not isinstance(model, torch.nn.Module):
+                raise RemoteModError(
+                    f"{target} returned a {type(model).__name__}; it must return the model, an nn.Module"
+                )
+            with warnings.catch_warnings():
+                # torch's word that TorchScript is deprecated is for those who wrote the model.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                parts = rm.export(model, output)
+    except (RemoteModError, OSError) as error:
+        terminal.error(error if isinstance(error, RemoteModError) else str(error))
+        return 1
+    except RuntimeError as error:
+        terminal.error(f"TorchScript does not take the model: {error}")
+        return 1
+    _print(output, parts)
+    return 0
+
+
+def _factory(target: str) -> Any:
+    """What a target names: a function or a class that is called without arguments."""
+    place, colon, qualname = target.rpartition(":")
+    if not colon or not place or not qualname:
+        raise RemoteModError(
+            f"{target!r} names no factory; give pkg.mod:factory or path/to/file.py:factory"
+        )
+    found: Any = _module(place)
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    if found is None:
+        raise RemoteModError(f"{place} has no '{qualname}'")
+    if not callable(found):
+        raise RemoteModError(
+            f"{target} is a {type(found).__name__}; name a function without arguments that returns the model"
+        )
+    return found
+
+
+def _module(place: str) -> Any:
+    path = Path(place)
+    if place.endswith(".py"):
+        if not path.is_file():
+            raise RemoteModError(f"there is no file {place}")
+        # Under its own name, so that workers find its classes where this process has them.
+        sys.path.insert(0, str(path.resolve().parent))
+        place = path.stem
+    elif os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{place}.".startswith(f"{error.name}."):
+            raise RemoteModError(
+                f"there is no module '{error.name}'; run the command where `import {place}` works, or name the file"
+            ) from None
+        raise
+
+
+def _print(output: Path, parts: Sequence[ArchivePart]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = terminal.stdout()
+    if parts:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("submodule", "name", "worker", "interface", "digest"):
+            table.add_column(heading, overflow="fold")
+        for part in parts:
+            places = ", ".join(path or "(the model)" for path in part.submodules)
+            name = part.name if part.named else f"{part.name} (while its process runs)"
+            cells = (places, name, f"{part.worker}/{part.device}", part.source, part.digest)
+            table.add_row(*map(Text, cells))
+        console.print(table)
+    count = f"{len(parts)} remote part{'' if len(parts) == 1 else 's'}"
+    console.print(f"wrote {output}: {count}", markup=False)

@@ -1,0 +1,100 @@
+"""Saves a model with remote parts in one file that other processes can load."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from typing import IO, Any
+
+import torch
+from torch import nn
+
+from remotemod.archive.describe import describe
+from remotemod.archive.manifest import MANIFEST, ArchivePart, Manifest, SavedInterface
+from remotemod.archive.parts import Found, find_parts, portable
+
+__all__ = ["export"]
+
+
+def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[ArchivePart, ...]:
+    """Scripts a model and saves it, with all that is needed to call its remote parts from another process.
+
+    The file is TorchScript's own archive with a few files more; :func:`remotemod.load` reads it, and so does
+    ``torch.jit.load`` once remotemod is imported. The remote parts stay where they are: the file holds their names.
+
+    Args:
+        model: a module with remote modules in it, a remote module itself, or either of them scripted. Its remote
+            parts need an interface (``@torch.jit.interface``). It stays as it is.
+        path: a file, which is there as a whole or not at all; or something to write bytes to.
+
+    Returns:
+        The remote parts, as the file names them.
+
+    Raises:
+        InterfaceError: a remote part has no interface, or one whose values another process cannot make.
+        ArchiveError: the model was scripted in a form that no file can hold.
+        RuntimeError: TorchScript does not take the model.
+        OSError: the file cannot be written; what was there before is as it was.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"rm.export saves an nn.Module; got {type(model).__name__} {model!r:.60}")
+    parts = find_parts(model)
+    manifest, extra = _described(parts)
+    scripted: Any = model
+    if not isinstance(model, torch.jit.ScriptModule):
+        scripted = torch.jit.script(portable(model))
+    files = {MANIFEST: manifest.text(), **extra} if parts else {}
+    if hasattr(path, "write"):
+        torch.jit.save(scripted, path, _extra_files=files)
+    else:
+        _save(scripted, os.fspath(path), files)
+    return manifest.parts
+
+
+def _described(parts: list[Found]) -> tuple[Manifest, dict[str, str]]:
+    interfaces: dict[str, SavedInterface] = {}
+    saved, texts = [], {}
+    for part in parts:
+        binding = part.binding
+        stub = binding.loaded
+        declared = stub.declaration
+        if declared.digest not in interfaces:
+            where = f"the submodule '{part.submodules[0]}'" if part.submodules[0] else "the model"
+            interfaces[declared.digest] = described = describe(stub, where)
+            texts[described.stub] = stub.text
+        saved.append(
+            ArchivePart(
+                part.ref,
+                part.submodules,
+                declared.digest,
+                declared.source,
+                binding.worker,
+                binding.device,
+                declared.methods,
+                part.named,
+            )
+        )
+    return Manifest(tuple(saved), tuple(interfaces.values())), texts
+
+
+def _save(scripted: Any, path: str, files: dict[str, str]) -> None:
+    """Writes the file in a folder beside its place, and puts it there once it is whole."""
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder} to write {name} into")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    # Torch calls the archive's inner folder after the file, so the file has its own name from the beginning.
+    beside = tempfile.mkdtemp(prefix=f".{name[:200]}.", dir=folder)
+    try:
+        whole = os.path.join(beside, name)
+        torch.jit.save(scripted, whole, _extra_files=files)
+        with open(whole, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(whole, path)
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(beside)

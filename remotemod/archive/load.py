@@ -1,0 +1,215 @@
+"""Loads a model with remote parts, and finds the parts on the cluster before anything is called."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import os
+from collections.abc import Mapping
+from typing import IO, Any, NamedTuple
+
+import torch
+from torch import nn
+
+from remotemod.archive.manifest import ArchivePart, Manifest, read_manifest
+from remotemod.archive.operators import define_for
+from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
+from remotemod.runtime.binding import Binding
+from remotemod.runtime.cluster import Cluster, current_cluster
+from remotemod.runtime.inproc import process_cluster
+from remotemod.runtime.names import announce, find_part, way_to
+from remotemod.runtime.remote_module import RemoteModule
+from remotemod.runtime.router import ROUTER
+from remotemod.stubs.declaration import STUB_ABI, Stub
+from remotemod.stubs.load import StubName
+
+__all__ = ["load"]
+
+_NUMBERS = itertools.count(1)
+
+
+class _Way(NamedTuple):
+    """Where a part leads, and the string by which this process's operators find it."""
+
+    part: ArchivePart
+    binding: Binding
+    ref: str
+
+
+def load(
+    path: str | os.PathLike[str] | IO[bytes],
+    *,
+    parts: Mapping[str, nn.Module] | None = None,
+    map_location: Any = None,
+    cluster: Cluster | None = None,
+) -> torch.jit.ScriptModule:
+    """Loads what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
+
+    The code of the model, of its interfaces and of its remote parts is not needed here.
+
+    Args:
+        path: the file, or something to read bytes from.
+        parts: other remote modules for some of the names in the file.
+        map_location: the device of the model's own parameters, as for ``torch.jit.load``.
+        cluster: where the remote parts are; by default the current cluster.
+
+    Returns:
+        The scripted model; gradients flow through it, into its remote parts as well.
+
+    Raises:
+        PlacementError: some parts are not on the cluster; all of them are named.
+        InterfaceMismatch: a part has another interface than the model was exported with, or the file is for another
+            version of remotemod.
+        ArchiveError: the file is no TorchScript archive, or a damaged one.
+        OSError: there is no such file.
+    """
+    file = path if isinstance(path, (str, os.PathLike)) else io.BytesIO(path.read())
+    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else "the archive"
+    try:
+        manifest = read_manifest(file) or Manifest()
+        ways = _ways(manifest, dict(parts or {}), cluster)
+        define_for(manifest)
+    except ArchiveError as error:
+        raise ArchiveError(f"{name}: {error}") from error
+    except InterfaceMismatch as error:
+        raise InterfaceMismatch(f"{name}: {error}") from error
+    except PlacementError as error:
+        raise PlacementError(f"{name}: {error}") from error
+    model = _scripted(file, name, map_location)
+    for way in ways:
+        ROUTER.keep(way.ref, way.binding, found=isinstance(way.binding.stub, StubName))
+        if way.ref != way.part.name:
+            for submodule in way.part.submodules:
+                _submodule(model, submodule)._ref = way.ref
+    loaded: torch.jit.ScriptModule = model
+    return loaded
+
+
+def _submodule(model: Any, path: str) -> Any:
+    return functools.reduce(getattr, path.split("."), model) if path else model
+
+
+def _scripted(file: Any, name: str, map_location: Any) -> Any:
+    if not isinstance(file, (str, os.PathLike)):
+        file.seek(0)
+    # Ours has nothing to add any more: the operators are defined.
+    read: Any = torch.jit.load
+    if hasattr(read, "_remotemod"):
+        read = read.__wrapped__
+    try:
+        return read(file, map_location=map_location)
+    except (RuntimeError, UnicodeDecodeError) as error:
+        if "Unknown builtin op: remotemod_" in str(error):
+            raise ArchiveError(
+                f"{name}: its remote parts were saved by torch.jit.save, which leaves out what is needed to call them; "
+                "save the model by rm.export"
+            ) from error
+        raise ArchiveError(f"{name}: torch cannot load it: {error}") from error
+
+
+# --- finding the parts ------------------------------------------------------------------------
+
+
+def _ways(manifest: Manifest, given: dict[str, nn.Module], cluster: Cluster | None) -> list[_Way]:
+    """The ways to all parts; raises for all that are missing, or do not fit, at once."""
+    unknown = sorted(given.keys() - {part.name for part in manifest.parts})
+    if unknown:
+        known = ", ".join(repr(part.name) for part in manifest.parts) or "none"
+        raise ArchiveError(
+            f"parts= names {', '.join(map(repr, unknown))}, but the model has {known}"
+        )
+    ways, missing, misfits = [], [], []
+    for part in manifest.parts:
+        handle = given.get(part.name)
+        way = _find(part, cluster) if handle is None else _way_of_handle(part, handle)
+        if way is None:
+            missing.append(part)
+            continue
+        misfit = _misfit(part, way.binding.stub.declaration, way.binding.worker)
+        if misfit:
+            misfits.append(misfit)
+        ways.append(way)
+    if missing:
+        raise PlacementError(_missing(missing, cluster))
+    if misfits:
+        raise InterfaceMismatch("; ".join(misfits))
+    return ways
+
+
+def _clusters(cluster: Cluster | None) -> list[Cluster]:
+    found = cluster or current_cluster()
+    return [process_cluster()] if found is None else [found, process_cluster()]
+
+
+def _find(part: ArchivePart, cluster: Cluster | None) -> _Way | None:
+    for each in _clusters(cluster):
+        found = find_part(each, part.name)
+        if found is not None:
+            return _Way(part, way_to(found, each), _reference(part.name, each))
+    return None
+
+
+def _reference(name: str, cluster: Cluster) -> str:
+    """The part's name, if that leads nowhere else in this process: two clusters may have parts of one name."""
+    known: Any = ROUTER.known(name)
+    if known is None or known.cluster is cluster:
+        return name
+    return f"{name} ({next(_NUMBERS)})"
+
+
+def _way_of_handle(part: ArchivePart, handle: Any) -> _Way:
+    binding: Binding | None = None
+    if isinstance(handle, RemoteModule) and handle.is_scriptable:
+        binding = handle._binding
+        announce(handle._binding, handle._ref)
+    elif isinstance(handle, torch.jit.ScriptModule):
+        binding = handle.__dict__.get("_binding")
+    if binding is None:
+        raise ArchiveError(
+            f"parts= has for '{part.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
+            f"interface {part.source}"
+        )
+    return _Way(part, binding, handle._ref)
+
+
+def _misfit(part: ArchivePart, here: Stub, worker: str) -> str | None:
+    if here.abi != STUB_ABI:
+        return (
+            f"the part '{part.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
+            "the same version on both sides"
+        )
+    if here.digest == part.digest:
+        return None
+    return (
+        f"the part '{part.name}' ({_places(part)}) was exported with the interface {part.source}, digest {part.digest}, "
+        f"and what '{worker}' has by that name has {here.source}, digest {here.digest}. If the new one is right, export "
+        f"the model again; if not, build the part with rm.RemoteModule(…, name='{part.name}', interface=…) as it was"
+    )
+
+
+def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
+    found = cluster or current_cluster()
+    where = "there is no current cluster" if found is None else f"{found!r} has"
+    lines = []
+    for part in parts:
+        build = f"rm.RemoteModule('{part.worker}/{part.device}', …, interface={part.source.partition(':')[2]}, name='{part.name}')"
+        mend = (
+            f"build it there: {build}"
+            if part.named
+            else (
+                "its name was made by the process that built it, and goes with it: build it with name=…, and export again"
+            )
+        )
+        lines.append(f"\n  '{part.name}' ({_places(part)}, was on '{part.worker}'); {mend}")
+    none = "" if found is None else " none of"
+    count = "a remote part is" if len(parts) == 1 else f"{len(parts)} remote parts are"
+    return (
+        f"{count} missing: {where}{none}{''.join(lines)}\n"
+        "  Open the cluster on which they live first (rm.connect, rm.launch), or give others: parts={'name': handle}"
+    )
+
+
+def _places(part: ArchivePart) -> str:
+    places = ", ".join(f"'{path}'" for path in part.submodules if path)
+    return f"submodule {places}" if places else "the model itself"

@@ -1,0 +1,194 @@
+"""What an archive says of its remote parts, beside TorchScript's code: plain data, which nobody runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+from remotemod.errors import ArchiveError, InterfaceMismatch
+from remotemod.stubs.declaration import STUB_ABI
+from remotemod.version import VERSION
+
+__all__ = [
+    "MANIFEST",
+    "ArchivePart",
+    "Manifest",
+    "SavedInterface",
+    "SavedMethod",
+    "SavedTuple",
+    "check",
+    "read_manifest",
+]
+
+FORMAT = 1
+"""Rises when an older remotemod cannot read the manifest."""
+
+MANIFEST = "remotemod/manifest.json"
+"""The extra file that holds it; the stubs' sources stand beside it."""
+
+Rule = Any
+"""Where named tuples are in a value, as JSON: None (nowhere), ["list", rule], ["dict", rule],
+["optional", rule], ["tuple", [rule, …]] or ["record", number of the SavedTuple]."""
+
+
+@dataclass(frozen=True)
+class SavedTuple:
+    """A named tuple class of the user's: its name, its fields, and the rule of each field."""
+
+    module: str
+    qualname: str
+    fields: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class SavedMethod:
+    """One method as the dispatcher sees it.
+
+    ``arguments`` and ``result`` are its schema; ``rules`` and ``keywords`` say of each argument what is made of
+    it before it travels, and its name where it travels by name (else "").
+    """
+
+    name: str
+    arguments: str
+    result: str
+    rules: tuple[Rule, ...]
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SavedInterface:
+    """An interface of remote parts; ``stub`` is the extra file with its stub's source, for reading."""
+
+    digest: str
+    source: str
+    stub: str
+    methods: tuple[SavedMethod, ...]
+    tuples: tuple[SavedTuple, ...]
+
+
+@dataclass(frozen=True)
+class ArchivePart:
+    """A remote part of a saved model.
+
+    Attributes:
+        name: what it is found by on a cluster.
+        submodules: where it is in the model ("" is the model itself).
+        digest: the digest of its interface.
+        source: the interface, as ``module:qualname``.
+        worker: where it was when the model was saved.
+        device: its device there.
+        methods: what can be called.
+        named: whether its user chose the name; others are found while their process runs.
+    """
+
+    name: str
+    submodules: tuple[str, ...]
+    digest: str
+    source: str
+    worker: str
+    device: str
+    methods: tuple[str, ...]
+    named: bool
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of it."""
+
+    parts: tuple[ArchivePart, ...] = ()
+    interfaces: tuple[SavedInterface, ...] = ()
+    abi: int = STUB_ABI
+    version: str = VERSION
+    format: int = FORMAT
+
+    def text(self) -> str:
+        """As it is saved."""
+        return json.dumps(asdict(self), indent=1)
+
+    @staticmethod
+    def read(text: str | bytes) -> Manifest:
+        """What :meth:`text` wrote.
+
+        Raises:
+            InterfaceMismatch: another version of remotemod wrote it, which this one does not understand.
+            ArchiveError: nobody did.
+        """
+        try:
+            raw = json.loads(text)
+            check(raw["format"], raw["abi"], str(raw["version"]))
+            parts = [
+                {**p, "submodules": tuple(p["submodules"]), "methods": tuple(p["methods"])}
+                for p in raw["parts"]
+            ]
+            interfaces = tuple(map(_interface, raw["interfaces"]))
+            return Manifest(
+                tuple(ArchivePart(**p) for p in parts), interfaces, raw["abi"], raw["version"]
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError(
+                f"what the archive says of its remote parts ({MANIFEST}) is damaged: {error!r}; export the model again"
+            ) from error
+
+
+def check(form: int, abi: int, version: str) -> None:
+    """Raises InterfaceMismatch where this remotemod does not understand an archive."""
+    if form != FORMAT:
+        raise InterfaceMismatch(
+            f"the archive was exported by remotemod {version} in format {form}, and this remotemod ({VERSION}) reads "
+            f"format {FORMAT}; {_mend(form > FORMAT)}"
+        )
+    if abi != STUB_ABI:
+        raise InterfaceMismatch(
+            f"the archive was exported by remotemod {version} for stub ABI {abi}, and this remotemod ({VERSION}) runs "
+            f"ABI {STUB_ABI}; {_mend(abi > STUB_ABI)}"
+        )
+
+
+def _mend(newer: bool) -> str:
+    if newer:
+        return "upgrade remotemod here, or export the model again with this version"
+    return "export the model again (rm.export)"
+
+
+def _interface(raw: dict[str, Any]) -> SavedInterface:
+    if not re.fullmatch(r"[0-9a-f]{16}", raw["digest"]):
+        raise ValueError(f"{raw['digest']!r} is no digest")
+    methods = tuple(
+        SavedMethod(m["name"], m["arguments"], m["result"], tuple(m["rules"]), tuple(m["keywords"]))
+        for m in raw["methods"]
+    )
+    tuples = tuple(
+        SavedTuple(t["module"], t["qualname"], tuple(t["fields"]), tuple(t["rules"]))
+        for t in raw["tuples"]
+    )
+    return SavedInterface(raw["digest"], raw["source"], raw["stub"], methods, tuples)
+
+
+def read_manifest(file: str | os.PathLike[str] | IO[bytes]) -> Manifest | None:
+    """What an archive says of its remote parts; None where it says nothing.
+
+    Args:
+        file: a path, or a file that can seek; it is read from its end and left where it was.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ArchiveError: it is no archive, or a damaged one.
+        InterfaceMismatch: as in :meth:`Manifest.read`.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            ending = f"/extra/{MANIFEST}"
+            found = [
+                name
+                for name in archive.namelist()
+                if name.endswith(ending) and name.count("/") == 3
+            ]
+            text = archive.read(found[0]) if found else None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise ArchiveError(f"it is no TorchScript archive, or not a whole one ({error})") from error
+    return None if text is None else Manifest.read(text)

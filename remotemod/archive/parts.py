@@ -1,0 +1,124 @@
+"""Finds a model's remote parts, and makes the form of the model that can be saved."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from remotemod.errors import ArchiveError, InterfaceError
+from remotemod.runtime.bind import foreign_class, whole_class
+from remotemod.runtime.binding import Binding
+from remotemod.runtime.remote_module import RemoteModule
+
+__all__ = ["Found", "find_parts", "portable"]
+
+
+class Found(NamedTuple):
+    """A remote part: where it is in the model, what it is found by, how it is reached."""
+
+    submodules: tuple[str, ...]
+    ref: str
+    binding: Binding
+    named: bool
+
+
+def find_parts(model: nn.Module) -> list[Found]:
+    """The remote parts of a model, each name once.
+
+    Raises:
+        InterfaceError: one of them has no TorchScript interface.
+        ArchiveError: the model was scripted with parts that torch's RPC reaches by itself.
+    """
+    found: dict[str, Found] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        binding: Binding | None = None
+        if isinstance(module, RemoteModule):
+            _check_interface(path, module)
+            binding = module._binding
+        elif isinstance(module, torch.jit.ScriptModule):
+            binding = module.__dict__.get("_binding")
+            if binding is None and _was_a_part(module):
+                raise ArchiveError(
+                    f"{_where(path)} is a remote part that was loaded from an archive: copy that file, or export the model "
+                    "that it was made of"
+                )
+            if binding is not None and binding.native:
+                raise ArchiveError(
+                    f"{_where(path)} was scripted for torch's RPC, which reaches it by a reference that no file can hold; "
+                    "export the model as it was before torch.jit.script"
+                )
+        if binding is None:
+            continue
+        handle: Any = module
+        ref: str = handle._ref
+        known = found.get(ref)
+        paths = (path,) if known is None else (*known.submodules, path)
+        found[ref] = Found(paths, ref, binding, bool(handle._named))
+    return list(found.values())
+
+
+def _check_interface(path: str, module: RemoteModule) -> None:
+    if not module.is_scriptable:
+        raise InterfaceError(
+            f"{_where(path)}, a remote module on '{module.on}', cannot be saved: it was bound without a TorchScript "
+            "interface",
+            how="pass interface=<a class decorated with @torch.jit.interface> to rm.RemoteModule, and annotate the "
+            "submodule with it",
+        )
+
+
+def _was_a_part(module: Any) -> bool:
+    return all(hasattr(module, name) for name in ("_ref", "_route", "is_device_map_set"))
+
+
+def _where(path: str) -> str:
+    return f"the submodule '{path}'" if path else "the model"
+
+
+def portable(model: nn.Module) -> nn.Module:
+    """The model as TorchScript can save it: with other handles on its remote parts, its own left as they are."""
+    return _portable(model, {}, typed=False)
+
+
+def _portable(module: nn.Module, done: dict[tuple[int, bool], nn.Module], typed: bool) -> nn.Module:
+    key = id(module), typed and isinstance(module, RemoteModule)
+    if key in done:
+        return done[key]
+    if isinstance(module, RemoteModule):
+        done[key] = _twin(module, whole=not typed)
+    elif isinstance(module, torch.jit.ScriptModule) or not _holds_parts(module):
+        done[key] = module
+    else:
+        twin = done[key] = object.__new__(type(module))
+        vars(twin).update(vars(module))
+        inner = {
+            name: child and _portable(child, done, _is_annotated(module, name))
+            for name, child in module._modules.items()
+        }
+        vars(twin)["_modules"] = type(module._modules)(inner)
+    return done[key]
+
+
+def _twin(module: RemoteModule, whole: bool) -> RemoteModule:
+    """Another handle whose scripted form can be saved: it calls by operators, and holds no reference.
+
+    Args:
+        module: the handle.
+        whole: TorchScript compiles all its methods, and not those of an interface alone.
+    """
+    cls = foreign_class(type(module))
+    twin: RemoteModule = RemoteModule.__new__(whole_class(cls) if whole else cls)
+    vars(twin).update(vars(module), _native=False)
+    object.__setattr__(twin, "_binding", module._binding)
+    return twin
+
+
+def _holds_parts(module: nn.Module) -> bool:
+    return any(isinstance(inner, RemoteModule) for inner in module.modules())
+
+
+def _is_annotated(module: nn.Module, name: str) -> bool:
+    """Whether a submodule is typed, and so compiled by its interface."""
+    return any(name in getattr(cls, "__annotations__", {}) for cls in type(module).__mro__)

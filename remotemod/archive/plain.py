@@ -1,0 +1,44 @@
+"""What a plain ``torch.jit.load`` does first for archives with remote parts."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+from remotemod.archive.manifest import read_manifest
+from remotemod.errors import ArchiveError
+
+__all__ = ["prepare_for"]
+
+
+def prepare_for(file: Any) -> None:
+    """Defines the operators of an archive with remote parts; the parts are found at their first call.
+
+    Every other file is left to torch, which has errors of its own for it.
+
+    Args:
+        file: what torch was given: a path, or a file.
+
+    Raises:
+        InterfaceMismatch: the archive is for another version of remotemod.
+    """
+    where = None
+    try:
+        if not isinstance(file, (str, os.PathLike)):
+            if not file.seekable():
+                return
+            where = file.tell()
+        manifest = read_manifest(file)
+    except (OSError, ArchiveError, AttributeError, io.UnsupportedOperation):
+        return
+    finally:
+        if where is not None:
+            file.seek(where)
+    if manifest is not None and manifest.interfaces:
+        from remotemod.archive.operators import define_for
+        from remotemod.runtime.router import ROUTER
+
+        define_for(manifest)
+        for part in manifest.parts:
+            ROUTER.find_anew(part.name)

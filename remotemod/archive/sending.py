@@ -1,0 +1,33 @@
+"""Scripted models with remote parts on their way to another worker: as archives that exist in memory alone."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+
+from remotemod.archive.export import export
+from remotemod.archive.plain import prepare_for
+
+__all__ = ["from_bytes", "to_bytes"]
+
+
+def to_bytes(model: torch.jit.ScriptModule) -> bytes:
+    """The archive of a scripted model.
+
+    Raises:
+        ArchiveError: it was scripted in a form that no archive can hold.
+    """
+    file = io.BytesIO()
+    export(model, file)
+    return file.getvalue()
+
+
+def from_bytes(archive: bytes) -> torch.jit.ScriptModule:
+    """The model, on the CPU; its parts are found by their names at their first call."""
+    file = io.BytesIO(archive)
+    prepare_for(file)
+    load: Any = torch.jit.load  # untyped in torch
+    model: torch.jit.ScriptModule = load(file, map_location="cpu")
+    return model

@@ -1,0 +1,83 @@
+"""Classes that stand in for named tuples of the user's code where that code is not there."""
+
+from __future__ import annotations
+
+import collections
+import importlib
+import sys
+from typing import Any
+
+from remotemod.errors import ProtocolError
+
+__all__ = ["class_named", "find_stand_in", "is_stand_in", "named_tuple_class"]
+
+_STAND_INS: dict[tuple[str, str], type] = {}
+
+
+def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> type:
+    """The named tuple of that name: the user's own where it was imported, else one that stands in for it.
+
+    What is made of the stand-in goes by the user's name to other processes, and is the real thing there.
+
+    Args:
+        module: the module of the user's class.
+        qualname: its name in the module.
+        fields: its fields, in order.
+
+    Raises:
+        ProtocolError: there are two of that name, with other fields.
+    """
+    real = _look_up(module, qualname)
+    if isinstance(real, type) and getattr(real, "_fields", None) == fields:
+        return real
+    known: Any = _STAND_INS.get((module, qualname))
+    if known is None:
+        made: Any = collections.namedtuple(qualname.rpartition(".")[2], fields)  # type: ignore[misc]
+        made.__module__ = module
+        made.__qualname__ = qualname
+        known = _STAND_INS.setdefault((module, qualname), made)
+    if known._fields != fields:
+        raise ProtocolError(
+            f"{module}.{qualname} has the fields {', '.join(known._fields)} in one archive and {', '.join(fields)} "
+            "in another: export the older one again"
+        )
+    cls: type = known
+    return cls
+
+
+def find_stand_in(module: str, qualname: str) -> type | None:
+    """What stands in for a class of the user's that is not here; None where nothing does."""
+    return _STAND_INS.get((module, qualname))
+
+
+def is_stand_in(value: object) -> bool:
+    """Whether this is a class that stands in for one that other processes can import."""
+    if not _STAND_INS or not isinstance(value, type):
+        return False
+    name = value.__qualname__
+    local = value.__module__ == "__main__" or "<locals>" in name
+    return not local and _STAND_INS.get((value.__module__, name)) is value
+
+
+def class_named(module: str, qualname: str) -> Any:
+    """The class of a name: imported, or what stands in for it; pickles of stand-ins call this on arrival."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        found = find_stand_in(module, qualname)
+        if found is None:
+            raise
+        return found
+    real = _look_up(module, qualname)
+    if real is None:
+        raise ProtocolError(
+            f"{module}.{qualname} is not here: install the same version as the peer's"
+        )
+    return real
+
+
+def _look_up(module: str, qualname: str) -> Any:
+    value: Any = sys.modules.get(module)
+    for name in qualname.split("."):
+        value = getattr(value, name, None)
+    return value

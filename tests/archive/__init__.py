@@ -1,0 +1,1 @@
+"""Archives of models with remote parts."""
