@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
     from remotemod.runtime.future import Future
 
-__all__ = ["enter", "leave", "submit"]
+__all__ = ["anchor", "enter", "leave", "submit"]
 
 Marks = tuple[Tensor, ...]
 """Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
@@ -63,7 +63,7 @@ def leave(
     way = _Way(answer.graph, marks, cluster, worker, bound, shared)
     with torch.enable_grad():
         results = differentiable(answer.value)
-        return replaced(answer.value, _Leave.apply(way, results, _anchor()[0], *marks))  # type: ignore[no-untyped-call]
+        return replaced(answer.value, _Leave.apply(way, results, anchor()[0], *marks))  # type: ignore[no-untyped-call]
 
 
 def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
@@ -116,7 +116,7 @@ class _Leave(torch.autograd.Function):
 
 
 @functools.cache
-def _anchor() -> tuple[Tensor, Any]:
+def anchor() -> tuple[Tensor, Any]:
     """What requires grad on behalf of the remote parameters, and its node.
 
     ``backward()`` comes to that node, and ``autograd.grad()`` for some inputs does not: so an owner knows
@@ -173,7 +173,7 @@ class _Way:
                 f"a batch of gradients in one pass ends at the border to '{self._worker}': leave out is_grads_batched=True "
                 "or vectorize=True"
             )
-        accumulate = _is_wanted(_anchor()[1])
+        accumulate = _is_wanted(anchor()[1])
         inputs = any(map(_is_wanted, {mark.grad_fn for mark in marks}))
         keep = torch._C._autograd._get_current_graph_task_keep_graph()
         higher = torch.is_grad_enabled()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import torch
 
 from remotemod.errors import PlacementError
 
-__all__ = ["Placement"]
+__all__ = ["Placement", "check_device", "check_owner"]
 
 _RANK = re.compile(r"rank:(\d+)\Z")
 _FORMS = '"worker/device", "worker", "rank:N/device", or "device" for this process'
@@ -108,3 +109,29 @@ def _device(text: str) -> torch.device | None:
         return torch.device(text)
     except RuntimeError:
         return None
+
+
+def check_owner(text: str, named: str, owner: str) -> None:
+    """Raises PlacementError where a device string names another worker than a module's owner."""
+    if named == owner:
+        return
+    if "/" in text:
+        raise PlacementError(
+            f"remote_device {text!r} names '{named}', but the module lives on '{owner}'"
+        )
+    warnings.warn(
+        f"remote_device {text!r} names another worker than '{owner}', where the module lives; "
+        f"say '{owner}'",
+        stacklevel=3,
+    )
+
+
+def check_device(text: str, placement: Placement, device: str | None) -> None:
+    """Raises PlacementError where a device string names another device than the module's."""
+    if device is None:
+        return
+    wanted, real = torch.device(placement.device), torch.device(device)
+    if wanted.type != real.type or wanted.index not in (None, real.index):
+        raise PlacementError(
+            f"remote_device {text!r} says '{wanted}', but the module is on '{real}' of its owner"
+        )

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import os
 import uuid
-import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from torch import nn
+from torch.compiler import is_compiling
 
-from remotemod.errors import PlacementError, RemoteModError
+from remotemod.errors import RemoteModError
 from remotemod.runtime import module_functions as on_owner
-from remotemod.runtime.bind import define_stub_operators, native_class, user_class, with_signatures
+from remotemod.runtime.bind import (
+    define_stub_operators,
+    native_class,
+    user_class,
+    with_signatures,
+)
 from remotemod.runtime.binding import Binding, Packed
 from remotemod.runtime.cluster import UNSET, Cluster, find_cluster
+from remotemod.runtime.fakes import Fake, fakes_of
 from remotemod.runtime.future import Future
 from remotemod.runtime.inproc import process_cluster
-from remotemod.runtime.placement import Placement
+from remotemod.runtime.names import announce, publish
+from remotemod.runtime.placement import Placement, check_device, check_owner
 from remotemod.runtime.recipe import Described, Recipe, recipe_for
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_state import RemoteState
 from remotemod.runtime.requests import Build, Built
 from remotemod.runtime.router import ROUTER
+from remotemod.runtime.tracing.symbolic import LEAF, is_tracing, symbolic_call
 from remotemod.runtime.walks import RemoteParameters
 from remotemod.stubs.load import load_stub
 
@@ -53,6 +61,9 @@ class RemoteModule(RemoteState):
         cluster: where the worker is; by default the current cluster.
         timeout: seconds that a call may take; None for the cluster's bound.
         name: a name for the remote module; scripted callers find it by that name.
+        fake: for ``torch.compile`` and ``torch.export``, where the module itself cannot be run without data: a
+            function with the parameters of ``forward`` (or a dict of such functions by method) that returns
+            what the method would, made of empty tensors of the right shapes (``x.new_empty(…)``).
         recompute: keep no graph on the owner between forward and backward, only the arguments: it runs the
             call again in backward, with the same random numbers (less memory for more computing).
         _module_interface_cls: what torch's ``_RemoteModule`` calls ``interface``.
@@ -66,8 +77,9 @@ class RemoteModule(RemoteState):
     _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
     # TorchScript compiles the one way that a handle takes, and not the other.
     __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
-    # A scripted handle keeps the way to its module, so that it can be sent on.
-    __jit_ignored_attributes__ = ["_binding"]  # noqa: RUF012 - TorchScript's own name
+    # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
+    # reference cannot be saved.
+    __jit_ignored_attributes__ = ["_binding", "module_rref"]  # noqa: RUF012 - TorchScript's own name
     __slots__ = ("_binding",)
 
     if TYPE_CHECKING:
@@ -95,6 +107,7 @@ class RemoteModule(RemoteState):
         timeout: float | None = None,
         name: str | None = None,
         recompute: bool = False,
+        fake: Fake | None = None,
         _module_interface_cls: Any = None,
     ) -> None:
         super().__init__()
@@ -117,6 +130,7 @@ class RemoteModule(RemoteState):
             expected=None if recipe is None else recipe.expected,
         )
         self._build(cluster, worker, request, recipe, placement.device, timeout, name, recompute)
+        self._binding.fakes = fakes_of(fake, self._binding.stub.declaration)
 
     @staticmethod
     def init_from_module_rref(
@@ -146,13 +160,13 @@ class RemoteModule(RemoteState):
         placement = Placement.parse(remote_device)
         found = _cluster_for(placement, cluster or getattr(module_rref, "_cluster", None))
         owner = module_rref.owner_name()
-        _check_owner(remote_device, placement.resolve(found.workers), owner)
+        check_owner(remote_device, placement.resolve(found.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
         nn.Module.__init__(self)
         recipe = recipe_for(RemoteModule, interface, None, placement.device)
         request = Build(on_owner.existing, (module_rref,), {}, None)
         built = self._build(found, owner, request, recipe, placement.device, timeout, None)
-        _check_device(remote_device, placement, built)
+        check_device(remote_device, placement, built.device)
         return self
 
     def _build(
@@ -194,11 +208,18 @@ class RemoteModule(RemoteState):
             _route=binding.route,
             # Torch's RPC takes a negative number for its own bound.
             _seconds=-1.0 if binding.bound is None else float(binding.bound),
-            _ref=name or f"{binding.worker}/{_PROCESS}.{next(_NUMBERS)}",
+            # Workers are forked from one process, and only their own number tells them apart.
+            _ref=name or f"{binding.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
+            _named=name is not None,
             _parameters=RemoteParameters(self, self._parameters),
+            __module__=LEAF,
         )
         object.__setattr__(self, "_binding", binding)
+        ROUTER.know(self._ref, binding)
         self.__class__ = native_class(cls) if binding.native else cls
+        if name is not None:
+            ROUTER.forget(name)
+            publish(binding, name)
 
     def __prepare_scriptable__(self: Self) -> Self:
         """TorchScript asks for this before it compiles: from now on the operators must find the module.
@@ -210,10 +231,7 @@ class RemoteModule(RemoteState):
                 f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
-        binding: Binding = self._binding
-        ROUTER.add(self._ref, binding)
-        ref = self._ref
-        binding.cluster.on_close(lambda: ROUTER.remove(ref))
+        announce(self._binding, self._ref)
         return self
 
     # --- the way to another worker ------------------------------------------------------------
@@ -246,11 +264,30 @@ class RemoteModule(RemoteState):
     # --- calls: what generated methods use ----------------------------------------------------
 
     def _remote_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_compiling():
+            from remotemod.runtime.tracing import traced
+
+            return traced.call(self._ref, method, self._binding.anchor, args, kwargs)
+        if is_tracing():
+            node = symbolic_call(self, method, args, kwargs)
+            if node is not None:
+                return node
         return self._binding.call(method, args, kwargs)
 
     def _remote_submit(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
+        if is_compiling():
+            from remotemod.runtime.tracing import traced
+
+            pending: Future[Any] = traced.submit(
+                self._ref, method, self._binding.anchor, args, kwargs
+            )
+            return pending
+        if is_tracing():
+            node: Any = symbolic_call(self, f"{method}_async", args, kwargs)
+            if node is not None:
+                return node  # type: ignore[no-any-return]
         future: Future[Any] = self._binding.submit(method, args, kwargs)
         return future
 
@@ -298,27 +335,3 @@ class RemoteModule(RemoteState):
 
 def _cluster_for(placement: Placement, cluster: Cluster | None) -> Cluster:
     return process_cluster() if placement.is_local else find_cluster(cluster)
-
-
-def _check_owner(text: str, named: str, owner: str) -> None:
-    if named == owner:
-        return
-    if "/" in text:
-        raise PlacementError(
-            f"remote_device {text!r} names '{named}', but the module lives on '{owner}'"
-        )
-    warnings.warn(
-        f"remote_device {text!r} names another worker than '{owner}', where the module lives; "
-        f"say '{owner}'",
-        stacklevel=3,
-    )
-
-
-def _check_device(text: str, placement: Placement, built: Built) -> None:
-    if built.device is None:
-        return
-    wanted, real = torch.device(placement.device), torch.device(built.device)
-    if wanted.type != real.type or wanted.index not in (None, real.index):
-        raise PlacementError(
-            f"remote_device {text!r} says '{wanted}', but the module is on '{real}' of its owner"
-        )

@@ -1,0 +1,210 @@
+"""Takes values apart into tensors, whole numbers and a form that graphs can hold as text.
+
+A form is made of lists and plain values alone, and all of this is written so that dynamo can follow it.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import functools
+import itertools
+import json
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from remotemod.errors import ProtocolError
+from remotemod.wire.codec import Codec
+
+__all__ = ["Form", "constant", "form_of", "put_together", "take_apart", "text_of"]
+
+Form = list[Any]
+"""``[kind, …]``: see :func:`take_apart`."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def constant(function: _F) -> _F:
+    """Marks what is done while dynamo traces, and not again."""
+    mark: Any = torch.compiler.assume_constant_result  # untyped in torch
+    marked: _F = mark(function)
+    return marked
+
+
+def take_apart(value: Any, tensors: list[Tensor], sizes: list[Any] | None) -> Form:
+    """The form of a value.
+
+    Args:
+        value: containers, named tuples, dataclasses, enums and plain values, with tensors in them.
+        tensors: gets its tensors.
+        sizes: gets its whole numbers, which may be symbolic; without it they stay in the form.
+    """
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return ["tensor", len(tensors) - 1]
+    if value is None or type(value) in (bool, str, float):
+        return ["is", value]
+    if type(value) is int or isinstance(value, torch.SymInt):
+        if sizes is None:
+            return ["is", int(value)]
+        sizes.append(value)
+        return ["size", len(sizes) - 1]
+    if type(value) in (list, tuple):
+        kind = "list" if type(value) is list else "tuple"
+        return [kind, [take_apart(item, tensors, sizes) for item in value]]
+    if type(value) in (dict, OrderedDict):
+        kind = "dict" if type(value) is dict else "ordered"
+        keys = [take_apart(key, tensors, None) for key in value]
+        return [kind, keys, [take_apart(item, tensors, sizes) for item in value.values()]]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        items = [take_apart(item, tensors, sizes) for item in value]
+        return ["named", _name_of(type(value)), items]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        items = [take_apart(getattr(value, name), tensors, sizes) for name in names]
+        return ["data", _name_of(type(value)), names, items]
+    return ["other", _name_of(value)]
+
+
+def put_together(form: Form, tensors: Sequence[Any], sizes: Sequence[Any]) -> Any:
+    """The value again, with these tensors and sizes in it."""
+    kind = form[0]
+    if kind == "is":
+        return form[1]
+    if kind == "tensor":
+        return tensors[form[1]]
+    if kind == "size":
+        return sizes[form[1]]
+    if kind == "other":
+        return _named(form[1])
+    items = [put_together(item, tensors, sizes) for item in form[-1]]
+    if kind == "list":
+        return items
+    if kind == "tuple":
+        return tuple(items)
+    if kind == "named":
+        return _named(form[1])(*items)
+    if kind == "data":
+        return _named(form[1])(**dict(zip(form[2], items, strict=True)))
+    keys = [put_together(key, tensors, sizes) for key in form[1]]
+    made = dict(zip(keys, items, strict=True))
+    return made if kind == "dict" else OrderedDict(made)
+
+
+def text_of(form: Form, travels: bool, name: str) -> str:
+    """A form as text.
+
+    Args:
+        form: the form.
+        travels: whether the text must mean the same in another process.
+        name: the method, for errors.
+
+    Raises:
+        ProtocolError: it holds what means something in this process alone, and must travel.
+    """
+    return (
+        _text(form, travels, name) + ""
+    )  # dynamo would guard a result that is used as it is, and cannot
+
+
+@constant
+def _text(form: Form, travels: bool, name: str) -> str:
+    text = json.dumps(form, separators=(",", ":"))
+    for found, value in _HERE.items() if travels else ():
+        if f'"{found}"' in text:
+            raise ProtocolError(
+                f"a call of {name} passes {value!r:.60}, which cannot be written into a program for other processes; "
+                "put its class at the top of a module"
+            )
+    return text
+
+
+@functools.lru_cache(maxsize=1024)
+def form_of(text: str) -> Form:
+    """The form that a text is of."""
+    found: Form = json.loads(text)
+    return found
+
+
+# --- what has no form of its own --------------------------------------------------------------
+
+_CODEC = Codec()
+_HERE: dict[str, Any] = {}
+_NUMBERS = itertools.count(1)
+
+
+def _name_of(value: Any) -> str:
+    """A class or a constant as text."""
+    return (
+        _constant_name(value) + ""
+    )  # dynamo would guard a result that is used as it is, and cannot
+
+
+@constant
+def _constant_name(value: Any) -> str:
+    try:
+        if isinstance(value, type):
+            if _imported(value.__module__, value.__qualname__) is value:
+                return f"class {value.__module__}:{value.__qualname__}"
+        else:
+            header, frames = _CODEC.encode(value)
+            if not frames:
+                return f"value {base64.b85encode(header).decode()}"
+    except (ProtocolError, AttributeError, KeyError):
+        pass
+    for name, known in _HERE.items():
+        if known is value:
+            return name
+    name = f"here {next(_NUMBERS)}"
+    _HERE[name] = value
+    return name
+
+
+class _Known:
+    """Holds by name what forms name: dynamo follows attributes, and no results of functions that it skips."""
+
+
+_KNOWN = _Known()
+
+
+def _named(name: str) -> Any:
+    """What :func:`_name_of` has named."""
+    return getattr(_KNOWN, _key(name) + "")
+
+
+@constant
+def _key(name: str) -> str:
+    """The attribute that holds what a name means; dynamo takes no dots in it."""
+    key = name.encode().hex()
+    if not hasattr(_KNOWN, key):
+        setattr(_KNOWN, key, _find(name))
+    return key
+
+
+def _find(name: str) -> Any:
+    kind, _, rest = name.partition(" ")
+    if kind == "here":
+        return _HERE[name]
+    if kind == "value":
+        return _CODEC.decode(base64.b85decode(rest), [])
+    module, _, qualname = rest.partition(":")
+    try:
+        return _imported(module, qualname)
+    except (AttributeError, KeyError) as error:
+        raise ProtocolError(
+            f"the program passes a {module}.{qualname}, and this process has not imported it: import {module} first"
+        ) from error
+
+
+def _imported(module: str, qualname: str) -> Any:
+    if module == "__main__":
+        raise KeyError(module)  # another process has another one
+    found = sys.modules[module]
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,52 @@
+"""How ``torch.fx`` sees handles: as leaves, whose methods become nodes of the graph that is traced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.fx import Proxy, _symbolic_trace
+from torch.utils._pytree import tree_leaves
+
+from remotemod.errors import RemoteModError
+
+__all__ = ["LEAF", "is_tracing", "symbolic_call"]
+
+LEAF = "torch.nn:remotemod"
+"""What a handle, not its class, has as ``__module__``.
+
+A tracer calls those modules and does not look inside whose ``__module__`` begins with ``torch.nn``; it asks nothing
+else that a module could answer. With a dot behind it, torch.compile would take the handle for one of torch's own.
+"""
+
+
+def is_tracing() -> bool:
+    """Whether some tracer of ``torch.fx`` runs: what each call looks at first, so no more than a flag."""
+    return _symbolic_trace._is_fx_tracing_flag
+
+
+def symbolic_call(handle: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The node of a method's call whose arguments are in the traced graph; None where none of them is.
+
+    Args:
+        handle: the remote module.
+        method: the method that is called, as its callers name it.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        RemoteModError: the handle is no submodule of the traced model, so that its graph cannot name it.
+    """
+    proxy = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Proxy)), None)
+    if proxy is None:
+        return None
+    tracer: Any = proxy.tracer
+    try:
+        path = tracer.path_of_module(handle)
+    except (AttributeError, NameError):
+        raise RemoteModError(
+            f"torch.fx traces a model that calls {method} of a remote module on '{handle.on}' which is no submodule "
+            "of it: assign the remote module to an attribute of the model (self.part = …), or trace with a Tracer "
+            "whose is_leaf_module is true for the module that calls it"
+        ) from None
+    owner = tracer.create_proxy("get_attr", path, (), {})
+    return tracer.create_proxy("call_method", method, (owner, *args), kwargs)
