@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -10,9 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import torch
+from torch.multiprocessing.spawn import start_processes
 
 Program = Callable[[int, str, argparse.Namespace], None]
 """What one process does: its rank, a folder that all processes see, the options."""
+
+LOADED = ["torch.distributed.optim", "sklearn.datasets", "remotemod.backends.torch_rpc.backend"]
+"""What takes seconds to import: a server loads it once, and the processes come from there."""
 
 
 def spawn(program: Program, processes: int, options: argparse.Namespace) -> None:
@@ -20,7 +25,8 @@ def spawn(program: Program, processes: int, options: argparse.Namespace) -> None
     for variable in ("TP_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
         os.environ.setdefault(variable, "lo")  # nothing here listens to other machines
     with tempfile.TemporaryDirectory(prefix="remotemod-example-") as folder:
-        torch.multiprocessing.spawn(_run, (program, folder, options), processes)
+        multiprocessing.set_forkserver_preload(LOADED)
+        start_processes(_run, (program, folder, options), processes, start_method="forkserver")
 
 
 def _run(rank: int, program: Program, folder: str, options: argparse.Namespace) -> None:

@@ -69,6 +69,7 @@ def test_stale_stubs_are_reported_and_deleted(package: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_one_class_never_makes_another_stale(package: Path) -> None:
     """Generating a single class leaves the module's other stubs alone."""
     (package / "pkg" / "one.py").write_text(MODULE.format("One") + MODULE.format("Other"))

@@ -1,23 +1,39 @@
-"""The demo, run as a stranger runs it."""
+"""The demo, run as a stranger runs it, and run here with something in it exchanged."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import py_compile
 import re
 import struct
-import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
 
+from examples.digits.ways import blocking, with_head_at_home
 from tests.examples.strangers import python
 
-pytest.importorskip("sklearn", reason="the demo's images come with scikit-learn")
-# Its first import on a machine may say on stderr that it looks for fonts; so not in the demo.
-pytest.importorskip("matplotlib.font_manager", reason="the demo draws with matplotlib")
+# Looked for, not imported: that takes seconds, and the tests here run programs.
+NEEDED = {"sklearn": "the demo's images come with scikit-learn", "matplotlib": "the demo draws"}
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"no {name}: {why}")
+    for name, why in NEEDED.items()
+]
 
 TRAINING = ["last loss", "state_dict", "test accuracy", "training took", "a step took"]
 WAYS = ["RemoteModule", "stub file", "stub file, async", "scripted", "scripted, async"]
+
+
+@pytest.fixture(scope="module")
+def fonts() -> None:
+    """The first import on a machine may say on stderr that it looks for fonts; so not in the demo."""
+    importlib.import_module("matplotlib.font_manager")
 
 
 def rows(output: str, names: list[str]) -> dict[str, list[str]]:
@@ -39,7 +55,9 @@ def shades(picture: Path) -> tuple[tuple[int, int], int]:
 
 
 @pytest.mark.slow
-def test_the_demo_trains_and_classifies_alike_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_trains_and_classifies_alike_and_leaves_nothing(
+    fonts: None, tmp_path: Path
+) -> None:
     """Two epochs, output that is no terminal."""
     out = tmp_path / "new" / "out"
     done = python("-m", "examples.digits", "--epochs=2", f"--out={out}")
@@ -76,59 +94,82 @@ def test_the_demo_trains_and_classifies_alike_and_leaves_nothing(tmp_path: Path)
     assert colours > 20  # two curves with soft edges, and not an empty sheet
 
 
-def run_changed(change: str, out: Path) -> subprocess.CompletedProcess[str]:
-    """Runs one epoch of the demo with something in it exchanged."""
-    script = out.with_suffix(".py")
-    script.write_text(
-        f"import sys\n\nimport examples.digits.__main__ as demo\n{change}\n"
-        f"sys.argv[1:] = ['--epochs=1', {f'--out={out}'!r}]\nraise SystemExit(demo.main())\n"
-    )
-    return python("-c", f"import runpy; runpy.run_path({str(script)!r})")
-
-
-BROKEN = """
-from examples.digits.ways import blocking, with_head_at_home
-
-def ways(remote, stub, trained):
-    sound = with_head_at_home(remote, trained)
-    return {"sound": blocking(sound), "broken": blocking(demo.Classifier(remote, demo.Block()))}
-
-demo.remote_ways = ways
-"""
+@pytest.fixture
+def demo(
+    fork_server: None, fonts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """The demo as a module of this process, set to one epoch."""
+    program = importlib.import_module("examples.digits.__main__")
+    monkeypatch.setattr("sys.argv", ["digits", "--epochs=1", f"--out={tmp_path / 'out'}"])
+    monkeypatch.setattr("sys.path", sys.path[:])  # the demo imports the stub that it writes
+    threads = torch.get_num_threads()
+    yield program
+    torch.set_num_threads(threads)
+    sys.modules.pop("remote_feature_extractor", None)
 
 
 @pytest.mark.slow
-def test_a_way_with_other_logits_fails_the_demo(tmp_path: Path) -> None:
+def test_a_way_with_other_logits_fails_the_demo(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A head that nobody trained gives other logits, and the exit status says so."""
-    done = run_changed(BROKEN, tmp_path / "out")
-    assert done.returncode == 1, done.stderr
-    assert done.stderr == "error: logits differ from the local model's: broken\n"
-    assert "generated stub:" in done.stdout
+
+    def ways(remote: Any, stub: Any, trained: torch.nn.Module) -> dict[str, Any]:
+        untrained = demo.Classifier(remote, demo.Block())
+        return {
+            "sound": blocking(with_head_at_home(remote, trained)),
+            "broken": blocking(untrained),
+        }
+
+    monkeypatch.setattr(demo, "remote_ways", ways)
+    assert demo.main() == 1
+    said = capsys.readouterr()
+    assert said.err == "error: logits differ from the local model's: broken\n"
+    assert "generated stub:" in said.out
 
 
 @pytest.mark.slow
-def test_another_training_fails_the_demo(tmp_path: Path) -> None:
+def test_another_training_fails_the_demo(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where the workers are not seeded, dropout draws other masks, and the demo says what came of it."""
-    change = "demo.seed = lambda workers=(): demo.torch.manual_seed(0)"
-    done = run_changed(change, tmp_path / "out")
-    assert done.returncode == 1, done.stderr
-    losses, weights, accuracy, ways = done.stderr.splitlines()
+    monkeypatch.setattr(demo, "seed", lambda workers=(): torch.manual_seed(0))
+    assert demo.main() == 1
+    said = capsys.readouterr()
+    losses, weights, accuracy, ways = said.err.splitlines()
     assert re.match(r"error: \d+ of 29 losses differ, first in step 1: \d.* in one process", losses)
     assert "of 15 trained tensors differ: backbone.layers.0.weight, " in weights
     assert accuracy.startswith("error: test logits differ; accuracy ")
     assert ways == f"error: logits differ from the local model's: {', '.join(WAYS)}"
-    assert [row[-1] for row in rows(done.stdout, TRAINING[:3]).values()] == ["no"] * 3
+    assert [row[-1] for row in rows(said.out, TRAINING[:3]).values()] == ["no"] * 3
 
 
-@pytest.mark.slow
-def test_help_and_bad_options_need_no_training() -> None:
+def test_help_needs_no_training(
+    demo: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The options are told before anything is started."""
+    monkeypatch.setattr("sys.argv", ["digits", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in ("--epochs", "--out"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [("--epochs=0", "must be at least 1"), (f"--out={__file__}", "is not a folder")],
+)
+def test_bad_options_need_no_training(
+    wrong: str,
+    said: str,
+    demo: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The options are checked before anything is started."""
-    shown = python("-m", "examples.digits", "--help")
-    assert shown.returncode == 0
-    assert all(option in shown.stdout for option in ("--epochs", "--out"))
-    refused = python("-m", "examples.digits", "--epochs=0")
-    assert refused.returncode == 2
-    assert "must be at least 1" in refused.stderr
-    refused = python("-m", "examples.digits", f"--out={__file__}")
-    assert refused.returncode == 2
-    assert "is not a folder" in refused.stderr
+    monkeypatch.setattr("sys.argv", ["digits", wrong])
+    with pytest.raises(SystemExit) as ended:
+        demo.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

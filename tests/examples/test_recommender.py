@@ -37,6 +37,7 @@ def test_imports_are_read_wherever_they_stand(tmp_path: Path) -> None:
     assert found == {"shop/till/sums.py": ["json", "os.path", "shop.stock", "shop.till", "sys"]}
 
 
+@pytest.mark.slow
 def test_the_files_are_those_of_the_standard_library() -> None:
     """Neither tests nor what others have installed, unless it is asked for."""
     names = {name for _, name in find_files([])}

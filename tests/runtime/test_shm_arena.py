@@ -250,7 +250,7 @@ def machine(remote: Any) -> type[RuleBasedStateMachine]:
 
 
 @pytest.mark.parametrize(
-    "examples", [15, pytest.param(150, marks=pytest.mark.slow)], ids=["some", "many"]
+    "examples", [15, pytest.param(75, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_any_order_of_holding_and_dropping(shelf: Any, examples: int) -> None:
     """Whatever is sent, held, written, dropped and kept in whatever order: nothing ever changes by itself."""
@@ -267,7 +267,7 @@ def test_any_order_of_holding_and_dropping(shelf: Any, examples: int) -> None:
 
 @pytest.mark.slow
 def test_thousands_of_results_need_few_descriptors() -> None:
-    """3,000 results of 70 KB are held at once by processes that may open 256 files."""
+    """2,000 results of 70 KB are held at once by processes that may open 256 files."""
     script = textwrap.dedent(
         """
         import os, resource
@@ -276,11 +276,11 @@ def test_thousands_of_results_need_few_descriptors() -> None:
         from tests.runtime.shelf import Shelf
         with rm.launch(workers=["w"]):
             shelf = rm.RemoteModule("w", Shelf)
-            results = [shelf(torch.full((70_000,), i % 251, dtype=torch.uint8)) for i in range(3_000)]
-            for i in range(3_000):
+            results = [shelf(torch.full((70_000,), i % 251, dtype=torch.uint8)) for i in range(2_000)]
+            for i in range(2_000):
                 shelf.store(i, results[i])
             assert all(int(r[0]) == int(r[-1]) == i % 251 for i, r in enumerate(results))
-            assert all(int(shelf.stored(i)[69_999]) == i % 251 for i in range(0, 3_000, 7))
+            assert all(int(shelf.stored(i)[69_999]) == i % 251 for i in range(0, 2_000, 7))
             print(len(os.listdir("/proc/self/fd")) < 100)
             print(len(rm.rpc_sync("w", os.listdir, ("/proc/self/fd",))) < 100)
         """

@@ -17,7 +17,6 @@ import torch.distributed.autograd as dist_autograd
 import torch.distributed.rpc as rpc
 from torch import Tensor, nn
 from torch._C._distributed_rpc import PyRRef
-from torch.distributed.optim import DistributedOptimizer
 
 import remotemod as rm
 from remotemod.testing import BackendConformance
@@ -214,6 +213,7 @@ def test_a_reference_is_used_as_with_torch(cluster: rm.Cluster) -> None:
         ref.local_value()
 
 
+@pytest.mark.slow
 def test_handles_travel(many: rm.RemoteModule, cluster: rm.Cluster) -> None:
     """Native, eager, subclassed and scripted handles are called where they were sent, by anybody's RPC."""
     mine = zoo.Mine("one/cpu", nn.Identity)
@@ -268,6 +268,8 @@ def test_the_device_string_is_checked(many: rm.RemoteModule) -> None:
 @pytest.mark.parametrize("factory", [zoo.Many, zoo.scripted_many])
 def test_distributed_autograd_trains_it(cluster: rm.Cluster, factory: Any) -> None:
     """Two SGD steps through torch's distributed autograd and optimizer equal two local ones."""
+    from torch.distributed.optim import DistributedOptimizer  # loads much of torch
+
     remote = rm.RemoteModule("one/cpu", factory, interface=zoo.ManyInterface)
     local = zoo.Many()
     ours = DistributedOptimizer(torch.optim.SGD, remote.remote_parameters(), lr=0.1)

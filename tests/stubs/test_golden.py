@@ -19,11 +19,10 @@ from remotemod.stubs.generate import generate
 from remotemod.stubs.load import load_stub
 from remotemod.stubs.plan import plan_stub
 from remotemod.stubs.render import render
-from tests.stubs.conftest import GOLDEN
+from tests.stubs.conftest import GOLDEN, REPOSITORY, Run
 
 CASES = sorted(p.stem for p in (GOLDEN / "cases").glob("*.py"))
 ERRORS = sorted(p.stem for p in (GOLDEN / "errors").glob("*.py"))
-REPOSITORY = GOLDEN.parent.parent
 
 
 def stubs(case: str) -> list[tuple[Interface, Form, bool]]:
@@ -147,27 +146,11 @@ def test_golden_stubs_are_clean_for_ruff(arguments: list[str], tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_golden_stubs_are_clean_for_strict_mypy(tmp_path: Path) -> None:
-    """A strict type checker accepts every golden stub."""
-    folders = sorted(p for p in (GOLDEN / "expected").iterdir() if p.is_dir())
-    config = tmp_path / "mypy.ini"
-    config.write_text("[mypy]\nstrict = true\nfollow_imports = silent\n")
-    environment = {**os.environ, "MYPYPATH": f"{REPOSITORY}:{GOLDEN / 'cases'}"}
-    for where in folders:
-        command = [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--config-file",
-            str(config),
-            "--cache-dir",
-            str(tmp_path / "cache"),
-            ".",
-        ]
-        done = subprocess.run(
-            command, cwd=where, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{where.name}\n{done.stdout}{done.stderr}"
+def test_golden_stubs_are_clean_for_strict_mypy(strict_mypy: Run) -> None:
+    """A strict type checker accepts every golden stub, each form's as a package."""
+    done = strict_mypy(GOLDEN / "expected")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"in {len(everything())} source files" in done.stdout
 
 
 def _version() -> str:

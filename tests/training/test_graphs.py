@@ -157,7 +157,7 @@ def test_an_owner_keeps_one_graph_of_many_forwards(shm: rm.Cluster, recompute: b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recompute", "forwards"), [(False, 10_000), (True, 2_000)])
+@pytest.mark.parametrize(("recompute", "forwards"), [(False, 4_000), (True, 2_000)])
 def test_memory_is_flat_over_forwards_without_backward(
     fork_server: None, recompute: bool, forwards: int
 ) -> None:

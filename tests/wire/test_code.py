@@ -215,6 +215,7 @@ sys.stdout.buffer.write(header)
 """
 
 
+@pytest.mark.slow
 def test_a_class_by_value_returns_from_another_process_as_itself() -> None:
     """Classes that only exist here go to a process and back, and are the same class again."""
 
