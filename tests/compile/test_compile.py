@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import itertools
 from typing import Any
 
 import pytest
@@ -12,11 +11,17 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
+from remotemod.runtime.cluster import make_current
 from remotemod.runtime.tracing import calls
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Part, Use
 
-COMPILERS = ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
+COMPILERS = [
+    "eager",
+    pytest.param("aot_eager", marks=pytest.mark.slow),
+    pytest.param("inductor", marks=pytest.mark.slow),
+]
+FEW = [parts.Plain, parts.Nothing, parts.Async, parts.Data]
 
 
 def gradients(remote: Any) -> list[Tensor]:
@@ -39,17 +44,24 @@ def trained(model: Use, run: Any, x: Tensor) -> list[Tensor]:
     return [result.detach(), x.grad, *local, *gradients(model.part)]
 
 
-@pytest.mark.parametrize(
-    ("use", "compiler"),
-    [
-        *itertools.product(USES, ["eager", "aot_eager"]),
-        # What it makes of the rest is no concern of a call's.
-        *(pytest.param(use, "inductor", marks=pytest.mark.slow) for use in (*CALLS, parts.Views)),
-    ],
-    ids=lambda value: getattr(value, "__name__", None),
-)
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("use", FEW, ids=lambda use: use.__name__)
 def test_a_compiled_model_is_the_model(cluster: rm.Cluster, use: type[Use], compiler: str) -> None:
     """Results, gradients here and there, other batch sizes and no_grad are as without the compiler."""
+    check(use, compiler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["eager", "aot_eager"])
+@pytest.mark.parametrize("use", [u for u in USES if u not in FEW], ids=lambda use: use.__name__)
+def test_all_arguments_and_results_compile(shm: rm.Cluster, use: type[Use], compiler: str) -> None:
+    """Whatever a call takes and returns, if a graph can hold it."""
+    make_current(shm)
+    check(use, compiler)
+
+
+def check(use: type[Use], compiler: str) -> None:
+    """Compares a compiled model with itself."""
     model = use(rm.RemoteModule("ps0", Part))
     compiled = torch.compile(model, fullgraph=True, backend=compiler)
     for batch in (3, 5, 4):
@@ -63,8 +75,9 @@ def test_a_compiled_model_is_the_model(cluster: rm.Cluster, use: type[Use], comp
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("use", CALLS, ids=lambda use: use.__name__)
-def test_every_call_is_made_once(cluster: rm.Cluster, use: type[Use], compiler: str) -> None:
+def test_every_call_is_made_once(shm: rm.Cluster, use: type[Use], compiler: str) -> None:
     """Nobody merges two calls that look alike or drops one whose result is not used; tracing makes none."""
+    make_current(shm)
     model = use(rm.RemoteModule("ps0", Part))
     compiled = torch.compile(model, fullgraph=True, backend=compiler)
     for recorded in (True, False):
@@ -186,7 +199,8 @@ def test_a_result_that_changes_is_no_constant(cluster: rm.Cluster) -> None:
     )
     compiled(torch.ones(1, 3))
     with pytest.raises(
-        rm.RemoteModError, match="counted returned something else than when it was traced"
+        rm.RemoteModError,
+        match=r"Part\.counted on 'ps0' returned something else than when it was traced",
     ):
         compiled(torch.ones(1, 3))
 
@@ -207,6 +221,33 @@ def test_shapes_that_depend_on_data_need_a_rule(cluster: rm.Cluster) -> None:
     nn.init.ones_(model.before.bias)
     found = torch.compile(model, fullgraph=True, backend="aot_eager")(torch.ones(2, 3))
     assert found.tolist() == torch.ones(2, 3).nonzero().tolist()
+
+
+def test_a_wrong_rule_is_found_out(cluster: rm.Cluster) -> None:
+    """Shapes that a rule has said and that do not come are an error that shows both."""
+    part = rm.RemoteModule("ps0", Part, fake=lambda x: x.new_empty(x.shape[0], 7))
+    compiled = torch.compile(parts.Plain(part), fullgraph=True, backend="aot_eager")
+    with pytest.raises(
+        rm.RemoteModError, match=r"\(2, 3\) is not torch\.float32 \(2, 7\): mend its rule"
+    ):
+        compiled(torch.ones(2, 3))
+
+
+def test_objects_are_no_constants(cluster: rm.Cluster) -> None:
+    """An argument that a graph would hold as it was is refused, with what may be passed."""
+
+    class Thing:
+        size = 2
+
+    class Passing(Use):
+        def use(self, x: Tensor) -> Tensor:
+            return self.part.repeated(x, Thing())
+
+    compiled = torch.compile(Passing(rm.RemoteModule("ps0", Part)), fullgraph=True, backend="eager")
+    with pytest.raises(
+        Exception, match=r"class Thing cannot be an argument .* pass tensors, numbers"
+    ):
+        compiled(torch.ones(1, 3))
 
 
 def test_a_rule_for_no_method_is_refused(cluster: rm.Cluster) -> None:

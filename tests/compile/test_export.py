@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import remotemod as rm
 from remotemod.errors import ProtocolError
+from remotemod.runtime.cluster import make_current
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Colour, Part, Use
 from tests.examples.strangers import ROOT
@@ -40,13 +41,28 @@ def again(program: torch.export.ExportedProgram) -> Any:
     return torch.export.load(file).module()
 
 
-@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-def test_an_exported_model_is_the_model(cluster: rm.Cluster, use: type[Use], strict: bool) -> None:
+FEW = [parts.Plain, parts.Nothing, parts.Async, parts.Data]
+
+
+@pytest.mark.parametrize("use", FEW, ids=lambda use: use.__name__)
+def test_an_exported_model_is_the_model(cluster: rm.Cluster, use: type[Use]) -> None:
     """Saved and loaded, it gives the same results and gradients for every batch size."""
+    check(use, strict=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+def test_all_arguments_and_results_export(shm: rm.Cluster, use: type[Use], strict: bool) -> None:
+    """Whatever a call takes and returns, if a graph can hold it; with dynamo and without."""
+    make_current(shm)
+    check(use, strict)
+
+
+def check(use: type[Use], strict: bool) -> None:
+    """Compares an exported model with itself."""
     model = use(rm.RemoteModule("ps0", Part))
-    program = exported(model, strict=strict)
-    loaded = again(program)
+    loaded = again(exported(model, strict=strict))
     for batch in (3, 5, 2):
         x = torch.randn(batch, 3, requires_grad=True)
         expected, found = model(x), loaded(x)
@@ -131,6 +147,7 @@ assert "tests" not in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_a_process_without_the_model_runs_it(fork_server: None, tmp_path: Path) -> None:
     """Torch, remotemod and the cluster's address are enough: not one line of the model's code."""
     with rm.launch(workers=["ps0"]) as cluster:

@@ -22,8 +22,39 @@ __all__ = ["EXPECTED", "begin", "call", "end", "end_kept", "go_back"]
 _NUMBERS = itertools.count(1)
 
 
-EXPECTED: dict[int, Form] = {}
-"""The form of the result that each place in a graph was traced with."""
+class Result(NamedTuple):
+    """What a call was traced with as its result.
+
+    Attributes:
+        form: its form.
+        tensors: the dtype and the sizes of each tensor; None for a size that was symbolic.
+    """
+
+    form: Form
+    tensors: list[tuple[torch.dtype, tuple[int | None, ...]]]
+
+    @staticmethod
+    def of(form: Form, tensors: Sequence[Tensor]) -> Result:
+        """How a result is described."""
+        shapes = [tuple(size if type(size) is int else None for size in t.shape) for t in tensors]
+        return Result(form, [(t.dtype, shape) for t, shape in zip(tensors, shapes, strict=True)])
+
+    def difference(self, form: Form, tensors: Sequence[Tensor]) -> str | None:
+        """In what another result cannot stand for this one; None if it can."""
+        if form != self.form:
+            return f"{form} is not {self.form}, and a graph holds only tensors: return what changes as a tensor"
+        for tensor, (dtype, sizes) in zip(tensors, self.tensors, strict=True):
+            fits = tensor.dim() == len(sizes) and all(
+                size in (None, real) for size, real in zip(sizes, tensor.shape, strict=True)
+            )
+            if tensor.dtype != dtype or not fits:
+                shown = ", ".join("any" if size is None else str(size) for size in sizes)
+                return f"{tensor.dtype} {tuple(tensor.shape)} is not {dtype} ({shown}): mend its rule (fake=), or trace again"
+        return None
+
+
+EXPECTED: dict[int, Result] = {}
+"""The result that each place in a graph was traced with."""
 
 
 class _Called(NamedTuple):
@@ -46,11 +77,12 @@ class _Called(NamedTuple):
         """
         tensors: list[Tensor] = []
         form = take_apart(value, tensors, None)
-        if EXPECTED.get(self.site, form) != form:
+        expected = EXPECTED.get(self.site)
+        difference = None if expected is None else expected.difference(form, tensors)
+        if difference is not None:
             raise RemoteModError(
-                f"{self.method} returned something else than when it was traced, and a graph holds only tensors: "
-                f"{form} is not {EXPECTED[self.site]}. Return what changes as a tensor, or call {self.method} "
-                "outside of what is compiled"
+                f"{self.binding.kind}.{self.method} on '{self.binding.worker}' returned something else than when it was "
+                f"traced: {difference}, or call {self.method} outside of what is compiled"
             )
         if self.binding.cluster.capabilities.shares_memory:
             found = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import enum
 import functools
 import itertools
 import json
 import sys
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -54,7 +56,7 @@ def take_apart(value: Any, tensors: list[Tensor], sizes: list[Any] | None) -> Fo
             return ["is", int(value)]
         sizes.append(value)
         return ["size", len(sizes) - 1]
-    if type(value) in (list, tuple):
+    if type(value) in (list, tuple, torch.Size):
         kind = "list" if type(value) is list else "tuple"
         return [kind, [take_apart(item, tensors, sizes) for item in value]]
     if type(value) in (dict, OrderedDict):
@@ -68,7 +70,7 @@ def take_apart(value: Any, tensors: list[Tensor], sizes: list[Any] | None) -> Fo
         names = [field.name for field in dataclasses.fields(value)]
         items = [take_apart(getattr(value, name), tensors, sizes) for name in names]
         return ["data", _name_of(type(value)), names, items]
-    return ["other", _name_of(value)]
+    return ["other", _name_of_constant(value)]
 
 
 def put_together(form: Form, tensors: Sequence[Any], sizes: Sequence[Any]) -> Any:
@@ -143,6 +145,37 @@ def _name_of(value: Any) -> str:
     return (
         _constant_name(value) + ""
     )  # dynamo would guard a result that is used as it is, and cannot
+
+
+_CONSTANTS = (
+    enum.Enum,
+    type,
+    complex,
+    bytes,
+    slice,
+    range,
+    frozenset,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+)
+
+
+def _name_of_constant(value: Any) -> str:
+    _check_constant(value)
+    return _name_of(value)
+
+
+@constant
+def _check_constant(value: Any) -> None:
+    if not isinstance(value, _CONSTANTS):
+        raise ProtocolError(
+            f"an object of class {type(value).__name__} cannot be an argument or a result of a remote call in a graph: "
+            "pass tensors, numbers, text, enums, dtypes, and lists, dicts, named tuples and dataclasses of them"
+        )
 
 
 @constant

@@ -188,7 +188,8 @@ def _shapes(
     assert isinstance(binding, Binding)
     value = shapes_of(binding, method, args, kwargs)
     found: list[Tensor] = []
-    calls.EXPECTED[site] = _THREAD.result = take_apart(value, found, None)
+    result = _THREAD.result = take_apart(value, found, None)
+    calls.EXPECTED[site] = calls.Result.of(result, found)
     return [tensor.new_empty(tensor.shape) for tensor in found] or [torch.empty(0)]
 
 
