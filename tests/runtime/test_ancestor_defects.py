@@ -10,6 +10,7 @@ import inspect
 import sys
 import types
 from collections import namedtuple
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -323,7 +324,13 @@ def test_11_a_failing_constructor_is_heard_with_its_traceback(shm: rm.Cluster) -
 
 
 def test_the_stub_needs_no_import_of_its_own_module_on_the_owner(shm: rm.Cluster) -> None:
-    """Stubs live in no importable module, so that owners cannot miss one."""
+    """Stubs live in no module that could be imported, so that owners cannot miss one."""
     remote = rm.RemoteModule("ps0", Agent)
     assert isinstance(remote._binding.stub.module, types.ModuleType)
-    assert type(remote).__module__ not in sys.modules
+    assert PathFinder.find_spec(type(remote).__module__) is None
+    assert rm.rpc_sync("ps1", class_of, (remote,)) == type(remote).__name__
+
+
+def class_of(handle: Any) -> str:
+    """The class that a handle has on another worker."""
+    return type(handle).__name__
