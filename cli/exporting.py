@@ -45,6 +45,10 @@ def run(target: str, output: Path, workers: str | None, backend: str) -> int:
                 parts = rm.export(model, output)
     except (RemoteModError, OSError) as error:
         terminal.error(error if isinstance(error, RemoteModError) else str(error))
+        if "there is no cluster" in str(error):
+            terminal.error(
+                f"or let this command launch one: remotemod export {target} --workers ps0"
+            )
         return 1
     except RuntimeError as error:
         terminal.error(f"TorchScript does not take the model: {error}")
