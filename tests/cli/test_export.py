@@ -97,11 +97,15 @@ def test_mistakes_are_explained(exportable: str, target: str, message: str) -> N
     assert not Path("model.pt").exists()
 
 
-def test_without_workers_the_factory_needs_a_cluster(exportable: str) -> None:
+def test_without_workers_the_factory_needs_a_cluster(
+    exportable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message says how to open one; a backend alone launches nothing."""
+    monkeypatch.setattr("remotemod.runtime.cluster._STACK", [])  # other tests have left theirs open
     done = invoke(f"{exportable}:make", "-o", "model.pt")
     assert done.exit_code == 1
     assert "there is no cluster" in done.stderr
+    assert f"remotemod export {exportable}:make --workers" in done.stderr
     done = invoke(f"{exportable}:make", "-o", "model.pt", "--backend", "inproc")
     assert done.exit_code == 2
     assert "--workers" in done.stderr

@@ -16,11 +16,8 @@ from remotemod.runtime.tracing import calls
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Part, Use
 
-COMPILERS = [
-    "eager",
-    pytest.param("aot_eager", marks=pytest.mark.slow),
-    pytest.param("inductor", marks=pytest.mark.slow),
-]
+GRAPHS = ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)]
+COMPILERS = [*GRAPHS, pytest.param("inductor", marks=pytest.mark.slow)]
 FEW = [parts.Plain, parts.Nothing, parts.Async, parts.Data]
 
 
@@ -44,7 +41,7 @@ def trained(model: Use, run: Any, x: Tensor) -> list[Tensor]:
     return [result.detach(), x.grad, *local, *gradients(model.part)]
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", GRAPHS)
 @pytest.mark.parametrize("use", FEW, ids=lambda use: use.__name__)
 def test_a_compiled_model_is_the_model(cluster: rm.Cluster, use: type[Use], compiler: str) -> None:
     """Results, gradients here and there, other batch sizes and no_grad are as without the compiler."""
@@ -52,8 +49,14 @@ def test_a_compiled_model_is_the_model(cluster: rm.Cluster, use: type[Use], comp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", ["eager", "aot_eager"])
-@pytest.mark.parametrize("use", [u for u in USES if u not in FEW], ids=lambda use: use.__name__)
+@pytest.mark.parametrize(
+    ("use", "compiler"),
+    [
+        *((use, compiler) for use in USES if use not in FEW for compiler in ("eager", "aot_eager")),
+        *((use, "inductor") for use in FEW),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
 def test_all_arguments_and_results_compile(shm: rm.Cluster, use: type[Use], compiler: str) -> None:
     """Whatever a call takes and returns, if a graph can hold it."""
     make_current(shm)
@@ -73,8 +76,14 @@ def check(use: type[Use], compiler: str) -> None:
         torch.testing.assert_close(compiled(x), expected[0])
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("use", CALLS, ids=lambda use: use.__name__)
+@pytest.mark.parametrize(
+    ("use", "compiler"),
+    [
+        *((use, "eager") for use in CALLS),
+        *(pytest.param(use, "inductor", marks=pytest.mark.slow) for use in CALLS),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
 def test_every_call_is_made_once(shm: rm.Cluster, use: type[Use], compiler: str) -> None:
     """Nobody merges two calls that look alike or drops one whose result is not used; tracing makes none."""
     make_current(shm)
@@ -97,7 +106,7 @@ def test_parameters_learn_where_no_input_has_a_gradient(cluster: rm.Cluster, com
     assert found.tolist() == [[0, 0], [2, 2], [0, 0], [0, 0], [1, 1]]
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", GRAPHS)
 def test_grad_leaves_nothing_on_parameters(cluster: rm.Cluster, compiler: str) -> None:
     """autograd.grad() gives the inputs' gradients and no others, twice where the graph is retained."""
     model = parts.Plain(rm.RemoteModule("ps0", Part))
@@ -258,7 +267,7 @@ def test_a_rule_for_no_method_is_refused(cluster: rm.Cluster) -> None:
         rm.RemoteModule("ps0", Part, fake={"where": 3})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", GRAPHS)
 def test_remote_errors_keep_their_type(cluster: rm.Cluster, compiler: str) -> None:
     """What a module raises comes out of compiled code as it comes out of a plain call."""
 
