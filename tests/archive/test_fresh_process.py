@@ -57,6 +57,7 @@ def exported(
 
 
 @pytest.mark.parametrize("load", [fresh.calls, fresh.plainly])
+@pytest.mark.slow
 def test_every_interface_answers_as_the_local_module(
     cluster: rm.Cluster, zoo: ModuleType, tmp_path: Path, load: Any
 ) -> None:

@@ -13,6 +13,7 @@ from remotemod.bench.timing import Sample
 from remotemod.errors import RemoteModError
 
 
+@pytest.mark.slow
 def test_ways_that_failed_are_left_out(tmp_path: Path) -> None:
     """At the sizes where they did; a way that nobody knows is drawn too."""
     good, floor = Sample((1e-4, 2e-4, 3e-4)), Sample((1e-5,))

@@ -127,6 +127,7 @@ def has_gradient(parameter: Any) -> bool:
 @pytest.mark.parametrize(
     "compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_graphs_end_with_their_results(cluster: rm.Cluster, compiler: str) -> None:
     """What a forward pass keeps for a backward that never comes goes with its result."""
     model = parts.Async(rm.RemoteModule("ps0", Part))
@@ -294,6 +295,7 @@ def test_a_pending_call_says_what_it_cannot_do(cluster: rm.Cluster) -> None:
         compiled(torch.ones(1, 3))
 
 
+@pytest.mark.slow
 def test_other_handles_compile_too(cluster: rm.Cluster) -> None:
     """Copies, handles with options, and a scripted one's interface make no difference."""
     part = rm.RemoteModule("ps0", Part)

@@ -41,6 +41,7 @@ PIECES = [
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.booleans())
+@pytest.mark.slow
 def test_twice_is_once(pieces: list[str], doc: bool) -> None:
     """Whatever the pieces, the result compiles, and a second run changes nothing."""
     migrated("'''Doc.'''\n" * doc + "".join(pieces))

@@ -60,6 +60,7 @@ def test_the_workers_are_those_of_the_launcher(launcher: Launcher, guest: rm.Clu
     assert [rm.rpc_sync(worker, os.getpid) for worker in (0, 1)] == pids
 
 
+@pytest.mark.slow
 def test_a_guest_trains_a_module(guest: rm.Cluster) -> None:
     """Forward, backward and an optimizer step on a worker change what they change locally."""
     remote, local = rm.RemoteModule("rank:1/cpu", nn.Linear, args=(3, 2)), nn.Linear(3, 2)
@@ -100,6 +101,7 @@ def test_a_guest_that_closes_ends_nothing(launcher: Launcher) -> None:
     assert launcher.run("found = rm.rpc_sync('one', int, ('3',))") == 3
 
 
+@pytest.mark.slow
 def test_two_guests_and_the_launcher_work_at_once(launcher: Launcher, guest: rm.Cluster) -> None:
     """Calls of one do not wait for another's."""
     slow = rm.rpc_async("one", time.sleep, (2.0,))

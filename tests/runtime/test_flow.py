@@ -165,6 +165,7 @@ def test_a_callback_may_flood(fork_server: None) -> None:
         assert within(60, run)
 
 
+@pytest.mark.slow
 def test_an_awaited_call_keeps_its_own_deadline(shm: rm.Cluster) -> None:
     """A short bound ends an ``await`` in time though a longer one was there first."""
     recorder = rm.RemoteModule("ps0", Recorder)

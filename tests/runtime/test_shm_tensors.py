@@ -46,6 +46,7 @@ def echo(fork_server: None) -> Iterator[Any]:
 
 @many
 @given(dense())
+@pytest.mark.slow
 def test_any_dense_tensor_comes_back(echo: Any, sent: Tensor) -> None:
     """Every dtype, shape, stride, lazy bit and flag, alone and inside of containers."""
     same(echo(sent), sent)
@@ -64,6 +65,7 @@ EDGES = sorted(
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.complex128], ids=str)
+@pytest.mark.slow
 def test_sizes_around_every_threshold(echo: Any, dtype: torch.dtype) -> None:
     """A byte and an item less, just as much, and more, than where the way of travelling changes."""
     for size in EDGES[: None if dtype is torch.uint8 else -21]:

@@ -241,6 +241,7 @@ def test_a_scripted_parent_says_how_to_send_it(many: rm.RemoteModule) -> None:
         rpc.rpc_sync("two", zoo.run, (scripted, X))
 
 
+@pytest.mark.slow
 def test_a_reference_makes_a_native_handle_elsewhere(many: rm.RemoteModule) -> None:
     """``init_from_module_rref`` with an interface gives another worker a handle that it can script."""
     with torch.no_grad():
@@ -287,6 +288,7 @@ def test_distributed_autograd_trains_it(cluster: rm.Cluster, factory: Any) -> No
     assert torch.equal(remote.remote_parameters()[0].to_here(), local.weight)
 
 
+@pytest.mark.slow
 def test_a_scripted_module_trains_outside_of_a_context(many: rm.RemoteModule) -> None:
     """Eager and scripted callers reach its parameters with plain ``backward``."""
     for caller in (many, torch.jit.script(many)):

@@ -137,6 +137,7 @@ def train(model: nn.Module, optimizer: Any, seed: Callable[[int], object]) -> li
     "model",
     [m if m == "chain" else pytest.param(m, marks=pytest.mark.slow) for m in MODELS],
 )
+@pytest.mark.slow
 def test_ten_steps_equal_those_of_the_local_twin(
     model: str,
     optimizer: type[torch.optim.Optimizer],

@@ -76,6 +76,7 @@ junk = st.recursive(
 
 @settings(max_examples=300)
 @given(st.integers(-1, 31), st.lists(junk, max_size=4), st.lists(junk, max_size=2), junk)
+@pytest.mark.slow
 def test_forged_nodes(tag: int, parts: list[Any], descriptors: list[Any], codes: Any) -> None:
     """Well-formed msgpack with nodes that no encoder makes is refused too."""
     decode_or_refuse(msgspec.msgpack.encode([[tag, *parts], descriptors, codes]), FRAMES[:1])
