@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from remotemod.errors import ArchiveError, InterfaceError
-from remotemod.runtime.bind import foreign_class, whole_class
+from remotemod.runtime.bind import foreign_class
 from remotemod.runtime.binding import Binding
 from remotemod.runtime.remote_module import RemoteModule
 
@@ -79,37 +79,29 @@ def _where(path: str) -> str:
 
 def portable(model: nn.Module) -> nn.Module:
     """The model as TorchScript can save it: with other handles on its remote parts, its own left as they are."""
-    return _portable(model, {}, typed=False)
+    return _portable(model, {})
 
 
-def _portable(module: nn.Module, done: dict[tuple[int, bool], nn.Module], typed: bool) -> nn.Module:
-    key = id(module), typed and isinstance(module, RemoteModule)
+def _portable(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
+    key = id(module)
     if key in done:
         return done[key]
     if isinstance(module, RemoteModule):
-        done[key] = _twin(module, whole=not typed)
+        done[key] = _twin(module)
     elif isinstance(module, torch.jit.ScriptModule) or not _holds_parts(module):
         done[key] = module
     else:
         twin = done[key] = object.__new__(type(module))
         vars(twin).update(vars(module))
-        inner = {
-            name: child and _portable(child, done, _is_annotated(module, name))
-            for name, child in module._modules.items()
-        }
+        inner = {name: child and _portable(child, done) for name, child in module._modules.items()}
         vars(twin)["_modules"] = type(module._modules)(inner)
     return done[key]
 
 
-def _twin(module: RemoteModule, whole: bool) -> RemoteModule:
-    """Another handle whose scripted form can be saved: it calls by operators, and holds no reference.
-
-    Args:
-        module: the handle.
-        whole: TorchScript compiles all its methods, and not those of an interface alone.
-    """
+def _twin(module: RemoteModule) -> RemoteModule:
+    """Another handle whose scripted form can be saved: it calls by operators, and holds no reference."""
     cls = foreign_class(type(module))
-    twin: RemoteModule = RemoteModule.__new__(whole_class(cls) if whole else cls)
+    twin: RemoteModule = RemoteModule.__new__(cls)
     vars(twin).update(vars(module), _native=False)
     object.__setattr__(twin, "_binding", module._binding)
     return twin
@@ -117,8 +109,3 @@ def _twin(module: RemoteModule, whole: bool) -> RemoteModule:
 
 def _holds_parts(module: nn.Module) -> bool:
     return any(isinstance(inner, RemoteModule) for inner in module.modules())
-
-
-def _is_annotated(module: nn.Module, name: str) -> bool:
-    """Whether a submodule is typed, and so compiled by its interface."""
-    return any(name in getattr(cls, "__annotations__", {}) for cls in type(module).__mro__)

@@ -22,7 +22,6 @@ __all__ = [
     "native_class",
     "stub_of_class",
     "user_class",
-    "whole_class",
     "with_signatures",
 ]
 
@@ -134,16 +133,6 @@ def native_class(cls: type) -> type:
 def foreign_class(cls: type) -> type:
     """The class of a handle that TorchScript reaches by operators; what :func:`native_class` was given."""
     return cls.__bases__[1] if cls.__bases__[0] is _Native else cls
-
-
-@functools.lru_cache(maxsize=1024)
-def whole_class(cls: type) -> type:
-    """A class like ``cls`` for handles whose methods are all compiled.
-
-    What TorchScript has compiled for an interface lacks methods, and it takes that for all handles of a class.
-    """
-    members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_user_class": cls}
-    return type(cls.__name__, (cls,), members)
 
 
 def user_class(cls: type) -> type:

@@ -34,6 +34,7 @@ from remotemod.runtime.router import ROUTER
 from remotemod.runtime.tracing.symbolic import LEAF, is_tracing, symbolic_call
 from remotemod.runtime.walks import RemoteParameters
 from remotemod.stubs.load import load_stub
+from remotemod.stubs.script import compile_whole
 
 __all__ = ["RemoteModule"]
 
@@ -232,6 +233,7 @@ class RemoteModule(RemoteState):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         announce(self._binding, self._ref)
+        compile_whole(self)
         return self
 
     # --- the way to another worker ------------------------------------------------------------

@@ -18,6 +18,7 @@ __all__ = [
     "Operator",
     "RRef",
     "Router",
+    "compile_whole",
     "define_operators",
     "export",
     "fork",
@@ -63,6 +64,16 @@ def export(method: _F) -> _F:
     """Marks a method for compilation when its module is scripted, though nothing scripted calls it."""
     torch.jit.export(method)
     return method
+
+
+def compile_whole(handle: Any) -> None:
+    """Compiles all methods of a handle.
+
+    Of a submodule that is typed by an interface TorchScript compiles the interface's methods alone, and takes what came
+    of that for every handle of the class: the asynchronous forms would be missing when one is scripted by itself.
+    """
+    recursive: Any = torch.jit._recursive  # untyped in torch
+    recursive.create_script_module(handle, recursive.infer_methods_to_compile)
 
 
 @dataclass(frozen=True)

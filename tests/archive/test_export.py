@@ -150,3 +150,15 @@ def test_a_failure_leaves_what_was_there(
         rm.export(nn.Linear(1, 1), tmp_path)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_handle_is_scripted_whole_after_it_was_a_typed_submodule(
+    inproc: rm.Cluster, zoo: ModuleType
+) -> None:
+    """What TorchScript compiled for a parent's interface does not stand for the handle itself."""
+    head = rm.RemoteModule("ps0/cpu", zoo.SeveralModule, interface=zoo.Several)
+    tail = rm.RemoteModule("ps1/cpu", zoo.NamedModule, interface=zoo.Named)
+    torch.jit.script(zoo.Model(head, tail))
+    scripted = torch.jit.script(head)
+    x = torch.ones(1, 3)
+    assert torch.equal(scripted.forward_async(x).wait(), head(x))
