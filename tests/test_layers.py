@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = [
     ["remotemod.errors", "remotemod.version"],
+    ["remotemod.torch_compat"],
     ["remotemod.migrate"],
     ["remotemod.interface"],
     ["remotemod.stubs"],

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from remotemod.stubs.load import LoadedStub, load_stub
+from remotemod.torch_compat.script import interface_methods, jit
 
 __all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]
 
@@ -60,7 +61,7 @@ class Native:
         methods, native = self._stub.remote_methods, self._stub.declaration.native
         try:
             with _no_advice():
-                return {name: torch.jit.script(methods[name]) for name in native}
+                return {name: jit().script(methods[name]) for name in native}
         except RuntimeError as error:
             _log.debug("%s has no native path: %s", self._stub.declaration.source, error)
             return None
@@ -108,9 +109,8 @@ def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
     if interface is None:
         return None
     # What describes the remote module's own methods (forward_async) asks more of the module than we do.
-    found: Any = torch.jit._state._python_cu
-    names = found.get_interface(str(interface.__torch_script_interface__)).getMethodNames()
-    return source if set(names) <= set(stub.declaration.methods) else None
+    names = interface_methods(interface)
+    return source if names is not None and names <= set(stub.declaration.methods) else None
 
 
 def _find_interface(source: str) -> Any:

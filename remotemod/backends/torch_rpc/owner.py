@@ -6,7 +6,6 @@ import itertools
 import threading
 from typing import Any
 
-import torch
 import torch.distributed.rpc as rpc
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from remotemod.runtime.module_functions import as_module
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Call, Load
 from remotemod.stubs.load import LoadedStub
+from remotemod.torch_compat.script import is_script_error, is_script_module
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
@@ -35,7 +35,7 @@ class RpcOwner(Owner):
 
     def keep(self, value: object) -> Any:
         """Keeps ``value`` and returns torch's reference to it."""
-        if isinstance(value, torch.jit.ScriptModule):
+        if is_script_module(value):
             return _untyped(value)
         return rpc.RRef(value)
 
@@ -60,7 +60,7 @@ class RpcOwner(Owner):
     def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
         """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
         native = None if stub is None else declared(stub)
-        if isinstance(module, torch.jit.ScriptModule) and compiled(native) is not None:
+        if is_script_module(module) and compiled(native) is not None:
             assert isinstance(native, Native)
             try:
                 return rpc.RRef(module, native.interface), True
@@ -73,7 +73,7 @@ _ON_THEIR_WAY: dict[int, Any] = {}
 _NUMBERS = itertools.count()
 
 
-def _untyped(module: torch.jit.ScriptModule) -> Any:
+def _untyped(module: object) -> Any:
     """A reference to a scripted module without an interface, which torch makes of results alone."""
     return rpc.remote(rpc.get_worker_info(), _same, (_Direct(module),))
 
@@ -150,7 +150,7 @@ def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any, int]:
             return PLAIN, value, graph
         return PACKED, pack(value, main_by_value=main_by_value), graph
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
-        if isinstance(error, torch.jit.Error):
+        if is_script_error(error):
             failure = script_failure(str(error), owner.name, CODEC)
         else:
             failure = pack_failure(error, owner.name, CODEC)
