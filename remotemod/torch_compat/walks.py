@@ -133,7 +133,11 @@ def _reached_by(walk: str) -> list[tuple[str, Any]]:
 
 
 def _passes(walk: str, expected: Any) -> bool:
-    if _reached_by(walk) != [(walk, expected)]:
+    try:
+        reached = _reached_by(walk)
+    except Exception as error:  # whatever another torch may raise in there
+        raise AttributeError(f"nn.Module.{walk} fails: {error}") from error
+    if reached != [(walk, expected)]:
         raise AttributeError(f"nn.Module.{walk} walks otherwise")
     return True
 
@@ -173,4 +177,4 @@ def check_walks() -> None:
     """Warns, once, of each walk of a parent's that does not reach its remote children on this torch."""
     for walk in _WALKS.values():
         if not walk.is_here:
-            warnings.warn(walk.complaint(), RuntimeWarning, stacklevel=4)
+            warnings.warn(walk.complaint(), RuntimeWarning, stacklevel=5)
