@@ -28,7 +28,7 @@ FLOORS = [
     ["remotemod.backends"],
     ["remotemod.launching"],
     ["remotemod"],
-    ["remotemod.testing", "remotemod.bench"],
+    ["remotemod.testing", "remotemod.bench", "remotemod.doctor"],
     ["remotemod.cli"],
     ["remotemod.__main__"],
 ]

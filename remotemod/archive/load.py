@@ -23,7 +23,7 @@ from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.declaration import STUB_ABI, Stub
 from remotemod.stubs.load import StubName
-from remotemod.torch_compat.script import is_script_module, jit
+from remotemod.torch_compat.script import is_script_module, jit, without_advice
 
 __all__ = ["load"]
 
@@ -99,7 +99,8 @@ def _scripted(file: Any, name: str, map_location: Any) -> Any:
     if hasattr(read, "_remotemod"):
         read = read.__wrapped__
     try:
-        return read(file, map_location=map_location)
+        with without_advice():
+            return read(file, map_location=map_location)
     except (RuntimeError, UnicodeDecodeError) as error:
         if "Unknown builtin op: remotemod_" in str(error):
             raise ArchiveError(

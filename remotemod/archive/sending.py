@@ -8,7 +8,7 @@ import torch
 
 from remotemod.archive.export import export
 from remotemod.archive.plain import prepare_for
-from remotemod.torch_compat.script import jit
+from remotemod.torch_compat.script import load_script
 
 __all__ = ["from_bytes", "to_bytes"]
 
@@ -28,5 +28,5 @@ def from_bytes(archive: bytes) -> torch.jit.ScriptModule:
     """The model, on the CPU; its parts are found by their names at their first call."""
     file = io.BytesIO(archive)
     prepare_for(file)
-    model: torch.jit.ScriptModule = jit().load(file, map_location="cpu")
+    model: torch.jit.ScriptModule = load_script(file, map_location="cpu")
     return model

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from remotemod.torch_compat.private import MISSING, Private
 
 __all__ = [
     "compile_all_methods",
+    "compile_script",
     "destroy_library",
     "has_method",
     "interface_methods",
@@ -20,6 +23,7 @@ __all__ = [
     "is_script_error",
     "is_script_module",
     "jit",
+    "load_script",
     "method_names",
     "method_schema",
     "of_jit",
@@ -28,7 +32,9 @@ __all__ = [
     "qualified_name",
     "recursive_class",
     "replace_loader",
+    "save_script",
     "script_classes",
+    "without_advice",
 ]
 
 _COMPILED = Private(
@@ -95,9 +101,36 @@ def jit() -> Any:
     return found
 
 
+def compile_script(module: Any) -> Any:
+    """What TorchScript makes of a module or a function; see :func:`jit`."""
+    with without_advice():
+        return jit().script(module)
+
+
+def save_script(module: Any, file: Any, **options: Any) -> None:
+    """Saves what TorchScript has compiled; see :func:`jit`."""
+    with without_advice():
+        jit().save(module, file, **options)
+
+
+def load_script(file: Any, **options: Any) -> Any:
+    """Loads what TorchScript has saved; see :func:`jit`."""
+    with without_advice():
+        return jit().load(file, **options)
+
+
 def of_jit(name: str, default: Any = None) -> Any:
     """A public name of ``torch.jit``, or ``default`` where this torch has none."""
     return getattr(getattr(torch, "jit", None), name, default)
+
+
+@contextlib.contextmanager
+def without_advice() -> Iterator[None]:
+    """Without torch's word that TorchScript is deprecated: who uses it has heard that for the own part."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", "`torch.jit", category)
+        yield
 
 
 def _classes(*names: str) -> tuple[type, ...]:
@@ -150,10 +183,7 @@ def _scripted() -> Any:
         def forward(self) -> None:
             return None
 
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_advice():
         return torch.jit.script(Empty())
 
 

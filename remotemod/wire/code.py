@@ -22,7 +22,7 @@ import torch
 from torch.fx import Proxy
 
 from remotemod.errors import ProtocolError
-from remotemod.torch_compat.script import jit
+from remotemod.torch_compat.script import load_script, save_script
 from remotemod.torch_compat.tensors import untyped
 from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 from remotemod.wire.tags import CODE, MODULE, OBJECT, PARTIAL, SCRIPT, STORAGE
@@ -189,7 +189,7 @@ def pack_script(writer: Writer, value: Any) -> Node:
         raise Refused(value, _NOT_TRUSTED)
     archive = io.BytesIO()
     try:
-        jit().save(value, archive)
+        save_script(value, archive)
     except RuntimeError as error:
         raise Refused(value, f"it cannot be saved: {error}") from error
     return [SCRIPT, writer.tensor(torch.frombuffer(archive.getbuffer(), dtype=torch.uint8))]
@@ -199,7 +199,7 @@ def _unpack_script(reader: Reader, node: Node) -> Any:
     _demand_trust(reader)
     frame = reader.tensors[node[1]]
     archive = ctypes.string_at(frame.data_ptr(), frame.numel())
-    return jit().load(io.BytesIO(archive), map_location="cpu")
+    return load_script(io.BytesIO(archive), map_location="cpu")
 
 
 def pack_storage(writer: Writer, value: Any) -> Node:

@@ -25,7 +25,7 @@ from remotemod.runtime.cluster import find_cluster
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.load import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
-from remotemod.torch_compat.script import jit, python_class_of, recursive_class
+from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
 from remotemod.wire.code import NO_PROXY
 from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 
@@ -220,7 +220,7 @@ def reduce_scripted(module: Any) -> Any:
 
 
 def _restore_scripted(stub: Any, rest: tuple[Any, ...]) -> Any:
-    return jit().script(_restore(stub, rest))
+    return compile_script(_restore(stub, rest))
 
 
 @functools.cache
