@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import OrderedDict
@@ -474,3 +475,44 @@ def test_paths_of_torch_lead_somewhere() -> None:
     assert f"{torch.Tensor.__module__}.Tensor" in paths.TENSORS
     assert f"{torch.futures.Future.__module__}.Future" in paths.FUTURES
     assert f"{torch.jit.interface.__module__}.interface" in paths.INTERFACE_DECORATORS
+
+
+_ENDS_AT_ONCE = """
+import sys, time, torch
+from remotemod.torch_compat.forks import finish_before_exit
+
+def slow(x):
+    time.sleep(0.5)
+    return x + 1
+
+library = torch.library.Library("remotemod_slow", "DEF")
+library.define("slow(Tensor x) -> Tensor", "CONSERVATIVE")
+library.impl("slow", slow, "CompositeImplicitAutograd")
+
+def run(x: torch.Tensor) -> torch.Tensor:
+    return torch.ops.remotemod_slow.slow(x)
+
+def start(x: torch.Tensor) -> torch.jit.Future[torch.Tensor]:
+    return torch.jit.fork(run, x)
+
+if sys.argv[1] == "finish":
+    finish_before_exit()
+torch.jit.script(start)(torch.ones(1))
+"""
+
+
+@pytest.mark.parametrize("how", ["finish", "abort"])
+def test_a_program_may_end_while_torchscript_runs(how: str, tmp_path: Path) -> None:
+    """Nothing aborts where a thread of TorchScript's is at work; left alone, Pythons before 3.14 do."""
+    program = tmp_path / "ends.py"
+    program.write_text(_ENDS_AT_ONCE)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(program), how],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    aborts = how == "abort" and sys.version_info < (3, 14)
+    assert done.returncode == (-signal.SIGABRT if aborts else 0), done.stderr

@@ -12,6 +12,7 @@ import torch
 
 from remotemod.errors import InterfaceError
 from remotemod.stubs.declaration import Stub
+from remotemod.torch_compat.forks import finish_before_exit
 from remotemod.torch_compat.script import compile_all_methods, destroy_library, of_jit
 
 __all__ = [
@@ -156,6 +157,7 @@ def _define(library: Any, operator: Operator, router: Router) -> None:
 
     def submit(ref: str, *values: Any, **named: Any) -> int:
         args, kwargs = pack(*values, **named)
+        finish_before_exit()  # a thread of TorchScript's will collect it
         return router.submit(ref, method, args, kwargs)
 
     def collect(call: int) -> Any:
