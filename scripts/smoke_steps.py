@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from running import environment
+
 __all__ = ["CHECKERS", "STEPS", "Skipped", "Smoke", "StepFailed"]
 
 PROGRAMS = Path(__file__).resolve().parent / "smoke_programs"
@@ -65,13 +67,12 @@ class Smoke:
     ) -> str:
         """What a process prints; raises where it ends with another status, or not in time."""
         words = [str(word) for word in command]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         shown = " ".join(Path(word).name if os.sep in word else word for word in words)
         try:
             done = subprocess.run(
                 words,
                 cwd=cwd or self.user,
-                env=environment,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
