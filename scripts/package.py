@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import re
 import shutil
 import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import indent
 
 from artefacts import ROOT, problems, source_files
 from running import run
@@ -72,6 +75,21 @@ def unpacked(sdist: Path, folder: Path) -> Path:
     return root
 
 
+def try_editable(options: Sequence[str], folder: Path) -> str:
+    """Type checkers see remotemod where it is installed as this environment has it."""
+    smoke = (ROOT / "scripts" / "smoke.py", "--in-checkout", "--only", "installed")
+    return run(sys.executable, *smoke, *options, cwd=folder).stdout
+
+
+def try_sdist(sdist: Path, folder: Path) -> str:
+    """All tests of an sdist can be collected, and those of its own layout pass."""
+    tree = unpacked(sdist, folder / "sdist")
+    pytest = (sys.executable, "-m", "pytest", "-qq")
+    collected = run(*pytest, "--collect-only", cwd=tree).stdout
+    run(*pytest, "tests/test_layers.py", cwd=tree)
+    return f"{sum(int(n) for n in re.findall(r': ([0-9]+)$', collected, re.MULTILINE))} tests"
+
+
 def main() -> int:
     """All stages; the first that fails ends it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,27 +107,7 @@ def main() -> int:
             if found:
                 sys.exit("\n".join(found))
         if not options.build_only:
-            with stage("install the wheel into a fresh environment"):
-                python = environment(folder / "env", wheel)
-                run(python, "-m", "pip", "check")
-            smoke = ROOT / "scripts" / "smoke.py"
-            with stage("smoke program, with the wheel"):
-                run(python, smoke, *checkers(), cwd=folder, shown=True)
-            with stage("type checkers, with the editable install"):
-                run(
-                    sys.executable,
-                    smoke,
-                    "--in-checkout",
-                    "--only",
-                    "installed",
-                    *checkers(),
-                    cwd=folder,
-                )
-            with stage("the generator without torch, as pre-commit installs it"):
-                same_without_torch(wheel, folder, python)
-            with stage("collect the sdist's tests"):
-                tree = unpacked(sdist, folder / "sdist")
-                run(sys.executable, "-m", "pytest", "--collect-only", "-qq", cwd=tree)
+            try_out(sdist, wheel, folder)
         DIST.mkdir(exist_ok=True)
         for old in DIST.glob("remotemod-*"):
             old.unlink()
@@ -117,6 +115,33 @@ def main() -> int:
             shutil.copy2(path, DIST)
             print(f"dist/{path.name}  {path.stat().st_size:,} bytes")
     return 0
+
+
+def try_out(sdist: Path, wheel: Path, folder: Path) -> None:
+    """Use what was built; what needs little goes on beside the large environment."""
+    options = checkers()
+    with ThreadPoolExecutor(1) as beside:
+        others = {
+            "beside: the generator without torch, as pre-commit installs it": beside.submit(
+                same_without_torch, wheel, folder, Path(sys.executable)
+            ),
+            "beside: type checkers, with the editable install": beside.submit(
+                try_editable, options, folder
+            ),
+            "beside: the sdist's tests": beside.submit(try_sdist, sdist, folder),
+        }
+        try:
+            with stage("install the wheel into a fresh environment"):
+                python = environment(folder / "env", wheel)
+                run(python, "-m", "pip", "check")
+            with stage("smoke program, with the wheel"):
+                smoke = ROOT / "scripts" / "smoke.py"
+                run(python, smoke, *options, cwd=folder, shown=True)
+            for title, other in others.items():
+                print(f"== {title}", flush=True)
+                print(indent(other.result().strip(), "   "), flush=True)
+        finally:
+            beside.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

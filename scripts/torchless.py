@@ -27,13 +27,13 @@ def hook_packages() -> list[str]:
     return [str(package) for package in hook["additional_dependencies"]]
 
 
-def same_without_torch(wheel: Path, folder: Path, with_torch: Path) -> None:
-    """Generate with both environments, in copies of our sources; raise ``SystemExit`` where they differ.
+def same_without_torch(wheel: Path, folder: Path, with_torch: Path) -> str:
+    """Generate with both environments, in copies of our sources; say how much was compared, and raise ``SystemExit`` where they differ.
 
     Args:
         wheel: what to install.
         folder: where to work; it must not hold ``hook`` and ``sources``.
-        with_torch: the Python of an environment that has the wheel and torch.
+        with_torch: the Python of an environment that has this remotemod and torch.
     """
     python = folder / "hook" / "bin" / "python"
     run(sys.executable, "-m", "venv", folder / "hook")
@@ -53,6 +53,7 @@ def same_without_torch(wheel: Path, folder: Path, with_torch: Path) -> None:
         if name not in said.stderr or "torch is not installed" not in said.stderr:
             sys.exit(f"without torch `remotemod gen {target}` does not name {name}:\n{said.stderr}")
         (sources / target).unlink()
+    compared = []
     for target in TARGETS:
         written, said = [], []
         for who in (with_torch, python):
@@ -72,4 +73,5 @@ def same_without_torch(wheel: Path, folder: Path, with_torch: Path) -> None:
             sys.exit(f"without torch, stubs of {target} differ: {different + missing}")
         check = ("gen", target, "-o", written[0], "--check")  # torch's stubs, seen by the hook
         run(python, "-m", "remotemod", *check, cwd=sources, fine=(said[0][0],))
-        print(f"   {target}: {len(same)} stubs are the same", flush=True)
+        compared.append(f"{target}: {len(same)} stubs are the same")
+    return "\n".join(compared)
