@@ -124,7 +124,7 @@ class Smoke:
 
     def readme(self) -> str:
         """The first Python block of the package's own description."""
-        description = metadata.metadata("remotemod").get_payload()
+        description = metadata.metadata("remotemod").json["description"]
         blocks = re.findall(r"```python\n(.*?)```", str(description), re.DOTALL)
         expect(bool(blocks), "the package's description holds no Python")
         (self.user / "readme.py").write_text(blocks[0])

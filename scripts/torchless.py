@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import shutil
 import sys
 from pathlib import Path
@@ -49,29 +48,37 @@ def same_without_torch(wheel: Path, folder: Path, with_torch: Path) -> str:
     for name in {target.split("/")[0] for target in TARGETS}:
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
     for target, name in NEEDS_TORCH.items():
-        said = run(python, "-m", "remotemod", "gen", target, "--stdout", cwd=sources, fine=(1,))
-        if name not in said.stderr or "torch is not installed" not in said.stderr:
-            sys.exit(f"without torch `remotemod gen {target}` does not name {name}:\n{said.stderr}")
-        (sources / target).unlink()
-    compared = []
-    for target in TARGETS:
-        written, said = [], []
-        for who in (with_torch, python):
-            stubs = sources / f"stubs-{len(written)}"
-            shutil.rmtree(stubs, ignore_errors=True)
-            done = run(who, "-m", "remotemod", "gen", target, "-o", stubs, cwd=sources, fine=(0, 1))
-            shown = run(who, "-m", "remotemod", "show", target, "--json", cwd=sources, fine=(0, 1))
-            written.append(stubs)
-            said.append((done.returncode, shown.stdout, done.stdout.replace(str(stubs), "stubs")))
-        if said[0] != said[1]:
+        refused = run(python, "-m", "remotemod", "gen", target, "--stdout", cwd=sources, fine=(1,))
+        if name not in refused.stderr or "torch is not installed" not in refused.stderr:
             sys.exit(
-                f"without torch `remotemod gen` and `show {target}` say:\n{said[1]}\nwith torch: {said[0]}"
+                f"without torch `remotemod gen {target}` does not name {name}:\n{refused.stderr}"
             )
-        names = sorted(path.name for path in written[0].iterdir())
-        same, different, missing = filecmp.cmpfiles(*written, names, shallow=False)
-        if different or missing or names != sorted(path.name for path in written[1].iterdir()):
-            sys.exit(f"without torch, stubs of {target} differ: {different + missing}")
-        check = ("gen", target, "-o", written[0], "--check")  # torch's stubs, seen by the hook
-        run(python, "-m", "remotemod", *check, cwd=sources, fine=(said[0][0],))
-        compared.append(f"{target}: {len(same)} stubs are the same")
-    return "\n".join(compared)
+        (sources / target).unlink()
+    return "\n".join(_compared(target, sources, python, with_torch) for target in TARGETS)
+
+
+def _compared(target: str, sources: Path, without_torch: Path, with_torch: Path) -> str:
+    """Generate for one target with both Pythons."""
+    theirs, theirs_said = _generated(with_torch, target, sources, "stubs1")
+    ours, ours_said = _generated(without_torch, target, sources, "stubs2")
+    if ours_said != theirs_said:
+        sys.exit(f"{target}: without torch it says\n{ours_said}\nand with torch\n{theirs_said}")
+    different = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    if different:
+        sys.exit(f"{target}: without torch these stubs differ: {', '.join(different)}")
+    check = ("gen", target, "-o", "stubs1", "--check")  # torch's stubs, seen by the hook
+    run(without_torch, "-m", "remotemod", *check, cwd=sources)
+    return f"{target}: {len(ours)} stubs are the same"
+
+
+def _generated(python: Path, target: str, sources: Path, out: str) -> tuple[dict[str, str], str]:
+    """The stubs of a target, and what the commands print."""
+    shutil.rmtree(sources / out, ignore_errors=True)
+    made = run(python, "-m", "remotemod", "gen", target, "-o", out, cwd=sources).stdout
+    files = [target] if target.endswith(".py") else sorted((sources / target).rglob("*.py"))
+    shown = [
+        run(python, "-m", "remotemod", "show", file, "--json", cwd=sources, fine=(0, 1)).stdout
+        for file in files[:5]
+    ]
+    stubs = {path.name: path.read_text() for path in (sources / out).iterdir()}
+    return stubs, "".join([made.replace(out, "OUT"), *shown])

@@ -36,8 +36,9 @@ _CLASS = re.compile(r"^\s*class\s", re.MULTILINE)
 def walk_package(target: str) -> list[Walked]:
     """All modules of a package (``pkg``, ``pkg.sub``) or folder, in the order of their paths.
 
-    A plain module or file gives itself. Stubs of ours are passed over, as they may lie in the package itself. Files that cannot be read as Python of this age, such as
-    templates and old Python 2, are listed with the reason.
+    A plain module or file gives itself. Files that cannot be read as Python of this age, such as
+    templates and old Python 2, are listed with the reason. Stubs of ours, which may lie in the package itself, are
+    passed over.
     """
     folder = Path(target)
     if not (folder.is_dir() and ("/" in target or os.sep in target or target in (".", ".."))):
