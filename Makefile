@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint bench docs clean
+.PHONY: demo test test-fast lint package bench docs clean
 
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; torch is large)"
@@ -25,6 +25,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+package: $(READY)
+	$(BIN)/python scripts/package.py
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -8,9 +8,18 @@ __all__ = ["main"]
 def main() -> None:
     """Runs the ``remotemod`` command."""
     import gc
+    import sys
 
     from .app import app
 
     # A command makes many small objects, keeps them, and ends: looking for garbage only costs time.
     gc.disable()
-    app(prog_name="remotemod")
+    try:
+        app(prog_name="remotemod")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        # As where pre-commit runs the generator, which needs no torch.
+        sys.exit(
+            "error: this needs torch, and torch is not installed here\n  mend: pip install torch"
+        )

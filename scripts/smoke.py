@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -118,8 +119,7 @@ def main() -> int:
             steps["installed"] = lambda: where(smoke, options.in_checkout)
         for checker in CHECKERS:
             if python := getattr(options, checker):
-                python = os.path.abspath(python)
-                steps[checker] = lambda c=checker, p=python: smoke.types(c, p)
+                steps[checker] = partial(smoke.types, checker, os.path.abspath(python))
         for name, step in steps.items():
             rows.append(attempt(name, step))
             report(rows[-1])

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from running import environment
+
 __all__ = ["CHECKERS", "STEPS", "Skipped", "Smoke", "StepFailed"]
 
 PROGRAMS = Path(__file__).resolve().parent / "smoke_programs"
@@ -65,13 +67,12 @@ class Smoke:
     ) -> str:
         """What a process prints; raises where it ends with another status, or not in time."""
         words = [str(word) for word in command]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         shown = " ".join(Path(word).name if os.sep in word else word for word in words)
         try:
             done = subprocess.run(
                 words,
                 cwd=cwd or self.user,
-                env=environment,
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -123,7 +124,7 @@ class Smoke:
 
     def readme(self) -> str:
         """The first Python block of the package's own description."""
-        description = metadata.metadata("remotemod").get_payload()
+        description = metadata.metadata("remotemod").json["description"]
         blocks = re.findall(r"```python\n(.*?)```", str(description), re.DOTALL)
         expect(bool(blocks), "the package's description holds no Python")
         (self.user / "readme.py").write_text(blocks[0])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from remotemod.interface.absent_torch import NeedsTorch
 from remotemod.interface.annotations import canonical
 from remotemod.interface.model import Default
 from remotemod.interface.types import Symbol
@@ -245,7 +246,10 @@ def _path(node: ast.expr) -> str:
 
 def _call(node: ast.Call, lookup: Lookup) -> object:
     """``float("inf")``, ``torch.device("cpu")``, ``dict()`` and the like."""
-    function = lookup(_path(node.func))
+    try:
+        function = lookup(_path(node.func))
+    except NeedsTorch:
+        raise Unwritable from None  # of torch's functions only torch.device is ever called
     args = [_evaluate(argument, lookup) for argument in node.args]
     match function, args:
         case Reference(text="float"), [str() | int() | float() as value]:

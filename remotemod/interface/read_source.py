@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from remotemod.errors import InterfaceError
+from remotemod.interface.absent_torch import (
+    MODULE_METHODS,
+    NeedsTorch,
+    may_be_module,
+    needs_torch,
+)
 from remotemod.interface.defaults import from_text
 from remotemod.interface.locate import Location, locate, similar
 from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
@@ -16,7 +22,14 @@ from remotemod.interface.selection import (
     method_order,
 )
 from remotemod.interface.source_bindings import Assigned, Parameter
-from remotemod.interface.source_class import Base, ancestors, find_method, is_named, linearize
+from remotemod.interface.source_class import (
+    Base,
+    absent_bases,
+    ancestors,
+    find_method,
+    is_named,
+    linearize,
+)
 from remotemod.interface.source_decorators import Unclear, shown_function
 from remotemod.interface.source_module import ClassDef, FunctionDef, Named, Scope
 from remotemod.interface.source_program import Program
@@ -78,8 +91,12 @@ def read_each_from_source(
         return
     for cls in _classes(_open(location, program)):
         try:
-            origin = _origin(cls, linearize(cls))
-            if origin is not None and _has_forward(cls, origin):
+            mro = linearize(cls)
+            origin = _origin(cls, mro)
+            unseen = absent_bases(mro, cls.scope.program)
+            if unseen and (origin is not None or may_be_module(unseen)):
+                yield _needs_torch(cls, cls.symbol.qualname, unseen)
+            elif origin is not None and _has_forward(cls, origin):
                 yield _read_class(cls, cls.symbol.qualname)
         except InterfaceError as error:
             yield error
@@ -152,6 +169,9 @@ def _read_class(cls: ClassDef, shown: str) -> Interface:
     mro = linearize(cls)
     origin = _origin(cls, mro)
     file, line = str(cls.scope.source.file), cls.node.line
+    unseen = absent_bases(mro, cls.scope.program)
+    if unseen:
+        raise _needs_torch(cls, shown, unseen)
     if origin is None:
         raise InterfaceError(
             f"{shown} is neither an nn.Module, a typing.Protocol nor a torch.jit.interface"
@@ -165,7 +185,10 @@ def _read_class(cls: ClassDef, shown: str) -> Interface:
     for name in method_order([_bound(owner) for owner in owners], _hidden(mro, origin)):
         function = _inherited(owners, name)
         if function is not None and not _decorated_away(function):
-            methods[name] = _read_method(name, _shown(function))
+            try:
+                methods[name] = _read_method(name, _shown(function))
+            except NeedsTorch as missing:
+                raise _needs_torch(cls, f"{shown}.{name}", [str(missing)]) from None
     if "forward" not in methods:
         raise InterfaceError(
             f"{shown} has no forward" + _blind_spot(mro),
@@ -184,6 +207,10 @@ def _read_class(cls: ClassDef, shown: str) -> Interface:
         file,
         line,
     )
+
+
+def _needs_torch(cls: ClassDef, shown: str, names: list[str]) -> InterfaceError:
+    return needs_torch(shown, names, str(cls.scope.source.file), cls.node.line)
 
 
 def _blind_spot(mro: list[Base]) -> str:
@@ -232,7 +259,7 @@ def _hidden(mro: list[Base], origin: Origin) -> list[str]:
     if origin != "module":
         return []
     module = next((base for base in mro if is_named(base, *MODULE_NAMES)), None)
-    return _bound(module) if isinstance(module, ClassDef) else []
+    return _bound(module) if isinstance(module, ClassDef) else [*MODULE_METHODS]
 
 
 def _has_forward(cls: ClassDef, origin: Origin) -> bool:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from remotemod.interface.absent_torch import is_torchs, may_be_module
+from remotemod.interface.selection import MODULE_NAMES
 from remotemod.interface.source_bindings import Assigned
 from remotemod.interface.source_made import made_method
 from remotemod.interface.source_module import (
@@ -17,7 +20,19 @@ from remotemod.interface.source_module import (
 )
 from remotemod.interface.types import Symbol
 
-__all__ = ["Base", "ancestors", "field_table", "find_method", "is_enum", "is_named", "linearize"]
+if TYPE_CHECKING:
+    from remotemod.interface.source_program import Program
+
+__all__ = [
+    "Base",
+    "absent_bases",
+    "ancestors",
+    "field_table",
+    "find_method",
+    "is_enum",
+    "is_named",
+    "linearize",
+]
 
 Base = ClassDef | Symbol
 """A class whose source was found, or the mere name of one."""
@@ -32,6 +47,18 @@ def _name(base: Base) -> str:
 def is_named(base: Base, *names: str) -> bool:
     """Whether ``base`` goes by one of the dotted ``names``."""
     return _name(base) in names
+
+
+def absent_bases(mro: Sequence[Base], program: Program) -> list[str]:
+    """Bases of torch's that may have methods of the interface, where torch is not installed to tell."""
+    found, below = [], True
+    for base in mro:
+        if is_named(base, *MODULE_NAMES):
+            below = False
+        elif not isinstance(base, ClassDef) and is_torchs(base):
+            # unread, a module stands behind nn.Module, from which it derives
+            found += [str(base)] if below or may_be_module([str(base)]) else []
+    return found if found and program.torch_is_absent else []
 
 
 def is_enum(mro: Sequence[Base]) -> bool:

@@ -36,10 +36,14 @@ class ModuleDef:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Something known by name alone; ``found`` is False where no source could tell what it is."""
+    """Something known by name alone; ``found`` is False where no source could tell what it is.
+
+    ``absent``: torch's source would tell, but torch is not installed.
+    """
 
     symbol: Symbol
     found: bool = True
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

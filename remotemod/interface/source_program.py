@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from remotemod.errors import InterfaceError
+from remotemod.interface.absent_torch import is_torchs, known
 from remotemod.interface.annotations import canonical
 from remotemod.interface.locate import find_module, search_path
 from remotemod.interface.source_bindings import Import
@@ -101,11 +102,22 @@ class Program:
         """
         found = self._member(module, name)
         if found is None:
-            return Named(Symbol(module, name), found=False)
+            return self._unexplained(Symbol(module, name))
         crossing = module.split(".")[0] != importer.module.split(".")[0]
         if isinstance(found, Named) and not found.found and crossing:
             return Named(Symbol(module, name), found=False)
         return found
+
+    @cached_property
+    def torch_is_absent(self) -> bool:
+        """Whether torch is not installed, so that its source explains nothing."""
+        return self._file("torch") is None
+
+    def _unexplained(self, symbol: Symbol) -> Named:
+        if not is_torchs(symbol) or not self.torch_is_absent:
+            return Named(symbol, found=False)
+        explained = known(symbol)
+        return Named(symbol, absent=True) if explained is None else Named(explained)
 
     def _member(self, module: str, name: str) -> Definition | None:
         dotted = f"{module}.{name}"
@@ -124,7 +136,9 @@ class Program:
         module = importer.absolute(star)
         scope = self.scope(module)
         if scope is None:
-            return None
+            symbol = Symbol(module, name)
+            absent = is_torchs(symbol) and self.torch_is_absent and known(symbol) is not None
+            return self._unexplained(symbol) if absent else None
         exported = scope.names.exported
         if name.startswith("_") if exported is None else name not in exported:
             return None
@@ -139,6 +153,8 @@ class Program:
                 return self.imported(module, name, seen_from)
             case ClassDef() as cls:
                 return cls.body.own(name)
+            case Named(symbol, absent=True):
+                return self._unexplained(Symbol(symbol.module, f"{symbol.qualname}.{name}"))
             case Named(symbol, found) if symbol.module:
                 return Named(Symbol(symbol.module, f"{symbol.qualname}.{name}"), found)
         return None

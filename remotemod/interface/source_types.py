@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+from remotemod.interface.absent_torch import NeedsTorch
 from remotemod.interface.annotations import Resolver, TypeVariable, canonical, parse
 from remotemod.interface.defaults import Lookup, Reference, Unwritable, evaluate, well_known
 from remotemod.interface.source_bindings import Assigned
-from remotemod.interface.source_class import field_table, is_enum, linearize
+from remotemod.interface.source_class import absent_bases, field_table, is_enum, linearize
 from remotemod.interface.source_module import (
     ClassDef,
     Definition,
@@ -36,6 +37,8 @@ def _resolver(scope: Scope) -> Resolver:
 
 def _meaning(found: Definition | None) -> Symbol | Type | None:
     match found:
+        case Named(symbol, absent=True):
+            raise NeedsTorch(str(symbol))
         case Named(symbol):
             return canonical(symbol)
         case ClassDef():
@@ -49,6 +52,9 @@ def _meaning(found: Definition | None) -> Symbol | Type | None:
 
 def _class(found: ClassDef) -> Symbol | Type:
     fields = field_table(found)
+    unseen = absent_bases(linearize(found), found.scope.program) if fields is None else []
+    if unseen:
+        raise NeedsTorch(unseen[0])
     if fields is None:
         made = _made_base(found)
         return canonical(found.symbol) if made is None else NamedTupleType(found.symbol, made)
@@ -143,8 +149,8 @@ def lookup_in(scope: Scope) -> Lookup:
     def lookup(dotted: str) -> object:
         found = scope.resolve(dotted)
         match found:
-            case Named(symbol):
-                return _named_value(canonical(symbol))
+            case Named(symbol, absent=absent):
+                return _named_value(canonical(symbol), absent)
             case ClassDef() | FunctionDef() if "<locals>" not in found.symbol.qualname:
                 return Reference.to(found.symbol)
             case VariableDef():
@@ -158,10 +164,15 @@ def lookup_in(scope: Scope) -> Lookup:
     return lookup
 
 
-def _named_value(symbol: Symbol) -> object:
+def _named_value(symbol: Symbol, absent: bool) -> object:
     if not symbol.module or symbol.module in ("collections", "collections.abc"):
         return Reference.to(symbol)
-    return well_known(str(symbol))
+    try:
+        return well_known(str(symbol))
+    except Unwritable:
+        if absent:
+            raise NeedsTorch(str(symbol)) from None
+        raise
 
 
 def _variable_value(found: VariableDef) -> object:

@@ -53,6 +53,15 @@ def test_check_covers_a_package(package: Path) -> None:
     assert gen(package, "pkg", "-o", "out", "--check").returncode == 0
 
 
+def test_stubs_may_lie_in_the_package_that_they_are_of(package: Path) -> None:
+    """A stub is no module of the user's: the next run writes nothing, and the check passes."""
+    out = ("pkg", "-o", "pkg/stubs")
+    assert "2 written" in gen(package, *out).stdout
+    (package / "pkg" / "stubs" / "__init__.py").touch()
+    assert "1 skipped, 2 unchanged" in gen(package, *out).stdout
+    assert gen(package, *out, "--check").returncode == 0
+
+
 @pytest.mark.slow
 def test_stale_stubs_are_reported_and_deleted(package: Path) -> None:
     """A stub whose class is gone fails the check and goes with the next run; other files stay."""
