@@ -15,7 +15,7 @@ import pytest
 
 import remotemod as rm
 from remotemod.backends.processes import Processes
-from tests.conftest import sockets
+from tests.isolation import sockets
 
 
 def fail(config: dict[str, Any], primary: socket.socket) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 import remotemod as rm
 from remotemod.testing.zoo import Echo
-from tests.conftest import children, sockets
+from tests.isolation import children, sockets
 
 
 def kill_self() -> None:
