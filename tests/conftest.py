@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 import remotemod as rm
 from tests.isolation import children, left_behind, mark_session, unstable_ids
+from tests.preloaded import programs
 
 # A machine with other work on it is slow at times, which says nothing about the code.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -87,6 +88,7 @@ def _leaves_nothing() -> Iterator[None]:
     files = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
     before = children()
     yield
+    programs.stop()
     assert not (left := left_behind()), f"a test left processes behind: {left}"
     assert children() <= before, "a test left a process behind"
     if files or os.path.isdir("/dev/shm"):

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.preloaded.programs import server_pid
+
 __all__ = [
     "children",
     "left_behind",
@@ -32,11 +34,11 @@ def mark_session() -> None:
 
 
 def children() -> set[int]:
-    """The process ids of this process's children."""
+    """The process ids of this process's children, without the tests' own server of programs."""
     found = set()
     for thread in Path("/proc/self/task").iterdir():
         found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
+    return found - {server_pid()}
 
 
 def processes_with(entry: str) -> dict[int, str]:

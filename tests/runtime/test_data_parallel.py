@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.preloaded import programs
 
 PROGRAM = """
 import sys, torch
@@ -46,9 +47,10 @@ print("done")
 @pytest.mark.slow
 def test_local_parts_are_trained_in_parallel(tmp_path: Path) -> None:
     """Two processes, each with a worker of its own, average the gradients of their local part."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(rank), str(tmp_path / "meeting")],
+    both = [
+        programs.Program(
+            ["-c", PROGRAM, str(rank), str(tmp_path / "meeting")],
+            load=["torch._dynamo"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,9 +58,9 @@ def test_local_parts_are_trained_in_parallel(tmp_path: Path) -> None:
         for rank in range(2)
     ]
     try:
-        answers = [process.communicate(timeout=100) for process in processes]
+        answers = [process.communicate(timeout=100) for process in both]
     finally:
-        for process in processes:
+        for process in both:
             process.kill()
             process.wait()
     assert [answer[0].strip() for answer in answers] == ["done", "done"], answers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch._C._distributed_rpc import PyRRef
 import remotemod as rm
 from remotemod.testing import BackendConformance
 from remotemod.testing.scripts import DoublerInterface, Hybrid
+from tests.preloaded import programs
 from tests.runtime import torch_rpc_zoo as zoo
 
 X = torch.ones(2)
@@ -329,13 +329,12 @@ def test_the_programs_own_agent_is_found(tmp_path: Path) -> None:
     """After ``init_rpc`` no cluster need be opened; ``own_agent.py`` says what holds there."""
     program = Path(__file__).parent / "own_agent.py"
     env = {**os.environ, "TP_SOCKET_IFNAME": "lo", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.runtime.own_agent", str(tmp_path)],
+    done = programs.run(
+        ["-m", "tests.runtime.own_agent", str(tmp_path)],
         cwd=program.parents[2],
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "twice\n"

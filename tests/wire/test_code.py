@@ -17,6 +17,7 @@ from torch import nn
 
 from remotemod.errors import ProtocolError
 from remotemod.wire.codec import Codec, Extension
+from tests.preloaded import programs
 
 from .shapes_of_data import Color, Options
 
@@ -231,8 +232,8 @@ def test_a_class_by_value_returns_from_another_process_as_itself() -> None:
         x: int
 
     header, _ = codec.encode([Local, Local(3)])
-    echo = subprocess.run(
-        [sys.executable, "-c", ECHO],
+    echo = programs.run(
+        ["-c", ECHO],
         input=b"%d\n" % len(header) + header,
         stdout=subprocess.PIPE,
         check=True,
