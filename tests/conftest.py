@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -68,12 +69,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
-    """Keeps the fork server between tests, so that only the first launch loads torch."""
-    from remotemod.backends.fork_server import acquire, give_back
+    """Keeps a fork server between tests, which has loaded what workers take seconds to load with their first optimizer."""
+    from remotemod.backends import fork_server
 
-    server = acquire()
+    with mock.patch.object(fork_server, "subprocess", programs.like_subprocess(["torch._dynamo"])):
+        server = fork_server.acquire()
     yield
-    give_back(server)
+    fork_server.give_back(server)
 
 
 @pytest.fixture(scope="session")

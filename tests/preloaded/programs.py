@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Program", "run", "server_pid", "stop"]
+__all__ = ["Program", "like_subprocess", "run", "server_pid", "stop"]
 
 ROOT = Path(__file__).parents[2]
 _NAME = "REMOTEMOD_TEST_PRELOADED"
@@ -220,3 +221,17 @@ def run(
     if check:
         done.check_returncode()
     return done
+
+
+def like_subprocess(load: Sequence[str] = ()) -> Any:
+    """What the product's fork server uses of ``subprocess``; what it starts is forked here.
+
+    Args:
+        load: modules that the server loads first.
+    """
+
+    def start(command: list[str], **options: Any) -> Program:
+        return Program(command[1:], load=load, **options)
+
+    same = {name: getattr(subprocess, name) for name in ("PIPE", "DEVNULL", "TimeoutExpired")}
+    return types.SimpleNamespace(Popen=start, **same)

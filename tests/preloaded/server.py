@@ -17,7 +17,6 @@ import random
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import types
 from typing import Any
@@ -164,14 +163,9 @@ def _run(program: dict[str, Any]) -> None:
 def _fork_the_fork_servers_too() -> None:
     """The product's fork server loads torch in a process of its own; for a program it comes from here as well."""
     from remotemod.backends import fork_server
-    from tests.preloaded.programs import Program
+    from tests.preloaded.programs import like_subprocess
 
-    def start(command: list[str], **options: Any) -> Program:
-        return Program(command[1:], **options)
-
-    names = ("PIPE", "DEVNULL", "TimeoutExpired")
-    same = {name: getattr(subprocess, name) for name in names}
-    fork_server.subprocess = types.SimpleNamespace(Popen=start, **same)  # type: ignore[assignment]
+    fork_server.subprocess = like_subprocess()  # type: ignore[assignment]
 
 
 def _python_path() -> list[str]:
