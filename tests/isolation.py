@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.preloaded.programs import server_pid
 
 __all__ = [
+    "MARK",
     "children",
     "left_behind",
     "mark_session",
@@ -21,7 +22,8 @@ __all__ = [
     "unstable_ids",
 ]
 
-_MARK = "REMOTEMOD_TEST_SESSION"
+MARK = "REMOTEMOD_TEST_SESSION"
+"""The entry of the environment by which a run knows its processes."""
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 
 
@@ -30,7 +32,7 @@ def mark_session() -> None:
 
     A worker of pytest-xdist, which inherits the entry, takes one of its own.
     """
-    os.environ[_MARK] = uuid.uuid4().hex
+    os.environ[MARK] = uuid.uuid4().hex
 
 
 def children() -> set[int]:
@@ -56,7 +58,7 @@ def processes_with(entry: str) -> dict[int, str]:
 
 def started() -> dict[int, str]:
     """The processes that this test process has started and that run, those whose parents have ended included."""
-    found = processes_with(f"{_MARK}={os.environ[_MARK]}")
+    found = processes_with(f"{MARK}={os.environ[MARK]}")
     found.pop(os.getpid(), None)
     return found
 

@@ -215,6 +215,7 @@ def run(
         out, err = program.communicate(input, timeout=timeout)
     except BaseException:
         program.kill()
+        program.__exit__()
         raise
     assert program.returncode is not None
     done = subprocess.CompletedProcess(program.args, program.returncode, out, err)
