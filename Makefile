@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A process of tests for each core; whole files and classes go to one, so what they share is made once.
+SHARED := -n auto --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test test-fast lint package bench docs clean
 
@@ -16,10 +18,10 @@ demo: $(READY)
 	$(BIN)/python -m examples.digits
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
 
 test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -5,11 +5,18 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import remotemod as rm
+from tests.isolation import children, left_behind, mark_session, unstable_ids
+from tests.preloaded import programs
+
+# A machine with other work on it is slow at times, which says nothing about the code.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,9 +25,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    mark_session()
+    if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+        share_cores(int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def share_cores(processes: int) -> None:
+    """As many compute threads as this test process and all that it starts may have beside the others."""
+    import torch
+
+    threads = max(1, usable_cores() // processes)
+    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def usable_cores() -> int:
+    """The cores on which this process may run."""
+    return len(os.sched_getaffinity(0))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: a core for each, but not so many that loading torch in each is most of the work."""
+    return min(usable_cores(), 8)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The contract on torch's RPC comes first: after a process's first shutdown torch releases no reference any more."""
     items.sort(key=lambda item: "::TestTorchRpc::" not in item.nodeid)
+    if unstable := unstable_ids(item.nodeid for item in items):
+        raise pytest.UsageError(
+            "test ids hold addresses in memory, so no two collections agree; give ids to parametrize: "
+            + ", ".join(unstable[:5])
+        )
 
 
 def pytest_collection_finish() -> None:
@@ -29,29 +67,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def children() -> set[int]:
-    """The process ids of this process's children."""
-    found = set()
-    for thread in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
-
-
-def sockets() -> list[str]:
-    """The listening sockets of clusters on this machine."""
-    return [
-        line for line in Path("/proc/net/unix").read_text().splitlines() if "remotemod-" in line
-    ]
-
-
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
-    """Keeps the fork server between tests, so that only the first launch loads torch."""
-    from remotemod.backends.fork_server import acquire, give_back
+    """Keeps a fork server between tests, which has loaded what workers take seconds to load with their first optimizer."""
+    from remotemod.backends import fork_server
 
-    server = acquire()
+    with mock.patch.object(fork_server, "subprocess", programs.like_subprocess(["torch._dynamo"])):
+        server = fork_server.acquire()
     yield
-    give_back(server)
+    fork_server.give_back(server)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +90,8 @@ def _leaves_nothing() -> Iterator[None]:
     files = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
     before = children()
     yield
+    programs.stop()
+    assert not (left := left_behind()), f"a test left processes behind: {left}"
     assert children() <= before, "a test left a process behind"
     if files or os.path.isdir("/dev/shm"):
         assert not [n for n in set(os.listdir("/dev/shm")) - files if "remotemod" in n]

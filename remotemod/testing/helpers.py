@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ __all__ = [
     "assert_same",
     "eventually",
     "is_training",
+    "meet",
     "not_a_module",
     "total",
 ]
@@ -86,7 +88,7 @@ def is_training(ref: rm.RemoteRef[nn.Module]) -> bool:
     return ref.local_value().training
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether the condition comes true within the time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -94,6 +96,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def meet(own: str, other: str) -> bool:
+    """Says by a file that it has begun; whether the other one does so, too."""
+    Path(own).touch()
+    return eventually(Path(other).exists)
 
 
 def assert_same(found: Any, expected: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +16,7 @@ from tests.archive import fresh
 from tests.archive.conftest import USER_CODE
 from tests.archive.roles import X
 from tests.archive.test_fresh_process import local_model
+from tests.preloaded.programs import Program
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,8 +25,8 @@ ROOT = Path(__file__).parent.parent.parent
 def program(role: str, folder: Path, *more: str, user_code: bool = True):
     """A running program of ``roles``; it is ended if the test fails."""
     env = {**os.environ, "PYTHONPATH": USER_CODE if user_code else ""}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.archive.roles", role, str(folder), *more],
+    process = Program(
+        ["-m", "tests.archive.roles", role, str(folder), *more],
         cwd=ROOT,
         env=env,
         stdin=subprocess.DEVNULL,
@@ -41,7 +41,7 @@ def program(role: str, folder: Path, *more: str, user_code: bool = True):
             process.kill()
 
 
-def answer(process: subprocess.Popen[str]) -> str:
+def answer(process: Program) -> str:
     """What a program says that its model answered."""
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err[-3000:]

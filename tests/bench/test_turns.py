@@ -10,7 +10,7 @@ from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Player,
 from remotemod.bench.peers import PEERS
 from remotemod.bench.timing import Sample
 from remotemod.bench.turns import Pace, take_turns
-from tests.conftest import children
+from tests.isolation import children
 
 
 class Scripted(CallerHandle):

@@ -13,10 +13,17 @@ import pytest
 from typer.testing import CliRunner
 
 from remotemod.cli.app import app
+from tests.preloaded.programs import like_subprocess
 
 
 def cli(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["bench", *arguments])
+
+
+@pytest.fixture
+def forked_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that call are forked with torch in them; a quick run starts them as they are started."""
+    monkeypatch.setattr("remotemod.bench.callers.subprocess", like_subprocess())
 
 
 @pytest.mark.slow
@@ -65,7 +72,7 @@ def test_a_quick_run_prints_and_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_launch_and_memory(tmp_path: Path) -> None:
+def test_launch_and_memory(forked_callers: None, tmp_path: Path) -> None:
     """Workers are launched cold, then beside the first ones, and weighed."""
     figures = tmp_path / "b.json"
     done = cli(
@@ -81,7 +88,9 @@ def test_launch_and_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_peer_is_a_row_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_peer_is_a_row_that_says_what_to_install(
+    forked_callers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The others are measured, and the exit status is 0."""
     from remotemod.bench.peers import PEERS
 
@@ -94,7 +103,9 @@ def test_a_missing_peer_is_a_row_that_says_what_to_install(monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_nothing_measured_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_measured_is_a_failure(
+    forked_callers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Exit status 1 where there is no figure at all."""
     from remotemod.bench.peers import PEERS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from remotemod.runtime.cluster import make_current
 from remotemod.runtime.tracing import calls
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Part, Use
+from tests.gate import held
 
 GRAPHS = ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)]
 COMPILERS = [*GRAPHS, pytest.param("inductor", marks=pytest.mark.slow)]
@@ -142,44 +144,34 @@ def test_graphs_end_with_their_results(cluster: rm.Cluster, compiler: str) -> No
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_parts_compute_at_once(cluster: rm.Cluster, compiler: str) -> None:
-    """The second worker has begun before the first is done: their calls overlap."""
-    fast, slow = (rm.RemoteModule(worker, Order) for worker in ("ps0", "ps1"))
-    model = Overlapping(slow, fast)
+def test_parts_compute_at_once(cluster: rm.Cluster, compiler: str, tmp_path: Path) -> None:
+    """The second worker has begun before the first is done: each waits for the other."""
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    model = Overlapping(
+        rm.RemoteModule("ps0", Meeting, (one, other)), rm.RemoteModule("ps1", Meeting, (other, one))
+    )
     compiled = torch.compile(model, fullgraph=True, backend=compiler)
-    x = torch.ones(2)
     with torch.no_grad():
-        compiled(x)
-        slow.begun(), fast.begun()
-        compiled(x)
-    assert fast.begun() < slow.ended()
+        assert compiled(torch.ones(2)).tolist() == [7, 7]
 
 
-class Order(nn.Module):
-    """Knows when it was busy, in seconds of the machine's clock."""
+class Meeting(nn.Module):
+    """Has begun when its own file is there, and ends when the other one's is."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: str, other: str) -> None:
         super().__init__()
-        self.times = [0.0, 0.0]
+        self.own = own
+        self.other = other
 
     def forward(self, x: Tensor) -> Tensor:
         return x + 1
 
-    def slowly(self, x: Tensor) -> Tensor:
+    def meet(self, x: Tensor) -> Tensor:
         if type(x) is not Tensor:
             return x
-        import time
-
-        self.times = [time.monotonic(), 0.0]
-        time.sleep(0.3)
-        self.times[1] = time.monotonic()
+        Path(self.own).touch()
+        held(self.other)
         return x * 2
-
-    def begun(self) -> float:
-        return self.times[0]
-
-    def ended(self) -> float:
-        return self.times[1]
 
 
 class Overlapping(nn.Module):
@@ -191,7 +183,7 @@ class Overlapping(nn.Module):
         self.other = other
 
     def forward(self, x: Tensor) -> Tensor:
-        one, other = self.one.slowly_async(x), self.other.slowly_async(x)
+        one, other = self.one.meet_async(x), self.other.meet_async(x)
         here = torch.relu(x) * 3
         return one.wait() + other.wait() + here
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from remotemod.runtime.cluster import make_current
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Colour, Part, Use
 from tests.examples.strangers import ROOT
+from tests.preloaded import programs
 
 BATCH = torch.export.Dim("batch", min=2)
 
@@ -158,12 +157,12 @@ def test_a_process_without_the_model_runs_it(fork_server: None, tmp_path: Path) 
         expected.sum().backward()
         assert cluster.address is not None
         names = [str(tmp_path / "program.pt2"), cluster.address, str(tmp_path / "result.pt")]
-        done = subprocess.run(
-            [sys.executable, "-c", SERVE, *names],
+        done = programs.run(
+            ["-c", SERVE, *names],
+            load=["torch._dynamo"],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
         )
         assert not done.returncode, done.stderr
         result, gradient = torch.load(tmp_path / "result.pt")

@@ -9,6 +9,8 @@ import time
 import uuid
 from pathlib import Path
 
+from tests.isolation import processes_with
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,20 +31,8 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
     )
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while (left := processes_with(mark)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not left, f"{arguments} left processes behind: {left}"
     return done
-
-
-def processes_with(mark: str) -> list[str]:
-    """The processes that have ``mark`` in their environment, wherever in the tree they are."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:  # not ours, or gone meanwhile
-            continue
-    return found

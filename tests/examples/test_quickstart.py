@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from examples import quickstart
-from tests.conftest import children
+from tests.isolation import children
 
 
 @pytest.mark.slow

@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.examples.strangers import ROOT, processes_with
+from tests.examples.strangers import ROOT
+from tests.isolation import processes_with, started
+from tests.preloaded import programs
 
 FOLDER = ROOT / "examples" / "torch_rpc"
 OURS = "from remotemod import RemoteModule  # was: from torch.distributed.nn import RemoteModule"
@@ -50,7 +52,7 @@ def run(program: str, *arguments: str, folder: Path, root: Path = ROOT) -> Done:
         )
     try:
         status = started.wait(90)
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while (left := processes_with(mark)) and time.monotonic() < until:
             time.sleep(0.05)
         assert not left, "the program left processes behind"
@@ -127,8 +129,11 @@ def test_one_import_is_all_that_changed(program: str) -> None:
 
 
 @pytest.mark.slow
-def test_bad_options_start_nothing(tmp_path: Path) -> None:
+def test_bad_options_start_nothing() -> None:
     """The options are checked before any process is started."""
-    done = run("pipeline", "--micro-batches=0", folder=tmp_path)
-    assert done.status == 2
-    assert "must be at least 1" in done.err
+    command = ["-m", "examples.torch_rpc.pipeline", "--micro-batches=0"]
+    before = set(started())
+    done = programs.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "must be at least 1" in done.stderr
+    assert set(started()) - before <= {programs.server_pid()}

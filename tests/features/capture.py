@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 import remotemod as rm
 from tests.examples.strangers import ROOT
 from tests.features.model import NAME, Model, Part, given, place
+from tests.preloaded.programs import Program
 
 __all__ = ["FEATURES", "Case", "write_files"]
 
@@ -104,11 +104,10 @@ def in_fresh_process(case: Case) -> dict[str, Any]:
     return dict(map(json.loads, lines))
 
 
-def program(role: str, case: Case) -> subprocess.Popen[str]:
+def program(role: str, case: Case) -> Program:
     more = [case.cluster.address] if case.cluster.address else []
-    return subprocess.Popen(
+    return Program(
         [
-            sys.executable,
             "-m",
             "tests.features.programs",
             role,
@@ -116,6 +115,7 @@ def program(role: str, case: Case) -> subprocess.Popen[str]:
             case.backend,
             *more,
         ],
+        load=["torch._dynamo", "torch.distributed.rpc"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.preloaded.programs import Program
 
 __all__ = ["Launcher"]
 
@@ -33,8 +34,8 @@ class Launcher:
     """
 
     def __init__(self, workers: Sequence[str], folder: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _SCRIPT, json.dumps(list(workers))],
+        self.process = Program(
+            ["-c", _SCRIPT, json.dumps(list(workers))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -22,6 +22,7 @@ from remotemod.runtime.router import ROUTER
 from remotemod.testing import BackendConformance
 from remotemod.testing.helpers import Tracked, alive, eventually
 from remotemod.testing.zoo import Echo
+from tests.preloaded import programs
 from tests.runtime.launcher import Launcher
 
 
@@ -41,8 +42,8 @@ def guest(launcher: Launcher) -> Iterator[rm.Cluster]:
 
 def finished(script: str, *args: str) -> str:
     """What a process prints that runs a script to its end."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), *args],
+    done = programs.run(
+        ["-c", textwrap.dedent(script), *args],
         capture_output=True,
         text=True,
         timeout=60,
@@ -131,9 +132,7 @@ def test_a_guest_that_dies_leaves_nothing_on_the_workers(
         time.sleep(60)
         """
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", script, launcher.address], stdout=subprocess.PIPE, text=True
-    )
+    other = programs.Program(["-c", script, launcher.address], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     with other.stdout:
         assert other.stdout.readline() == "kept\n"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
+
+from tests.preloaded import programs
 
 PROGRAM = """
 import sys, torch
@@ -15,8 +16,8 @@ from torch import nn
 import remotemod as rm
 from remotemod.testing.trained import gradients
 
-rank, port = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+rank, meeting = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
 with rm.launch(workers=["ps"], backend="shm"):
     table = rm.RemoteModule("ps", nn.Embedding, args=(4, 2))
     class Model(nn.Module):
@@ -44,14 +45,12 @@ print("done")
 
 
 @pytest.mark.slow
-def test_local_parts_are_trained_in_parallel() -> None:
+def test_local_parts_are_trained_in_parallel(tmp_path: Path) -> None:
     """Two processes, each with a worker of its own, average the gradients of their local part."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(rank), port],
+    both = [
+        programs.Program(
+            ["-c", PROGRAM, str(rank), str(tmp_path / "meeting")],
+            load=["torch._dynamo"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -59,9 +58,9 @@ def test_local_parts_are_trained_in_parallel() -> None:
         for rank in range(2)
     ]
     try:
-        answers = [process.communicate(timeout=100) for process in processes]
+        answers = [process.communicate(timeout=100) for process in both]
     finally:
-        for process in processes:
+        for process in both:
             process.kill()
             process.wait()
     assert [answer[0].strip() for answer in answers] == ["done", "done"], answers

@@ -15,7 +15,7 @@ import pytest
 
 import remotemod as rm
 from remotemod.backends.processes import Processes
-from tests.conftest import sockets
+from tests.isolation import sockets
 
 
 def fail(config: dict[str, Any], primary: socket.socket) -> None:
@@ -66,7 +66,7 @@ def test_names_of_many_workers(fork_server: None) -> None:
 @pytest.mark.slow
 def test_more_workers_than_one_request_asks_for(fork_server: None) -> None:
     """Their number is bounded by the system alone."""
-    names = [f"w{i}" for i in range(300)]
+    names = [f"w{i}" for i in range(260)]
     processes = Processes("tests.runtime.test_launch:greet")
     primaries = processes.start(names, {}, None)
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -12,6 +10,7 @@ from torch import nn
 
 import remotemod as rm
 from remotemod.runtime.placement import Placement
+from tests.preloaded import programs
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_a_module_in_this_process_needs_no_cluster() -> None:
         "try: rm.RemoteModule('w0/cpu', torch.nn.Identity)\n"
         "except rm.RemoteModError as error: print('rm.launch' in str(error))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = programs.run(["-c", code], capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["[[1.0, 1.0]]", "True"], done.stderr
 
 

@@ -18,7 +18,8 @@ from torch import nn
 
 import remotemod as rm
 from remotemod.testing.zoo import Echo
-from tests.conftest import children, sockets
+from tests.isolation import children, sockets
+from tests.preloaded import programs
 
 
 def kill_self() -> None:
@@ -103,7 +104,7 @@ def test_the_callers_death_ends_its_workers() -> None:
         time.sleep(60)
         """
     )
-    caller = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    caller = programs.Program(["-c", script], stdout=subprocess.PIPE, text=True)
     assert caller.stdout is not None
     pids = [int(word) for word in caller.stdout.readline().split()]
     caller.kill()
@@ -146,7 +147,7 @@ def test_a_script_without_main_guard_works(tmp_path: Path) -> None:
             """
         )
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    done = programs.run([str(script)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "[3.0, 3.0] 3\n"), done.stderr
 
 
@@ -298,9 +299,7 @@ def test_a_forked_child_leaves_the_cluster_alone() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), echo(torch.ones(1)).item())
         """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
-    )
+    done = programs.run(["-c", script], capture_output=True, text=True)
     assert done.stdout == "7 1.0\n", done.stderr
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torch.distributed.autograd as dist_autograd
 import torch.distributed.rpc as rpc
 from torch import Tensor, nn
 from torch._C._distributed_rpc import PyRRef
@@ -21,6 +18,9 @@ from torch._C._distributed_rpc import PyRRef
 import remotemod as rm
 from remotemod.testing import BackendConformance
 from remotemod.testing.scripts import DoublerInterface, Hybrid
+from tests.examples.strangers import ROOT
+from tests.preloaded import programs
+from tests.runtime import first_agent
 from tests.runtime import torch_rpc_zoo as zoo
 
 X = torch.ones(2)
@@ -201,16 +201,18 @@ def test_references_are_torchs_own(many: rm.RemoteModule) -> None:
     assert isinstance(rm.remote("one", torch.ones, (2,)), rm.RemoteRef)
 
 
-def test_a_reference_is_used_as_with_torch(cluster: rm.Cluster) -> None:
-    """A copy of the module, calls of its methods, its owner, as torch's RRef has them."""
-    ref = rm.RemoteModule("one/cpu", nn.Linear, (2, 3)).module_rref  # the handle is gone
-    assert isinstance(ref.to_here(), nn.Linear)
-    assert ref.rpc_sync().extra_repr() == "in_features=2, out_features=3, bias=True"
-    assert ref.rpc_async().extra_repr().wait() == ref.remote().extra_repr().to_here()
-    assert (ref.owner_name(), ref.is_owner()) == ("one", False)
-    assert "UserRRef" in repr(ref)
-    with pytest.raises(RuntimeError):
-        ref.local_value()
+@pytest.mark.slow
+@pytest.mark.parametrize("check", first_agent.CHECKS)
+def test_torch_itself_uses_the_references(check: str) -> None:
+    """Its own calls on a reference, its distributed autograd and optimizer: ``first_agent.py`` says what holds there."""
+    done = programs.run(
+        ["-m", "tests.runtime.first_agent", check],
+        load=["torch.distributed.rpc", "torch.distributed.optim", "torch._dynamo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
 @pytest.mark.slow
@@ -266,29 +268,6 @@ def test_the_device_string_is_checked(many: rm.RemoteModule) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("factory", [zoo.Many, zoo.scripted_many])
-def test_distributed_autograd_trains_it(cluster: rm.Cluster, factory: Any) -> None:
-    """Two SGD steps through torch's distributed autograd and optimizer equal two local ones."""
-    from torch.distributed.optim import DistributedOptimizer  # loads much of torch
-
-    remote = rm.RemoteModule("one/cpu", factory, interface=zoo.ManyInterface)
-    local = zoo.Many()
-    ours = DistributedOptimizer(torch.optim.SGD, remote.remote_parameters(), lr=0.1)
-    theirs = torch.optim.SGD(local.parameters(), lr=0.1)
-    x = torch.tensor([1.0, 2.0], requires_grad=True)
-    for _ in range(2):
-        with dist_autograd.context() as context:
-            loss = (remote(x, 3) - 1).pow(2).sum() + remote.forward_async(x, 1).wait().sum()
-            dist_autograd.backward(context, [loss])
-            assert x in dist_autograd.get_gradients(context)
-            ours.step(context)
-        theirs.zero_grad()
-        ((local(x, 3) - 1).pow(2).sum() + local(x, 1).sum()).backward()
-        theirs.step()
-    assert torch.equal(remote.remote_parameters()[0].to_here(), local.weight)
-
-
-@pytest.mark.slow
 def test_a_scripted_module_trains_outside_of_a_context(many: rm.RemoteModule) -> None:
     """Eager and scripted callers reach its parameters with plain ``backward``."""
     for caller in (many, torch.jit.script(many)):
@@ -327,15 +306,13 @@ def test_a_killed_worker_is_reported(cluster: rm.Cluster) -> None:
 @pytest.mark.slow
 def test_the_programs_own_agent_is_found(tmp_path: Path) -> None:
     """After ``init_rpc`` no cluster need be opened; ``own_agent.py`` says what holds there."""
-    program = Path(__file__).parent / "own_agent.py"
     env = {**os.environ, "TP_SOCKET_IFNAME": "lo", "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.runtime.own_agent", str(tmp_path)],
-        cwd=program.parents[2],
+    done = programs.run(
+        ["-m", "tests.runtime.own_agent", str(tmp_path)],
+        cwd=ROOT,
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "twice\n"

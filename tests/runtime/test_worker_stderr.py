@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from remotemod.backends.stderr import Outlet, Pipe
+from tests.preloaded import programs
 
 BEGIN = "import os, signal, sys, time\nimport remotemod as rm\n"
 
@@ -55,8 +56,8 @@ def test_all_of_it_is_seen(to: str, tmp_path: Path) -> None:
         "os.write(2, b'mine again')\n"
     )
     with open(tmp_path / "stderr", "w+b") as file:
-        done = subprocess.run(
-            [sys.executable, "-c", script],
+        done = programs.run(
+            ["-c", script],
             stderr=file if to == "file" else subprocess.PIPE,
             timeout=60,
         )
@@ -84,13 +85,15 @@ def test_a_stderr_that_takes_nothing_harms_nobody(stderr: str) -> None:
         "            print(error.signal)\n"
         "    print(rm.rpc_sync('worker1', int))\n"
     )
-    program = [sys.executable, "-c", script]
-    if stderr == "none":
-        program = ["sh", "-c", 'exec "$@" 2>&-', "sh", *program]
     reading, writing = os.pipe()
     if stderr == "closed pipe":
         os.close(reading)
-    done = subprocess.run(program, stdout=subprocess.PIPE, stderr=writing, timeout=60)
+    done: subprocess.CompletedProcess[bytes]
+    if stderr == "none":
+        without = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", script]
+        done = subprocess.run(without, stdout=subprocess.PIPE, timeout=60)
+    else:
+        done = programs.run(["-c", script], stdout=subprocess.PIPE, stderr=writing)
     os.close(writing)
     if stderr != "closed pipe":
         os.close(reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -38,13 +39,17 @@ def strict_mypy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     options = ["--strict", "--follow-imports=silent", "--explicit-package-bases", "--config-file="]
 
     def run(folder: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mypy", *options, f"--cache-dir={cache}", "."],
-            cwd=folder,
-            env={**os.environ, "MYPYPATH": f"{REPOSITORY}:{GOLDEN / 'cases'}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with open(f"{cache}.lock", "w") as lock:
+            fcntl.flock(
+                lock, fcntl.LOCK_EX
+            )  # another process of these tests would read all of torch as well
+            return subprocess.run(
+                [sys.executable, "-m", "mypy", *options, f"--cache-dir={cache}", "."],
+                cwd=folder,
+                env={**os.environ, "MYPYPATH": f"{REPOSITORY}:{GOLDEN / 'cases'}"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
 
     return run

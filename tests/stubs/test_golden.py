@@ -1,7 +1,11 @@
-"""Golden stubs: what the generator writes for every kind of signature, compared file by file."""
+"""Golden stubs: what the generator writes for every kind of signature, compared file by file.
+
+A stub that moves tensors is golden as what it has otherwise than the one that does not.
+"""
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import os
 import subprocess
@@ -19,6 +23,7 @@ from remotemod.stubs.generate import generate
 from remotemod.stubs.load import load_stub
 from remotemod.stubs.plan import plan_stub
 from remotemod.stubs.render import render
+from remotemod.version import VERSION
 from tests.stubs.conftest import GOLDEN, REPOSITORY, Run
 
 CASES = sorted(p.stem for p in (GOLDEN / "cases").glob("*.py"))
@@ -34,22 +39,45 @@ def stubs(case: str) -> list[tuple[Interface, Form, bool]]:
     return found
 
 
-def folder(form: Form, moves: bool) -> str:
-    return f"{form}_{'moves' if moves else 'plain'}"
+def rendered(interface: Interface, form: Form, moves: bool) -> str:
+    """A stub's text, whatever version wrote it."""
+    text = render(interface, form=form, device_moves=moves)
+    return text.replace(f"remotemod {VERSION}", "remotemod VERSION")
 
 
-def everything() -> list[Path]:
-    return sorted((GOLDEN / "expected").glob("*/*.py"))
+def golden_file(interface: Interface, form: Form, moves: bool) -> Path:
+    folder = GOLDEN / "expected" / f"{form}_{'moves' if moves else 'plain'}"
+    return (folder / stub_file_name(interface)).with_suffix(".diff" if moves else ".py")
+
+
+def golden_text(interface: Interface, form: Form, moves: bool) -> str:
+    """What is kept of a stub: its text, or how that differs from the one without moves."""
+    if not moves:
+        return rendered(interface, form, moves)
+    both = (rendered(interface, form, which).splitlines(keepends=True) for which in (False, True))
+    return "".join(list(difflib.unified_diff(*both, n=1))[2:])
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every stub of every case as a file, a folder for each form."""
+    top = tmp_path_factory.mktemp("stubs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(GOLDEN / "cases")
+        patch.syspath_prepend(str(GOLDEN / "cases"))
+        for case in CASES:
+            for stub in stubs(case):
+                path = top / golden_file(*stub).parent.name / stub_file_name(stub[0])
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(rendered(*stub), encoding="utf-8")
+    return top
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_stub_is_the_golden_one(case: str, golden: Path, update_golden: bool) -> None:
     """A stub is what it was, unless somebody said so."""
-    for interface, form, moves in stubs(case):
-        text = render(interface, form=form, device_moves=moves).replace(
-            f"remotemod {_version()}", "remotemod VERSION"
-        )
-        path = golden / "expected" / folder(form, moves) / stub_file_name(interface)
+    for stub in stubs(case):
+        path, text = golden_file(*stub), golden_text(*stub)
         if update_golden:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -109,12 +137,8 @@ def test_error_is_the_golden_one(
 
 def test_every_golden_stub_has_a_case(golden: Path) -> None:
     """A golden file whose case is gone is gone too."""
-    expected = {
-        golden / "expected" / folder(form, moves) / stub_file_name(interface)
-        for case in CASES
-        for interface, form, moves in stubs(case)
-    }
-    assert set(everything()) == expected
+    expected = {golden_file(*stub) for case in CASES for stub in stubs(case)}
+    assert set((golden / "expected").glob("*/*.*")) == expected
 
 
 def test_stubs_can_stand_in_files(golden: Path) -> None:
@@ -134,26 +158,16 @@ def test_stubs_can_stand_in_files(golden: Path) -> None:
     ],
     ids=["default rules", "the project's rules", "format"],
 )
-def test_golden_stubs_are_clean_for_ruff(arguments: list[str], tmp_path: Path) -> None:
+def test_golden_stubs_are_clean_for_ruff(arguments: list[str], written: Path) -> None:
     """Linter and formatter have nothing to say about generated code."""
-    for path in everything():
-        target = tmp_path / path.parent.name / path.name
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", str(tmp_path)]
+    command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", str(written)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
-def test_golden_stubs_are_clean_for_strict_mypy(strict_mypy: Run) -> None:
+def test_golden_stubs_are_clean_for_strict_mypy(strict_mypy: Run, written: Path) -> None:
     """A strict type checker accepts every golden stub, each form's as a package."""
-    done = strict_mypy(GOLDEN / "expected")
+    done = strict_mypy(written)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"in {len(everything())} source files" in done.stdout
-
-
-def _version() -> str:
-    from remotemod.version import VERSION
-
-    return VERSION
+    assert f"in {len(list(written.glob('*/*.py')))} source files" in done.stdout

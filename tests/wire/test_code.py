@@ -17,6 +17,7 @@ from torch import nn
 
 from remotemod.errors import ProtocolError
 from remotemod.wire.codec import Codec, Extension
+from tests.preloaded import programs
 
 from .shapes_of_data import Color, Options
 
@@ -27,6 +28,13 @@ def trip(value: Any, codec: Codec = codec) -> Any:
     return codec.decode(*codec.encode(value))
 
 
+def name_of(value: Any) -> str:
+    """A test id; ``str`` would put an address in memory into it."""
+    return str(
+        getattr(value, "__qualname__", None) or getattr(value, "__name__", type(value).__name__)
+    )
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -34,7 +42,7 @@ def trip(value: Any, codec: Codec = codec) -> Any:
         *(torch.relu, torch.nn.functional.linear, torch.linalg.norm, Color.__members__.get, math),
         *(torch.nn.functional, nn.Module.forward, torch.Tensor),
     ],
-    ids=str,
+    ids=name_of,
 )
 def test_what_can_be_imported_is_the_same_object(value: Any) -> None:
     """Classes, functions, builtins and modules come back as themselves."""
@@ -42,7 +50,7 @@ def test_what_can_be_imported_is_the_same_object(value: Any) -> None:
     assert got is value or got("RED") is Color.RED
 
 
-@pytest.mark.parametrize("value", [nn.Linear, torch.add, math, textwrap.dedent], ids=str)
+@pytest.mark.parametrize("value", [nn.Linear, torch.add, math, textwrap.dedent], ids=name_of)
 def test_a_reference_is_only_its_name(value: Any) -> None:
     """Nothing is pickled where a name will do."""
     header, frames = codec.encode(value)
@@ -141,7 +149,7 @@ def test_what_cannot_be_pickled_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [nn.Linear, print, math, {1, 2}.add, nn.Linear(1, 1), shifted, object()], ids=str
+    "value", [nn.Linear, print, math, {1, 2}.add, nn.Linear(1, 1), shifted, object()], ids=name_of
 )
 def test_code_stops_at_a_peer_without_trust(value: Any) -> None:
     """Neither end takes part: one refuses to send it, the other to build it."""
@@ -224,8 +232,8 @@ def test_a_class_by_value_returns_from_another_process_as_itself() -> None:
         x: int
 
     header, _ = codec.encode([Local, Local(3)])
-    echo = subprocess.run(
-        [sys.executable, "-c", ECHO],
+    echo = programs.run(
+        ["-c", ECHO],
         input=b"%d\n" % len(header) + header,
         stdout=subprocess.PIPE,
         check=True,
