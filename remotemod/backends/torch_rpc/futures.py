@@ -8,10 +8,14 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from remotemod.backends.torch_rpc.owner import CODEC
 from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.errors import DeadlineExceeded, PlacementError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future
+from remotemod.runtime.moves import map_tensors
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["future_of", "translated"]
@@ -78,6 +82,7 @@ class _Driver:
             arrived = self._arrived = threading.Event()
 
         def finish(_: Any) -> None:
+            _wait_for_devices(self._inner)
             self._complete(future)
             arrived.set()
 
@@ -113,6 +118,26 @@ class _Driver:
             future.set_result(value)
         else:
             future.set_exception(error)
+
+
+def _wait_for_devices(inner: Any) -> None:
+    """In a callback of torch's: waits until the tensors of an answer have their values.
+
+    Torch has only queued that, on streams that are the callback's own; who takes the result does so in another
+    thread, on other streams, which know nothing of these (``torch.futures.Future.add_done_callback``).
+    """
+    try:
+        answer = inner.wait()
+    except Exception:
+        return
+
+    def arrived(tensor: Tensor) -> Tensor:
+        if tensor.is_cuda:  # torch's RPC carries tensors of no other device
+            torch.cuda.current_stream(tensor.device).synchronize()
+            tensor.record_stream(torch.cuda.default_stream(tensor.device))
+        return tensor
+
+    map_tensors(answer, arrived)
 
 
 def translated(error: Exception, worker: str) -> Exception:
