@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -82,8 +83,10 @@ class _Driver:
             arrived = self._arrived = threading.Event()
 
         def finish(_: Any) -> None:
-            _wait_for_devices(self._inner)
-            self._complete(future)
+            with contextlib.ExitStack() as streams:
+                for device in _arrived_on(self._inner):
+                    streams.enter_context(torch.cuda.stream(torch.cuda.default_stream(device)))
+                self._complete(future)
             arrived.set()
 
         self._inner.add_done_callback(finish)
@@ -120,24 +123,24 @@ class _Driver:
             future.set_exception(error)
 
 
-def _wait_for_devices(inner: Any) -> None:
-    """In a callback of torch's: waits until the tensors of an answer have their values.
+def _arrived_on(inner: Any) -> set[torch.device]:
+    """In a callback of torch's: the devices of an answer's tensors, once these have their values.
 
-    Torch has only queued that, on streams that are the callback's own; who takes the result does so in another
-    thread, on other streams, which know nothing of these (``torch.futures.Future.add_done_callback``).
+    Torch has only queued that, on streams that are the callback's own (``torch.futures.Future.add_done_callback``). Who
+    takes the result does so in another thread, whose streams know nothing of these.
     """
-    try:
-        answer = inner.wait()
-    except Exception:
-        return
+    devices: set[torch.device] = set()
 
     def arrived(tensor: Tensor) -> Tensor:
         if tensor.is_cuda:  # torch's RPC carries tensors of no other device
+            devices.add(tensor.device)
             torch.cuda.current_stream(tensor.device).synchronize()
             tensor.record_stream(torch.cuda.default_stream(tensor.device))
         return tensor
 
-    map_tensors(answer, arrived)
+    with contextlib.suppress(Exception):  # a failure has no tensors
+        map_tensors(inner.wait(), arrived)
+    return devices
 
 
 def translated(error: Exception, worker: str) -> Exception:
