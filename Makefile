@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-fast lint bench docs clean
+.PHONY: demo test test-fast gpu-check lint bench docs clean
 
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; torch is large)"
@@ -20,6 +20,12 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
+
+# A dry run of what docs/gpu.md runs on a GPU.
+gpu-check: $(READY)
+	$(BIN)/python scripts/fetch_wheels.py
+	scripts/gpu_check.sh --python $(BIN)/python --device cpu --quick
+	scripts/gpu_check.sh --python $(BIN)/python --device meta --quick --skip benchmark
 
 lint: $(READY)
 	$(BIN)/ruff check .

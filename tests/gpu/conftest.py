@@ -1,0 +1,38 @@
+"""Marks the tests of this folder, skips them where they have no device, and starts the workers that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import remotemod as rm
+from tests.gpu.devices import DEVICE, VARIABLE
+
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test of this folder is a ``gpu`` one."""
+    why = f"torch {torch.__version__} finds no CUDA device; {VARIABLE}=cpu is a dry run"
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.gpu)
+            if DEVICE is None:
+                item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """Where the remote modules are."""
+    assert DEVICE is not None, "without a device these tests are skipped"
+    return DEVICE
+
+
+@pytest.fixture(scope="session")
+def workers(fork_server: None) -> Iterator[rm.Cluster]:
+    """Two workers, ``one`` and ``two``, that share the device."""
+    with rm.launch(workers=["one", "two"], timeout=120) as cluster:
+        yield cluster
