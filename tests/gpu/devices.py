@@ -1,13 +1,8 @@
-"""The device that the tests of this folder run on, and what may be compared there.
-
-``REMOTEMOD_GPU_DEVICE`` says it: ``cuda``, ``cuda:1``, ``cpu`` or ``meta``. Without it they run on the first CUDA
-device, and are skipped where there is none. ``scripts/gpu_check.sh`` sets it.
-"""
+"""What may be compared on the device of these tests; without one, who imports this is skipped."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import pytest
@@ -15,18 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-VARIABLE = "REMOTEMOD_GPU_DEVICE"
+from tests.gpu.where import DEVICE, VARIABLE
 
+if DEVICE is None:
+    pytest.skip(
+        f"torch {torch.__version__} finds no CUDA device; {VARIABLE}=cpu is a dry run",
+        allow_module_level=True,
+    )
 
-def _found() -> str | None:
-    name = os.environ.get(VARIABLE) or ("cuda" if torch.cuda.is_available() else None)
-    return "cuda:0" if name == "cuda" else name
-
-
-DEVICE = _found()
-"""As torch names a tensor's device; None where there is none."""
-
-ON_CUDA = DEVICE is not None and DEVICE.startswith("cuda")
+ON_CUDA = DEVICE.startswith("cuda")
 HERE = "meta" if DEVICE == "meta" else "cpu"
 """Where results are: tensors on meta have no data to bring back."""
 
@@ -35,9 +27,7 @@ needs_values = pytest.mark.skipif(DEVICE == "meta", reason="tensors on meta have
 
 def only_on_cuda(why: str) -> Any:
     """Skips a test where the device is a stand-in."""
-    return pytest.mark.skipif(
-        DEVICE is not None and not ON_CUDA, reason=f"not on {DEVICE}, because {why}"
-    )
+    return pytest.mark.skipif(not ON_CUDA, reason=f"not on {DEVICE}, because {why}")
 
 
 def assert_came_back(found: Any, expected: Any) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 import remotemod as rm
 from tests.gpu import zoo
-from tests.gpu.devices import DEVICE, HERE, ON_CUDA, assert_came_back, needs_values, only_on_cuda
+from tests.gpu.devices import HERE, ON_CUDA, assert_came_back, needs_values, only_on_cuda
+from tests.gpu.where import DEVICE
 
 X = torch.arange(8.0).view(2, 4)
 MANY = torch.cuda.device_count()
@@ -137,7 +138,7 @@ def test_a_device_that_is_not_there(workers: rm.Cluster) -> None:
 
 
 @pytest.mark.skipif(
-    DEVICE is not None and MANY < 2,
+    MANY < 2,
     reason=f"torch finds {MANY} CUDA devices here, and this takes 2",
 )
 def test_a_module_on_the_second_device(workers: rm.Cluster) -> None:
