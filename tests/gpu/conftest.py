@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import remotemod as rm
 from tests.gpu.where import DEVICE
 
 FOLDER = Path(__file__).parent
+
+# Inductor's pool of compilers would outlive the tests, which leave no process behind.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +29,16 @@ def device() -> str:
     """Where the remote modules are."""
     assert DEVICE is not None, "without a device these tests are skipped"
     return DEVICE
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[None]:
+    """The fork server that users have, with nothing more in it: what it loads decides whether CUDA works in workers."""
+    from remotemod.backends.fork_server import acquire, give_back
+
+    server = acquire()
+    yield
+    give_back(server)
 
 
 @pytest.fixture(scope="session")

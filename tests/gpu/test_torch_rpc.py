@@ -140,7 +140,7 @@ def test_two_members_with_a_device_map(device: str, tmp_path: Path) -> None:
         for rank in ("0", "1")
     ]
     try:
-        outputs = [rank.communicate(timeout=120) for rank in ranks]
+        outputs = [rank.communicate(timeout=60) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
