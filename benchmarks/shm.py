@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from remotemod.cli.output import progress_bar
-
 from remotemod.bench.callers import Failure
 from remotemod.bench.options import QUANTITIES, Options, names_in
 from remotemod.bench.peers import CHOICES
@@ -19,6 +17,7 @@ from remotemod.bench.results import Latency
 from remotemod.bench.timing import Sample
 from remotemod.bench.turns import Outcome
 from remotemod.bench.wording import duration, human, machine
+from remotemod.cli.output import progress_bar
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = (4, 4 * KIB, 256 * KIB, 4 * MIB, 64 * MIB)

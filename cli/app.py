@@ -217,3 +217,22 @@ def bench(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     raise typer.Exit(run(options, json, plot))
+
+
+@app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    all_names: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="List each private name of torch, not those alone that are missing."
+        ),
+    ] = False,
+) -> None:
+    """Examine this installation: versions, what of torch is relied on, and a live try of each backend.
+
+    Exits with 1 if something that is installed does not work.
+    """
+    from .diagnosing import run
+
+    raise typer.Exit(run(json, all_names))

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +38,7 @@ def run(target: str, output: Path, workers: str | None, backend: str) -> int:
                 raise RemoteModError(
                     f"{target} returned a {type(model).__name__}; it must return the model, an nn.Module"
                 )
-            with warnings.catch_warnings():
-                # torch's word that TorchScript is deprecated is for those who wrote the model.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                parts = rm.export(model, output)
+            parts = rm.export(model, output)
     except (RemoteModError, OSError) as error:
         terminal.error(error if isinstance(error, RemoteModError) else str(error))
         if "there is no cluster" in str(error):

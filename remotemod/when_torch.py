@@ -15,7 +15,7 @@ __all__ = ["prepare_torch"]
 
 def prepare_torch() -> None:
     """Takes all steps as soon as torch is there: now, or at the end of its import."""
-    if hasattr(getattr(sys.modules.get("torch"), "jit", None), "load"):
+    if hasattr(sys.modules.get("torch"), "library"):  # not one that is still being imported
         _take_steps()
     elif not any(isinstance(finder, _WaitsForTorch) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WaitsForTorch())
@@ -36,10 +36,10 @@ def _load_programs_with_remote_calls() -> None:
 
 def _load_archives_with_remote_parts() -> None:
     """``torch.jit.load`` defines the operators that an archive's remote parts are called by."""
-    import torch
+    from remotemod.torch_compat.script import of_jit, replace_loader
 
-    original = torch.jit.load
-    if hasattr(original, "_remotemod"):
+    original = of_jit("load")
+    if original is None or hasattr(original, "_remotemod"):
         return
 
     @functools.wraps(original)
@@ -47,10 +47,10 @@ def _load_archives_with_remote_parts() -> None:
         from remotemod.archive.plain import prepare_for
 
         prepare_for(f)
-        return original(f, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return original(f, *args, **kwargs)
 
     load._remotemod = True  # type: ignore[attr-defined]
-    torch.jit.load = torch.jit._serialization.load = load
+    replace_loader(load)
 
 
 class _WaitsForTorch(MetaPathFinder):

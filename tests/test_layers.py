@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = [
     ["remotemod.errors", "remotemod.version"],
+    ["remotemod.torch_compat"],
     ["remotemod.migrate"],
     ["remotemod.interface"],
     ["remotemod.stubs"],
@@ -26,21 +28,21 @@ FLOORS = [
     ["remotemod.backends"],
     ["remotemod.launching"],
     ["remotemod"],
-    ["remotemod.testing", "remotemod.bench"],
+    ["remotemod.testing", "remotemod.bench", "remotemod.doctor"],
     ["remotemod.cli"],
     ["remotemod.__main__"],
 ]
 # The wire knows nothing of interfaces and stubs, and they nothing of it.
 APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemod.stubs")]
 
-FILES = sorted((ROOT / "remotemod").rglob("*.py")) + sorted((ROOT / "cli").rglob("*.py"))
+# cli/ and templates/ are links in a checkout.
+FOLDERS = [Path(folder) for folder, _, _ in os.walk(ROOT / "remotemod", followlinks=True)]
+FILES = sorted(path for folder in FOLDERS for path in folder.glob("*.py"))
 
 
 def module_name(path: Path) -> str:
     """The dotted name that a file is imported under."""
     parts = list(path.relative_to(ROOT).with_suffix("").parts)
-    if parts[0] == "cli":
-        parts.insert(0, "remotemod")
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts)
@@ -100,6 +102,13 @@ def test_files_are_small_and_say_why(path: Path) -> None:
     doc = ast.get_docstring(ast.parse(text))
     assert doc
     assert doc.strip().split("\n\n")[0].rstrip().endswith(".")
+
+
+def test_each_folder_of_python_files_is_a_package() -> None:
+    """A folder without ``__init__.py`` would be left out of an install."""
+    folders = {path.parent for path in FILES}
+    assert {ROOT / "remotemod" / name for name in ("cli", "templates")} <= folders
+    assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
 
 
 def loaded_by(statement: str) -> set[str]:

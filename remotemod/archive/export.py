@@ -8,12 +8,12 @@ import shutil
 import tempfile
 from typing import IO, Any
 
-import torch
 from torch import nn
 
 from remotemod.archive.describe import describe
 from remotemod.archive.manifest import MANIFEST, ArchivePart, Manifest, SavedInterface
 from remotemod.archive.parts import Found, find_parts, portable
+from remotemod.torch_compat.script import compile_script, is_script_module, save_script
 
 __all__ = ["export"]
 
@@ -43,11 +43,11 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
     parts = find_parts(model)
     manifest, extra = _described(parts)
     scripted: Any = model
-    if not isinstance(model, torch.jit.ScriptModule):
-        scripted = torch.jit.script(portable(model))
+    if not is_script_module(model):
+        scripted = compile_script(portable(model))
     files = {MANIFEST: manifest.text(), **extra} if parts else {}
     if hasattr(path, "write"):
-        torch.jit.save(scripted, path, _extra_files=files)
+        save_script(scripted, path, _extra_files=files)
     else:
         _save(scripted, os.fspath(path), files)
     return manifest.parts
@@ -91,7 +91,7 @@ def _save(scripted: Any, path: str, files: dict[str, str]) -> None:
     beside = tempfile.mkdtemp(prefix=f".{name[:200]}.", dir=folder)
     try:
         whole = os.path.join(beside, name)
-        torch.jit.save(scripted, whole, _extra_files=files)
+        save_script(scripted, whole, _extra_files=files)
         with open(whole, "rb") as file:
             os.fsync(file.fileno())
         os.replace(whole, path)

@@ -23,6 +23,7 @@ from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.declaration import STUB_ABI, Stub
 from remotemod.stubs.load import StubName
+from remotemod.torch_compat.script import is_script_module, jit, without_advice
 
 __all__ = ["load"]
 
@@ -94,11 +95,12 @@ def _scripted(file: Any, name: str, map_location: Any) -> Any:
     if not isinstance(file, (str, os.PathLike)):
         file.seek(0)
     # Ours has nothing to add any more: the operators are defined.
-    read: Any = torch.jit.load
+    read = jit().load
     if hasattr(read, "_remotemod"):
         read = read.__wrapped__
     try:
-        return read(file, map_location=map_location)
+        with without_advice():
+            return read(file, map_location=map_location)
     except (RuntimeError, UnicodeDecodeError) as error:
         if "Unknown builtin op: remotemod_" in str(error):
             raise ArchiveError(
@@ -163,7 +165,7 @@ def _way_of_handle(part: ArchivePart, handle: Any) -> _Way:
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
         binding = handle._binding
         announce(handle._binding, handle._ref)
-    elif isinstance(handle, torch.jit.ScriptModule):
+    elif is_script_module(handle):
         binding = handle.__dict__.get("_binding")
     if binding is None:
         raise ArchiveError(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from remotemod.errors import ArchiveError, InterfaceError
 from remotemod.runtime.bind import foreign_class
 from remotemod.runtime.binding import Binding
 from remotemod.runtime.remote_module import RemoteModule
+from remotemod.torch_compat.modules import children_of, with_children
+from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["Found", "find_parts", "portable"]
 
@@ -37,7 +38,7 @@ def find_parts(model: nn.Module) -> list[Found]:
         if isinstance(module, RemoteModule):
             _check_interface(path, module)
             binding = module._binding
-        elif isinstance(module, torch.jit.ScriptModule):
+        elif is_script_module(module):
             binding = module.__dict__.get("_binding")
             if binding is None and _was_a_part(module):
                 raise ArchiveError(
@@ -88,13 +89,15 @@ def _portable(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
         return done[key]
     if isinstance(module, RemoteModule):
         done[key] = _twin(module)
-    elif isinstance(module, torch.jit.ScriptModule) or not _holds_parts(module):
+    elif is_script_module(module) or not _holds_parts(module):
         done[key] = module
     else:
         twin = done[key] = object.__new__(type(module))
         vars(twin).update(vars(module))
-        inner = {name: child and _portable(child, done) for name, child in module._modules.items()}
-        vars(twin)["_modules"] = type(module._modules)(inner)
+        inner = {
+            name: child and _portable(child, done) for name, child in children_of(module).items()
+        }
+        vars(twin).update(with_children(inner))
     return done[key]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import torch
 
 from remotemod.archive.export import export
 from remotemod.archive.plain import prepare_for
+from remotemod.torch_compat.script import load_script
 
 __all__ = ["from_bytes", "to_bytes"]
 
@@ -28,6 +28,5 @@ def from_bytes(archive: bytes) -> torch.jit.ScriptModule:
     """The model, on the CPU; its parts are found by their names at their first call."""
     file = io.BytesIO(archive)
     prepare_for(file)
-    load: Any = torch.jit.load  # untyped in torch
-    model: torch.jit.ScriptModule = load(file, map_location="cpu")
+    model: torch.jit.ScriptModule = load_script(file, map_location="cpu")
     return model

@@ -28,6 +28,7 @@ from remotemod.interface.types import (
     Type,
     UnionType,
 )
+from remotemod.torch_compat.paths import FUTURES, TENSORS, is_public_in_torch
 
 __all__ = [
     "Resolver",
@@ -51,8 +52,7 @@ class TypeVariable(OtherType):
 
 
 _PLAIN: dict[str, Type] = {
-    "torch.Tensor": TENSOR,
-    "torch._tensor.Tensor": TENSOR,
+    **dict.fromkeys(TENSORS, TENSOR),
     "torch.device": DEVICE,
     "torch.dtype": DTYPE,
     "typing.Any": ANY,
@@ -66,13 +66,6 @@ _PLAIN: dict[str, Type] = {
 _LISTS = {"list", "typing.List"}
 _DICTS = {"dict", "typing.Dict"}
 _TUPLES = {"tuple", "typing.Tuple"}
-_FUTURES = {
-    "torch.futures.Future",
-    "torch.jit.Future",
-    "torch._jit_internal.Future",
-    "torch._C.Future",
-    "torch.Future",
-}
 
 
 def parse(text: str, resolve: Resolver) -> Type:
@@ -94,7 +87,7 @@ def canonical(symbol: Symbol) -> Symbol:
     module, name = symbol.module, symbol.qualname
     if module == "builtins":
         return Symbol("", name)
-    if module == "torch._C" and not name.startswith("_") and not name.endswith("Base"):
+    if is_public_in_torch(module, name):
         return Symbol("torch", name)
     if module in ("typing", "typing_extensions"):
         original = getattr(typing, name, None)
@@ -120,7 +113,7 @@ def apply(symbol: Symbol, args: tuple[Type, ...] | None = None) -> Type:
         if len(args) == 2 and args[1] == _ELLIPSIS:
             return TupleType(args[:1], variadic=True, style=style)
         return TupleType(args, style=style)
-    if name in _FUTURES and len(args) == 1:
+    if name in FUTURES and len(args) == 1:
         return FutureType(args[0])
     if name == "typing.Optional" and len(args) == 1:
         return union((args[0], NONE), style)
@@ -138,7 +131,7 @@ def _apply_bare(symbol: Symbol, name: str, style: Style) -> Type:
         return DictType(ANY, ANY, style)
     if name in _TUPLES:
         return TupleType((ANY,), variadic=True, style=style)
-    if name in _FUTURES:
+    if name in FUTURES:
         return FutureType(ANY)
     return _PLAIN.get(name) or OtherType(symbol)
 

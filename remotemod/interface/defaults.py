@@ -16,6 +16,7 @@ from typing import Literal
 from remotemod.interface.annotations import canonical
 from remotemod.interface.model import Default
 from remotemod.interface.types import Symbol
+from remotemod.torch_compat.paths import COMPILED_MODULES
 
 __all__ = ["Lookup", "Reference", "Unwritable", "evaluate", "from_text", "from_value", "well_known"]
 
@@ -267,7 +268,7 @@ def well_known(dotted: str) -> object:
     module, _, name = dotted.rpartition(".")
     if module in ("math", "torch", "numpy", "cmath") and name in _MATH:
         return _MATH[name]
-    if module in ("torch", "torch._C"):
+    if module in COMPILED_MODULES:
         name = _TORCH_ALIASES.get(name, name)
         if name in _TORCH_NAMES or name == "device":
             return Reference(f"torch.{name}", "torch")

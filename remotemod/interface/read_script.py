@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from remotemod.errors import InterfaceError
 from remotemod.interface.annotations import union
 from remotemod.interface.defaults import from_value
@@ -30,6 +28,7 @@ from remotemod.interface.types import (
     TupleType,
     Type,
 )
+from remotemod.torch_compat.script import method_names, method_schema, qualified_name
 
 __all__ = ["read_script"]
 
@@ -49,9 +48,7 @@ _PLAIN: dict[str, Type] = {
 _MANGLED = re.compile(r"___torch_mangle_\d+\.?")
 
 
-def read_script(
-    module: torch.jit.ScriptModule, python_forward: Callable[[type], Method | None]
-) -> Interface:
+def read_script(module: Any, python_forward: Callable[[type], Method | None]) -> Interface:
     """The interface of a scripted, traced or loaded module.
 
     Args:
@@ -59,11 +56,10 @@ def read_script(
         python_forward: reads the forward of the original class, for the overloaded forwards
             (``forward__0``, ``forward__1``) of which no single schema can tell.
     """
-    compiled: Any = module._c
-    symbol = _symbol(compiled._type().qualified_name())
+    symbol = _symbol(qualified_name(module))
     original = _python_class(symbol)
-    names = [n for n in compiled._method_names() if not n.startswith("_")]
-    methods = [_read_schema(n, compiled._get_method(n).schema) for n in names if "__" not in n]
+    names = [n for n in method_names(module) if not n.startswith("_")]
+    methods = [_read_schema(n, method_schema(module, n)) for n in names if "__" not in n]
     methods.sort(key=lambda method: method.name != "forward")
     if "forward" not in names:
         if not any(name.startswith("forward__") for name in names):

@@ -10,7 +10,6 @@ from remotemod.interface.defaults import from_text
 from remotemod.interface.locate import Location, locate, similar
 from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
 from remotemod.interface.selection import (
-    INTERFACE_DECORATORS,
     MODULE_NAMES,
     NO_FORWARD,
     PROTOCOL_NAMES,
@@ -25,6 +24,7 @@ from remotemod.interface.source_syntax import Class, Function
 from remotemod.interface.source_types import lookup_in, type_in
 from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
+from remotemod.torch_compat.paths import INTERFACE_DECORATORS
 
 __all__ = ["read_all_from_source", "read_each_from_source", "read_from_source"]
 

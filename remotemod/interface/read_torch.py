@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from remotemod.errors import InterfaceError
@@ -23,13 +22,14 @@ from remotemod.interface.selection import NO_FORWARD, method_order
 from remotemod.interface.type_checking import checked_imports
 from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
+from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["live_signatures", "read_live", "read_live_module"]
 
 
 def read_live(target: object) -> Interface:
     """The interface of a live class or module."""
-    if isinstance(target, torch.jit.ScriptModule):
+    if is_script_module(target):
         return read_script(target, _python_forward)
     cls, origin = _classify(target)
     methods = []
@@ -73,7 +73,7 @@ def read_live_module(module: ModuleType) -> list[Interface]:
 
 def live_signatures(target: object) -> dict[str, inspect.Signature]:
     """The signature of each method of ``target``, without ``self``, with its live annotations and defaults."""
-    if isinstance(target, torch.jit.ScriptModule):
+    if is_script_module(target):
         return {m.name: _as_signature(m) for m in read_live(target).methods}
     cls, origin = _classify(target)
     functions = _functions(target, cls, origin)

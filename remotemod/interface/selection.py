@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["INTERFACE_DECORATORS", "MODULE_NAMES", "NO_FORWARD", "PROTOCOL_NAMES", "method_order"]
+__all__ = ["MODULE_NAMES", "NO_FORWARD", "PROTOCOL_NAMES", "method_order"]
 
 MODULE_NAMES = ("torch.nn.modules.module.Module", "torch.nn.Module")
 PROTOCOL_NAMES = ("typing.Protocol", "typing_extensions.Protocol")
-INTERFACE_DECORATORS = ("torch.jit.interface", "torch.jit._script.interface")
 
 NO_FORWARD = (
     "define forward with the arguments a remote caller passes, or read a class that has one"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from remotemod.optim.part import Source, collect, part_of
 from remotemod.runtime.moves import to_caller
+from remotemod.torch_compat.tensors import multiply_all_, norm_of_all
 
 __all__ = ["Norms", "norms", "scale", "unscale"]
 
@@ -35,7 +36,7 @@ def norms(sources: Sequence[Source], norm_type: float, foreach: bool | None) -> 
         if foreach is False:
             found = [torch.linalg.vector_norm(gradient, norm_type) for gradient in flat]
         else:
-            found = list(torch._foreach_norm(flat, norm_type)) if flat else []
+            found = norm_of_all(flat, norm_type)
         together = (
             torch.stack([norm.to(found[0].device) for norm in found]) if found else torch.empty(0)
         )
@@ -61,7 +62,7 @@ def _multiply(gradients: list[Tensor], factor: Tensor) -> None:
         places.setdefault(gradient.device, []).append(gradient)
     with torch.no_grad():
         for device, each in places.items():
-            torch._foreach_mul_(each, factor.to(device))
+            multiply_all_(each, factor.to(device))
 
 
 def _values(parameters: Iterable[Tensor]) -> list[Tensor]:

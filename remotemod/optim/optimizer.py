@@ -18,6 +18,7 @@ from remotemod.optim.part import Recipe
 from remotemod.optim.parts import NOT_SENT, Parts
 from remotemod.optim.sites import HERE
 from remotemod.optim.state import number_state, numbered, saved_groups, share_state
+from remotemod.torch_compat.modules import optimizer_hooks
 
 __all__ = ["RemoteOptimizer"]
 
@@ -171,7 +172,7 @@ class RemoteOptimizer(Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all parts, as torch's optimizer has it over the same model all here."""
-        for before in self._optimizer_state_dict_pre_hooks.values():
+        for before in optimizer_hooks(self, "state_dict_pre"):
             before(self)
         places = numbered(self._parts.layout)
         parts = self._parts.ask(on_owner.state, "gave their state", lambda _: ())
@@ -181,7 +182,7 @@ class RemoteOptimizer(Optimizer):
             for group, sites in zip(self.param_groups, self._parts.layout, strict=True)
         ]
         found: dict[str, Any] = {"state": number_state(parts, places), "param_groups": groups}
-        for after in self._optimizer_state_dict_post_hooks.values():
+        for after in optimizer_hooks(self, "state_dict_post"):
             changed = after(self, found)
             found = found if changed is None else changed
         return found
@@ -196,7 +197,7 @@ class RemoteOptimizer(Optimizer):
             ValueError: its groups are others than ours; then nothing was loaded.
         """
         found = dict(state_dict)
-        for before in self._optimizer_load_state_dict_pre_hooks.values():
+        for before in optimizer_hooks(self, "load_state_dict_pre"):
             changed = before(self, found)
             found = found if changed is None else changed
         groups = saved_groups(found["param_groups"], self._parts.layout)
@@ -215,7 +216,7 @@ class RemoteOptimizer(Optimizer):
                 group.clear()
                 group.update({"params": [], **names, **options[number]})
         self.state = self._parts.state_here
-        for after in self._optimizer_load_state_dict_post_hooks.values():
+        for after in optimizer_hooks(self, "load_state_dict_post"):
             after(self)
 
     # --- the rest -----------------------------------------------------------------------------

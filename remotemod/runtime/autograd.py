@@ -14,6 +14,7 @@ from remotemod.errors import GraphError
 from remotemod.runtime.graph import ONCE, Pass, Recorded
 from remotemod.runtime.recording import Recording, differentiable, replaced
 from remotemod.runtime.requests import Invoke
+from remotemod.torch_compat.engine import has_memory_of_its_own, keeps_graph, will_execute
 
 if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
@@ -173,9 +174,9 @@ class _Way:
                 f"a batch of gradients in one pass ends at the border to '{self._worker}': leave out is_grads_batched=True "
                 "or vectorize=True"
             )
-        accumulate = _is_wanted(anchor()[1])
-        inputs = any(map(_is_wanted, {mark.grad_fn for mark in marks}))
-        keep = torch._C._autograd._get_current_graph_task_keep_graph()
+        accumulate = will_execute(anchor()[1])
+        inputs = any(map(will_execute, {mark.grad_fn for mark in marks}))
+        keep = keeps_graph()
         higher = torch.is_grad_enabled()
         self._shared |= higher
         if not keep:
@@ -199,9 +200,4 @@ class _Way:
 
 def _is_plain(grad: Tensor | None) -> bool:
     """Whether a gradient has memory of its own, unlike those that vmap gives; RPC engines may abort on these."""
-    return grad is None or grad.layout is not torch.strided or torch._C._has_storage(grad)
-
-
-def _is_wanted(node: Any) -> bool:
-    """Whether the backward pass that is under way will come to a node."""
-    return torch._C._will_engine_execute_node(node)
+    return grad is None or grad.layout is not torch.strided or has_memory_of_its_own(grad)

@@ -19,10 +19,9 @@ from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Call, Invoke
 from remotemod.stubs.load import LoadedStub, StubName
+from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 
 __all__ = ["Binding", "Packed"]
-
-profiling: Callable[[], bool] = torch._C._autograd._profiler_enabled
 
 
 class Packed(NamedTuple):
@@ -114,7 +113,7 @@ class Binding:
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a method on the owner and waits for its result."""
-        if profiling():
+        if is_profiling():
             with self._record(method):
                 return self._call(method, args, kwargs)
         return self._call(method, args, kwargs)
@@ -132,7 +131,7 @@ class Binding:
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Starts a method on the owner."""
-        if profiling():
+        if is_profiling():
             with self._record(method):
                 return self._submit(method, args, kwargs)
         return self._submit(method, args, kwargs)
@@ -150,7 +149,7 @@ class Binding:
 
     def _recording(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recording:
         """What becomes of the graph of a call that is made now."""
-        if forward_ad._current_level >= 0 or torch._C._are_functorch_transforms_active():
+        if dual_level() >= 0 or transforms_are_active():
             self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
             return Recording.OFF
@@ -160,7 +159,7 @@ class Binding:
         """Raises where batches or forward-mode derivatives would be lost on the way."""
         if self.cluster.capabilities.shares_memory:
             return
-        if torch._C._are_functorch_transforms_active():
+        if transforms_are_active():
             raise GraphError(
                 f"torch.func's transforms (grad, vmap, jacrev, …) end at the border to '{self.worker}': call the remote "
                 "module outside of them, or take torch.autograd.grad"

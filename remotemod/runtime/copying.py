@@ -10,6 +10,7 @@ from torch import nn
 from remotemod.runtime import module_functions as on_owner
 from remotemod.runtime.recipe import Recipe
 from remotemod.runtime.requests import Build
+from remotemod.torch_compat.modules import COMPILED_CALL, parameters_of, with_parameters
 
 __all__ = ["another", "copied"]
 
@@ -19,7 +20,7 @@ def another(handle: Any) -> Any:
     cls: Any = type(handle)
     twin = cls.__new__(cls)
     vars(twin).update(vars(handle))
-    vars(twin).pop("_compiled_call_impl", None)  # it would call the first one
+    vars(twin).pop(COMPILED_CALL, None)  # it would call the first one
     twin._attach(handle._binding, cls, None)
     return twin
 
@@ -35,7 +36,7 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
     twin = cls.__new__(cls)
     memo[id(handle)] = twin
     nn.Module.__init__(twin)
-    before = vars(twin).keys() - {"_parameters"}
+    before = vars(twin).keys() - with_parameters({}).keys()
     binding = handle._binding
     source = id(binding.ref)
     target = on_owner.existing if source in memo else on_owner.copied
@@ -52,9 +53,9 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
         binding.recompute,
     )
     memo[source] = twin.module_rref
-    attached = vars(twin).keys() - before | {"_compiled_call_impl"}
+    attached = vars(twin).keys() - before | {COMPILED_CALL}
     for name, value in vars(handle).items():
         if name not in attached:
             vars(twin)[name] = copy.deepcopy(value, memo)
-    twin._parameters.update(copy.deepcopy(dict(handle._parameters), memo))
+    parameters_of(twin).update(copy.deepcopy(dict(parameters_of(handle)), memo))
     return twin

@@ -5,11 +5,11 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-import torch
 from torch import nn
 
 from remotemod.interface.model import Interface
 from remotemod.interface.read import read_interface
+from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["describe"]
 
@@ -19,7 +19,7 @@ _KNOWN: weakref.WeakKeyDictionary[type, tuple[object, Interface, str]] = weakref
 def describe(module: nn.Module) -> tuple[Interface, str]:
     """The interface of a module, and its digest; modules of one class share it unless they have functions of their own."""
     cls = type(module)
-    if isinstance(module, torch.jit.ScriptModule) or any(map(_is_function, vars(module).values())):
+    if is_script_module(module) or any(map(_is_function, vars(module).values())):
         interface = read_interface(module)
         return interface, interface.digest
     known = _KNOWN.get(cls)

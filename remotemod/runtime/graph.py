@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from remotemod.errors import GraphError
@@ -202,7 +203,7 @@ def record(
 def _end(result: Tensor) -> Tensor | GradientEdge:
     """Where a result's gradient goes in: an edge, because its own memory is not needed for the way back."""
     node = result.grad_fn
-    if node is not None and not isinstance(node, torch._C._FunctionBase):
+    if node is not None and not isinstance(node, FunctionCtx):
         return GradientEdge(node, result.output_nr)
     # A leaf, or a node that is written in Python, which an edge alone does not keep.
     return get_gradient_edge(result) if result.layout is torch.strided else result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +12,15 @@ from torch import nn
 
 from remotemod.runtime.owner import current_owner
 from remotemod.runtime.ref import RemoteRef
+from remotemod.torch_compat.modules import (
+    children_of,
+    load_own_entries,
+    load_post_hooks,
+    metadata_of,
+    new_state,
+    share_children,
+)
+from remotemod.torch_compat.script import is_compiled_module, python_form
 
 __all__ = [
     "Loaded",
@@ -33,9 +41,8 @@ __all__ = [
 
 def as_module(value: Any) -> Any:
     """``value``, or the Python form of a scripted module that comes without: so typed references hand it out."""
-    if isinstance(value, torch._C.ScriptModule):
-        wrap: Any = torch.jit._recursive.wrap_cpp_module  # untyped in torch
-        return wrap(value)
+    if is_compiled_module(value):
+        return python_form(value)
     return value
 
 
@@ -88,12 +95,11 @@ def copied(ref: RemoteRef[nn.Module]) -> nn.Module:
 def state_entries(
     ref: RemoteRef[nn.Module], prefix: str, keep_vars: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The module's state under a prefix, and the versions of its submodules, as they lie in ``_metadata``."""
-    state: Any = OrderedDict()
-    state._metadata = OrderedDict()
+    """The module's state under a prefix, and the versions of its submodules, as they lie in a state's metadata."""
+    state = new_state()
     found = remote_module(ref).state_dict(destination=state, prefix=prefix, keep_vars=keep_vars)
     # Only the outermost module's hooks may put another dict in its place.
-    return dict(state if prefix else found), dict(state._metadata)
+    return dict(state if prefix else found), dict(metadata_of(state) or {})
 
 
 class Loading(NamedTuple):
@@ -102,7 +108,7 @@ class Loading(NamedTuple):
     Attributes:
         prefix: what its keys begin with.
         entries: the state.
-        versions: what the whole state's ``_metadata`` says of this part.
+        versions: what the whole state's metadata says of this part.
         assign: whether the entries themselves become the parameters and buffers.
         copied: whether they came from another process, in memory that is only lent.
         missing: what was found missing before; hooks see it, and may change it.
@@ -130,15 +136,15 @@ def load_entries(ref: RemoteRef[nn.Module], loading: Loading) -> Loaded:
     """Loads a part of a state as the walk of a local parent would."""
     module = remote_module(ref)
     root = _Root(module, loading)
-    state: Any = OrderedDict(loading.entries)
+    entries = loading.entries
     if loading.assign and loading.copied:
         members = itertools.chain(
             module.named_parameters(remove_duplicate=False),
             module.named_buffers(remove_duplicate=False),
         )
         places = {loading.prefix + name: member.device for name, member in members}
-        state = OrderedDict((key, _kept(value, places.get(key))) for key, value in state.items())
-    state._metadata = loading.versions
+        entries = {key: _kept(value, places.get(key)) for key, value in entries.items()}
+    state = new_state(entries, loading.versions)
     root.load_state_dict(state, strict=False, assign=loading.assign)
     assert root.loaded is not None
     return root.loaded
@@ -157,20 +163,20 @@ class _Root(nn.Module):
         self._outermost = None if loading.prefix else (module,)  # in a tuple, or it were a child
         if loading.prefix:
             # The whole prefix is the one child's name; add_module() would refuse the dots.
-            self._modules[loading.prefix.removesuffix(".")] = module
+            children_of(self)[loading.prefix.removesuffix(".")] = module
         else:
-            vars(self)["_modules"] = module._modules
+            share_children(self, module)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         *_, missing, unexpected, self._errors = args
         missing += self._loading.missing
         unexpected += self._loading.unexpected
         for module in self._outermost or ():
-            module._load_from_state_dict(*args)
+            load_own_entries(module, *args)
 
     def _take(self, keys: Any) -> None:
         for module in self._outermost or ():
-            for hook in module._load_state_dict_post_hooks.values():
+            for hook in load_post_hooks(module):
                 hook(module, keys)
         # The caller's own walk reports the errors, with those of its other children.
         self.loaded = Loaded(

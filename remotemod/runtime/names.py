@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from remotemod.errors import PlacementError, WorkerLost
@@ -19,6 +18,7 @@ from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.requests import Invoke
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.load import StubName
+from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["Part", "announce", "find_part", "publish", "route_to", "way_to"]
 
@@ -139,7 +139,7 @@ def _remembered(name: str) -> Part | None:
 
 
 def _weakly(module: nn.Module) -> Callable[[], nn.Module | None]:
-    if isinstance(module, torch.jit.ScriptModule):
+    if is_script_module(module):
         return lambda: (
             module
         )  # engines keep the compiled module and make its Python form as they need it

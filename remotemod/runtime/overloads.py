@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
+from remotemod.torch_compat.script import has_method, is_script_module, method_names
 
 __all__ = ["callable_form"]
 
 
 def callable_form(module: Any) -> Any:
     """``module``, or something that calls the right one of its ``forward__0``, ``forward__1``, …"""
-    if not isinstance(module, torch.jit.ScriptModule) or module._c._has_method("forward"):
+    if not is_script_module(module) or has_method(module, "forward"):
         return module
     return _Overloaded(module)
 
@@ -19,11 +19,11 @@ def callable_form(module: Any) -> Any:
 class _Overloaded:
     """Scripting ``nn.LSTM`` gives a module with two numbered forwards and none to call."""
 
-    def __init__(self, module: torch.jit.ScriptModule) -> None:
+    def __init__(self, module: Any) -> None:
         self._module = module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        names = sorted(n for n in self._module._c._method_names() if n.startswith("forward__"))
+        names = sorted(n for n in method_names(self._module) if n.startswith("forward__"))
         refusals = []
         for name in names:
             try:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from remotemod.runtime.moves import map_tensors
+from remotemod.torch_compat.modules import buffers_of
+from remotemod.torch_compat.script import is_script_module
+from remotemod.torch_compat.tensors import version_of
 
 __all__ = ["run_again_in_backward"]
 
@@ -81,13 +84,13 @@ class _AsItWas:
     """
 
     def __init__(self, module: Any) -> None:
-        walked = isinstance(module, nn.Module) and not isinstance(module, torch.jit.ScriptModule)
+        walked = isinstance(module, nn.Module) and not is_script_module(module)
         parts = list(module.modules()) if walked else []
         self._modes = [(vars(part), "training", part.training) for part in parts]
         self._buffers = [
-            (part._buffers, name, buffer)
+            (buffers_of(part), name, buffer)
             for part in parts
-            for name, buffer in part._buffers.items()
+            for name, buffer in buffers_of(part).items()
             if buffer is not None
         ]
         self._before = _copied([buffer for _, _, buffer in self._buffers])
@@ -120,7 +123,7 @@ class _AsItWas:
 
 
 def _version(tensor: Tensor) -> int | None:
-    return None if nn.parameter.is_lazy(tensor) or tensor.is_inference() else tensor._version
+    return None if nn.parameter.is_lazy(tensor) or tensor.is_inference() else version_of(tensor)
 
 
 # One thread at a time runs a module again, because it changes what others would find in it.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from remotemod.runtime.moves import map_tensors
+from remotemod.torch_compat.tensors import ragged_dimension
 
 __all__ = ["Recording", "differentiable", "replaced"]
 
@@ -146,6 +147,6 @@ def _whole(tensor: Tensor, news: Iterator[Tensor]) -> Tensor:
         return torch.nested.as_nested_tensor([next(news) for _ in range(tensor.size(0))])
     rest: Any = tensor  # jagged tensors have more than others
     jagged: Tensor = torch.nested.nested_tensor_from_jagged(
-        next(news), rest.offsets(), rest.lengths(), jagged_dim=rest._ragged_idx
+        next(news), rest.offsets(), rest.lengths(), jagged_dim=ragged_dimension(rest)
     )
     return jagged

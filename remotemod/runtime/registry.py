@@ -78,7 +78,11 @@ def connector(scheme: str) -> Callable[..., Cluster]:
 def ambient_cluster() -> Cluster | None:
     """The cluster that this process is a member of without having opened one, such as an RPC agent's."""
     for module in _AMBIENT:
-        found: Cluster | None = importlib.import_module(module).ambient()
+        try:
+            ambient = importlib.import_module(module).ambient
+        except ImportError:  # a build of torch without its RPC has no agent
+            continue
+        found: Cluster | None = ambient()
         if found is not None:
             return found
     return None

@@ -31,10 +31,12 @@ from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_state import RemoteState
 from remotemod.runtime.requests import Build, Built
 from remotemod.runtime.router import ROUTER
-from remotemod.runtime.tracing.symbolic import LEAF, is_tracing, symbolic_call
-from remotemod.runtime.walks import RemoteParameters
+from remotemod.runtime.tracing.symbolic import symbolic_call
 from remotemod.stubs.load import load_stub
 from remotemod.stubs.script import compile_whole
+from remotemod.torch_compat.modules import parameters_of, with_parameters
+from remotemod.torch_compat.tracing import FX_LEAF, is_symbolic
+from remotemod.torch_compat.walks import RemoteParameters, check_walks
 
 __all__ = ["RemoteModule"]
 
@@ -198,6 +200,7 @@ class RemoteModule(RemoteState):
 
     def _attach(self, binding: Binding, cls: type, name: str | None) -> None:
         """Makes this object the handle on what ``binding`` reaches."""
+        check_walks()
         # nn.Module's own way to set them asks each whether it is a parameter.
         vars(self).update(
             on=binding.worker,
@@ -212,8 +215,8 @@ class RemoteModule(RemoteState):
             # Workers are forked from one process, and only their own number tells them apart.
             _ref=name or f"{binding.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
             _named=name is not None,
-            _parameters=RemoteParameters(self, self._parameters),
-            __module__=LEAF,
+            __module__=FX_LEAF,
+            **with_parameters(RemoteParameters(self, parameters_of(self))),
         )
         object.__setattr__(self, "_binding", binding)
         ROUTER.know(self._ref, binding)
@@ -270,7 +273,7 @@ class RemoteModule(RemoteState):
             from remotemod.runtime.tracing import traced
 
             return traced.call(self._ref, method, self._binding.anchor, args, kwargs)
-        if is_tracing():
+        if is_symbolic():
             node = symbolic_call(self, method, args, kwargs)
             if node is not None:
                 return node
@@ -286,7 +289,7 @@ class RemoteModule(RemoteState):
                 self._ref, method, self._binding.anchor, args, kwargs
             )
             return pending
-        if is_tracing():
+        if is_symbolic():
             node: Any = symbolic_call(self, f"{method}_async", args, kwargs)
             if node is not None:
                 return node  # type: ignore[no-any-return]

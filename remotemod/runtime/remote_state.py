@@ -11,7 +11,8 @@ from torch import nn
 
 from remotemod.runtime import copying, saving
 from remotemod.runtime import module_functions as on_owner
-from remotemod.runtime.walks import metadata_of_load
+from remotemod.torch_compat.modules import incompatible_keys, metadata_of
+from remotemod.torch_compat.walks import metadata_of_load
 
 __all__ = ["RemoteState"]
 
@@ -62,7 +63,7 @@ class RemoteState(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         entries, versions = self._on_owner(on_owner.state_entries, prefix, keep_vars)
         destination.update(entries)
-        metadata = getattr(destination, "_metadata", None)
+        metadata = metadata_of(destination)
         if metadata is not None:
             # Hooks are given the handle's entry itself, which is the remote module's.
             metadata.setdefault(prefix[:-1], {}).update(versions.pop(prefix[:-1], {}))
@@ -140,7 +141,7 @@ class RemoteState(nn.Module):
             OSError: it cannot be read.
         """
         found = self._on_owner(saving.load, os.path.abspath(path), bool(strict))
-        return torch.nn.modules.module._IncompatibleKeys(*found)
+        return incompatible_keys(*found)
 
     # --- members: none are here ---------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
-from torch._jit_internal import is_scripting
 
 from remotemod.errors import InterfaceError
 from remotemod.stubs.declaration import Stub
+from remotemod.torch_compat.script import compile_all_methods, destroy_library, of_jit
 
 __all__ = [
     "Operator",
@@ -50,19 +50,24 @@ if TYPE_CHECKING:
     def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Runs a scripted function beside the caller."""
 
+    def is_scripting() -> bool:
+        """Whether TorchScript runs this."""
+
 else:
     # Named here so that generated code imports from one place; TorchScript knows them by identity.
-    fork = torch.jit.fork
     record_function = torch.autograd.profiler.record_function
-    if torch.distributed.rpc.is_available():
+    fork, is_scripting = of_jit("fork"), of_jit("is_scripting", default=lambda: False)
+    try:
         from torch.distributed.rpc import RRef, rpc_async
-    else:  # a build of torch without its RPC: nothing ever takes the native path
+    except ImportError:  # a build of torch without its RPC: nothing ever takes the native path
         RRef, rpc_async = Generic[_T], None
 
 
 def export(method: _F) -> _F:
     """Marks a method for compilation when its module is scripted, though nothing scripted calls it."""
-    torch.jit.export(method)
+    mark = of_jit("export", default=None)
+    if mark is not None:
+        mark(method)
     return method
 
 
@@ -72,8 +77,7 @@ def compile_whole(handle: Any) -> None:
     Of a submodule that is typed by an interface TorchScript compiles the interface's methods alone, and takes what came
     of that for every handle of the class: the asynchronous forms would be missing when one is scripted by itself.
     """
-    recursive: Any = torch.jit._recursive  # untyped in torch
-    recursive.create_script_module(handle, recursive.infer_methods_to_compile)
+    compile_all_methods(handle)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router
             for operator in operators:
                 _define(library, operator, router)
         except RuntimeError as error:
-            library._destroy()
+            destroy_library(library)
             raise InterfaceError(
                 f"{stub.source}: torch cannot express this interface as operators: {error}",
                 how="simplify the types of the interface, or leave it out to bind an eager stub",

@@ -22,6 +22,8 @@ import torch
 from torch.fx import Proxy
 
 from remotemod.errors import ProtocolError
+from remotemod.torch_compat.script import load_script, save_script
+from remotemod.torch_compat.tensors import untyped
 from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 from remotemod.wire.tags import CODE, MODULE, OBJECT, PARTIAL, SCRIPT, STORAGE
 from remotemod.wire.walk import Node, Reader, Refused, Unpacker, Writer
@@ -187,7 +189,7 @@ def pack_script(writer: Writer, value: Any) -> Node:
         raise Refused(value, _NOT_TRUSTED)
     archive = io.BytesIO()
     try:
-        torch.jit.save(value, archive)
+        save_script(value, archive)
     except RuntimeError as error:
         raise Refused(value, f"it cannot be saved: {error}") from error
     return [SCRIPT, writer.tensor(torch.frombuffer(archive.getbuffer(), dtype=torch.uint8))]
@@ -197,13 +199,13 @@ def _unpack_script(reader: Reader, node: Node) -> Any:
     _demand_trust(reader)
     frame = reader.tensors[node[1]]
     archive = ctypes.string_at(frame.data_ptr(), frame.numel())
-    return torch.jit.load(io.BytesIO(archive), map_location="cpu")  # type: ignore[no-untyped-call]
+    return load_script(io.BytesIO(archive), map_location="cpu")
 
 
 def pack_storage(writer: Writer, value: Any) -> Node:
     """Pack the storage that a pickled tensor subclass consists of."""
     typed = isinstance(value, torch.TypedStorage)
-    storage = value._untyped_storage if typed else value
+    storage = untyped(value) if typed else value
     content = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
     name = str(value.dtype).removeprefix("torch.") if typed else None
     return [STORAGE, writer.tensor(content), name]

@@ -28,6 +28,7 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from remotemod.errors import ProtocolError
+from remotemod.torch_compat.script import script_classes
 from remotemod.wire import code as code_parts
 from remotemod.wire import containers, records, values
 from remotemod.wire.code import (
@@ -164,7 +165,7 @@ class _Packers(dict[type, Packer]):
                 return packer
         if issubclass(cls, Tensor):
             return _pack_tensor_subclass
-        if issubclass(cls, (torch.jit.ScriptModule, torch.jit.ScriptFunction)):
+        if issubclass(cls, script_classes()):
             return pack_script
         if issubclass(cls, type):
             return pack_code

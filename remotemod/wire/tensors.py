@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
+from remotemod.torch_compat.tensors import coo_parts, is_lazy_zero, ragged_dimension
 
 __all__ = [
     "TORCH_NAMES",
@@ -127,7 +128,7 @@ def _has_memory(tensor: Tensor) -> bool:
             f"it has no memory of its own ({error}); torch.func's transforms end at a process's border: "
             "call the remote module outside of them"
         ) from error
-    if tensor._is_zerotensor():
+    if is_lazy_zero(tensor):
         return False
     raise ProtocolError(
         "its memory is gone (its storage was resized to nothing, or it wraps another tensor); "
@@ -150,7 +151,7 @@ def _shared(
 
 def _describe_nested(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descriptor:
     layout = tensor.layout
-    if layout is torch.jagged and getattr(tensor, "_ragged_idx", 1) != 1:
+    if layout is torch.jagged and ragged_dimension(tensor) != 1:
         raise ProtocolError("a transposed jagged tensor cannot be taken apart; transpose it back")
     parts = [describe(part, frames) for part in tensor.unbind()]
     if not parts:
@@ -167,8 +168,8 @@ def _describe_odd(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descripto
     if tensor.is_meta:
         raise ProtocolError("a sparse meta tensor cannot be described; send a dense one")
     if layout is torch.sparse_coo:
-        parts = [describe(part, frames) for part in (tensor._indices(), tensor._values())]
-        return [_COO, flags, shape, tensor.is_coalesced(), *parts]
+        coalesced, *coo = coo_parts(tensor)
+        return [_COO, flags, shape, coalesced, *(describe(part, frames) for part in coo)]
     if layout in _COMPRESSED_BY_ROW:
         pieces = (tensor.crow_indices(), tensor.col_indices(), tensor.values())
     elif layout in _COMPRESSED_BY_COLUMN:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remotemod.cli.app import app
 from typer.testing import CliRunner
+
+from remotemod.cli.app import app
 
 
 def cli(*arguments: str) -> Any:

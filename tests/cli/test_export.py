@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from remotemod.cli.app import app
 from typer.testing import CliRunner
 
 import remotemod as rm
+from remotemod.cli.app import app
 
 SOURCE = """
 import remotemod as rm

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from remotemod.cli.app import app
 from typer.testing import CliRunner
+
+from remotemod.cli.app import app
 
 OLD = "from torch.distributed.nn import RemoteModule\n"
 NEW = "from remotemod import RemoteModule\n"

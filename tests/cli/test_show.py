@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from remotemod.cli.app import app
 from typer.testing import CliRunner
+
+from remotemod.cli.app import app
 
 SOURCE = '''
 import torch

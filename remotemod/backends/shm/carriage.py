@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.jit._script import RecursiveScriptModule
 
 from remotemod.backends.shm.frames import FAILURE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError
@@ -29,6 +28,7 @@ from remotemod.runtime.requests import (
     Request,
     Retain,
 )
+from remotemod.torch_compat.script import recursive_class
 from remotemod.wire.codec import Codec, Extension
 from remotemod.wire.express import Buffer, unpack_value
 from remotemod.wire.failure import pack_failure, unpack_failure
@@ -142,12 +142,15 @@ def make_codec(
         extensions=(
             Extension(RemoteRef, "ref", pack_ref, unpack_ref),
             Extension(RemoteModule, "module", RemoteModule._packed, unpack_module),
-            Extension(RecursiveScriptModule, "scripted", _pack_scripted, _unpack_scripted),
+            *(
+                Extension(cls, "scripted", _pack_scripted, _unpack_scripted)
+                for cls in recursive_class()
+            ),
         ),
     )
 
 
-def _pack_scripted(model: RecursiveScriptModule) -> torch.Tensor:
+def _pack_scripted(model: Any) -> torch.Tensor:
     from remotemod.archive.sending import to_bytes  # few models are ever sent
 
     try:

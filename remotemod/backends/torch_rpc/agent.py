@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed.rpc as rpc
 
 from remotemod.errors import BackendUnavailable
-
-if rpc.is_available():
-    from torch._C._distributed_rpc import _is_current_rpc_agent_set
-else:  # a build of torch without it
-
-    def _is_current_rpc_agent_set() -> bool:
-        return False
-
+from remotemod.torch_compat.rpc import agent_is_running, group
 
 if TYPE_CHECKING:
     from remotemod.runtime.cluster import Cluster
@@ -24,12 +17,12 @@ __all__ = ["ambient", "connect", "generation", "is_running"]
 
 def is_running() -> bool:
     """Whether ``torch.distributed.rpc.init_rpc`` has been called, and ``shutdown`` not yet."""
-    return _is_current_rpc_agent_set()
+    return agent_is_running()
 
 
 def generation() -> Any:
     """An object that is another one after each ``init_rpc``; None without an agent."""
-    return rpc.api._ALL_WORKER_NAMES if is_running() else None
+    return group() if is_running() else None
 
 
 _AMBIENT: list[tuple[Any, Cluster]] = []

@@ -10,14 +10,11 @@ from typing import Any
 import torch
 import torch.distributed.rpc as rpc
 from torch import Tensor
-from torch._C._distributed_autograd import _current_context
-from torch._C._distributed_rpc import PyRRef, _get_current_rpc_agent
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.backends.processes import Loss
 from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
 from remotemod.backends.torch_rpc.carriage import (
-    is_pickling,
     is_plain,
     pack,
     reduce_handle,
@@ -42,6 +39,13 @@ from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.runtime.requests import Build, Call, Invoke, Load, Request
 from remotemod.stubs.load import LoadedStub, StubName, load_stub
+from remotemod.torch_compat.rpc import (
+    has_device_map,
+    in_autograd_context,
+    is_pickling,
+    reference_class,
+    worker_names,
+)
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["TorchRpcBackend"]
@@ -74,7 +78,7 @@ class TorchRpcBackend(Backend):
         self._mapped: dict[str, bool] = {}
         self.caller = rpc.get_worker_info().name
         # What answers ``isinstance(ref, RemoteRef)`` elsewhere does so here.
-        RemoteRef.register(PyRRef)
+        RemoteRef.register(reference_class())
         register_scripted()
 
     @property
@@ -82,8 +86,7 @@ class TorchRpcBackend(Backend):
         """The names of the workers, by rank."""
         if self._workers is not None:
             return self._workers
-        infos = _get_current_rpc_agent().get_worker_infos()
-        return [info.name for info in sorted(infos, key=lambda info: info.id)]
+        return worker_names()
 
     @property
     def address(self) -> str:
@@ -202,13 +205,12 @@ class TorchRpcBackend(Backend):
     def keeps_device(self, worker: str) -> bool:
         """Whether there is a device map to the worker."""
         if worker not in self._mapped:  # maps are made before the agent
-            agent = _get_current_rpc_agent()
-            self._mapped[worker] = bool(agent._get_device_map(agent.get_worker_info(worker)))
+            self._mapped[worker] = has_device_map(worker)
         return self._mapped[worker]
 
     def recording(self, recompute: bool) -> Recording:
         """Inside of a ``torch.distributed.autograd`` context torch records calls itself."""
-        return Recording.SHARED if _in_context() else super().recording(recompute)
+        return Recording.SHARED if in_autograd_context() else super().recording(recompute)
 
     def reduce(self, module: RemoteModule) -> Any:
         """Inside of torch's own RPC pickler: the way to the module."""
@@ -216,14 +218,6 @@ class TorchRpcBackend(Backend):
 
     def close(self) -> None:
         """The agent is the program's own and stays."""
-
-
-def _in_context() -> bool:
-    try:
-        _current_context()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _answer(worker: str, answer: Any) -> Any:

@@ -15,11 +15,8 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 import torch
-from torch._C._distributed_rpc import PyRRef
 from torch.distributed.rpc import RRef
-from torch.distributed.rpc.internal import _internal_rpc_pickler, _thread_local_tensor_tables
 from torch.fx import Proxy
-from torch.jit._script import RecursiveScriptModule
 
 from remotemod.backends.torch_rpc.native import declare, declared
 from remotemod.errors import ProtocolError
@@ -28,12 +25,13 @@ from remotemod.runtime.cluster import find_cluster
 from remotemod.runtime.moves import to_caller
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.load import load_stub, text_digest
+from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
+from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
 from remotemod.wire.code import NO_PROXY
 from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 
 __all__ = [
     "Parcel",
-    "is_pickling",
     "is_plain",
     "pack",
     "reduce_handle",
@@ -93,7 +91,8 @@ def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
         ) from error
 
 
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.Tensor, PyRRef, RRef})
+_REFERENCES = (reference_class(), RRef)
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.Tensor, *_REFERENCES})
 
 
 def is_plain(value: Any) -> bool:
@@ -119,7 +118,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
         if kind is torch.Tensor:
             self.tensors.append(to_caller(value) if self._on_cpu else value)
             return len(self.tensors) - 1
-        if kind is PyRRef or kind is RRef:
+        if kind in _REFERENCES:
             self.refs.append(value)
             return -len(self.refs)
         return None
@@ -127,7 +126,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, RemoteModule):
             return reduce_handle(value)
-        if isinstance(value, RecursiveScriptModule):
+        if isinstance(value, recursive_class()):
             return reduce_scripted(value)
         if isinstance(value, Proxy):
             raise pickle.PicklingError(NO_PROXY)
@@ -164,11 +163,6 @@ def _is_in_main(value: Any) -> bool:
 # --- handles, in our pickles and in those of torch's own users --------------------------------
 
 
-def is_pickling() -> bool:
-    """Whether this thread is inside of torch's RPC pickler."""
-    return hasattr(_thread_local_tensor_tables, "send_tables")
-
-
 class _Stub:
     """A stub in a pickle: known on arrival before the reference, whose type it may define."""
 
@@ -202,7 +196,7 @@ def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> Remo
     return RemoteModule._from_packed(Packed(*stub, *rest), find_cluster())
 
 
-def reduce_scripted(module: RecursiveScriptModule) -> Any:
+def reduce_scripted(module: Any) -> Any:
     """What pickle makes of a scripted module: a scripted remote module is scripted anew on arrival.
 
     Raises:
@@ -212,7 +206,7 @@ def reduce_scripted(module: RecursiveScriptModule) -> Any:
 
     binding = module.__dict__.get("_binding")
     if binding is not None:
-        cls = user_class(module._concrete_type.py_class)
+        cls = user_class(python_class_of(module))
         return _restore_scripted, _parts(binding.packed(cls, module.training))
     parts = [part.__dict__["_binding"] for part in module.modules() if "_binding" in part.__dict__]
     if any(part.native for part in parts):
@@ -225,15 +219,15 @@ def reduce_scripted(module: RecursiveScriptModule) -> Any:
         from remotemod.archive.sending import from_bytes, to_bytes  # few models are ever sent
 
         return from_bytes, (to_bytes(module),)
-    plain: Any = _internal_rpc_pickler  # untyped in torch
-    return plain._script_module_reducer(module)
+    return reduce_script(module)
 
 
 def _restore_scripted(stub: Any, rest: tuple[Any, ...]) -> Any:
-    return torch.jit.script(_restore(stub, rest))
+    return compile_script(_restore(stub, rest))
 
 
 @functools.cache
 def register_scripted() -> None:
     """Teaches torch's RPC pickler about scripted remote modules; torch's own class knows but a refusal."""
-    _internal_rpc_pickler._class_reducer_dict[RecursiveScriptModule] = reduce_scripted
+    for cls in recursive_class():
+        on_pickled_script(cls, reduce_scripted)

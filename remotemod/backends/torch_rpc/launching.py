@@ -24,6 +24,7 @@ from remotemod.backends.torch_rpc.agent import is_running
 from remotemod.backends.torch_rpc.backend import TorchRpcBackend
 from remotemod.errors import BackendUnavailable
 from remotemod.runtime.cluster import Cluster, set_process_cluster
+from remotemod.torch_compat.rpc import meetings, resume_meetings
 
 __all__ = ["launch", "run"]
 
@@ -100,8 +101,7 @@ class _Group:
             "rpc_threads": rpc_threads,
             # How often this process has met before, which torch makes part of the keys by which members
             # find each other: new processes have to catch up, or all wait for ever.
-            "inits": rpc._init_counter,
-            "meetings": dict(rpc.api._all_gather_sequence_id),
+            "meetings": meetings(),
         }
         self._primaries: dict[str, socket.socket] = {}
         self._joined = False
@@ -209,8 +209,7 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     """Serves until the starter says so, closes its connection or dies."""
     become_worker(config)
     workers = config["workers"]
-    rpc._init_counter = config["inits"]
-    rpc.api._all_gather_sequence_id.update(config["meetings"])
+    resume_meetings(config["meetings"])
     primary.send(b"s")
     _join(config["name"], workers.index(config["name"]) + 1, config)
     backend = TorchRpcBackend(workers, same_main=False)

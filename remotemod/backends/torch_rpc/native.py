@@ -8,14 +8,14 @@ import importlib
 import logging
 import sys
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from remotemod.stubs.load import LoadedStub, load_stub
+from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
 
 __all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]
 
@@ -44,7 +44,7 @@ class Native:
             # To find the source of a class, inspect asks for its module by name.
             sys.modules[own.__module__] = stub.module
             try:
-                with _no_advice():
+                with without_advice():
                     eval("torch.jit.interface(_own)", namespace)
             finally:
                 del sys.modules[own.__module__]
@@ -59,19 +59,10 @@ class Native:
         """The compiled owner function of each native method; None where TorchScript refuses one."""
         methods, native = self._stub.remote_methods, self._stub.declaration.native
         try:
-            with _no_advice():
-                return {name: torch.jit.script(methods[name]) for name in native}
+            return {name: compile_script(methods[name]) for name in native}
         except RuntimeError as error:
             _log.debug("%s has no native path: %s", self._stub.declaration.source, error)
             return None
-
-
-@contextlib.contextmanager
-def _no_advice() -> Iterator[None]:
-    """Without torch's word that TorchScript is deprecated: its users have heard it for their own part."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
 
 
 def _own_interface(stub: LoadedStub) -> Any:
@@ -108,9 +99,8 @@ def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
     if interface is None:
         return None
     # What describes the remote module's own methods (forward_async) asks more of the module than we do.
-    found: Any = torch.jit._state._python_cu
-    names = found.get_interface(str(interface.__torch_script_interface__)).getMethodNames()
-    return source if set(names) <= set(stub.declaration.methods) else None
+    names = interface_methods(interface)
+    return source if names is not None and names <= set(stub.declaration.methods) else None
 
 
 def _find_interface(source: str) -> Any:

@@ -20,6 +20,7 @@ from remotemod.runtime.moves import move_to_caller
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Call, Load
 from remotemod.stubs.load import LoadedStub
+from remotemod.torch_compat.script import is_script_error, is_script_module
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
@@ -36,7 +37,7 @@ class RpcOwner(Owner):
 
     def keep(self, value: object) -> Any:
         """Keeps ``value`` and returns torch's reference to it."""
-        if isinstance(value, torch.jit.ScriptModule):
+        if is_script_module(value):
             return _untyped(value)
         return rpc.RRef(value)
 
@@ -61,7 +62,7 @@ class RpcOwner(Owner):
     def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
         """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
         native = None if stub is None else declared(stub)
-        if isinstance(module, torch.jit.ScriptModule) and compiled(native) is not None:
+        if is_script_module(module) and compiled(native) is not None:
             assert isinstance(native, Native)
             try:
                 return rpc.RRef(module, native.interface), True
@@ -74,7 +75,7 @@ _ON_THEIR_WAY: dict[int, Any] = {}
 _NUMBERS = itertools.count()
 
 
-def _untyped(module: torch.jit.ScriptModule) -> Any:
+def _untyped(module: object) -> Any:
     """A reference to a scripted module without an interface, which torch makes of results alone."""
     return rpc.remote(rpc.get_worker_info(), _same, (_Direct(module),))
 
@@ -153,7 +154,7 @@ def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tup
             return PLAIN, value if keeps_device else move_to_caller(value), graph
         return PACKED, pack(value, main_by_value=main_by_value, on_cpu=not keeps_device), graph
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
-        if isinstance(error, torch.jit.Error):
+        if is_script_error(error):
             failure = script_failure(str(error), owner.name, CODEC)
         else:
             failure = pack_failure(error, owner.name, CODEC)

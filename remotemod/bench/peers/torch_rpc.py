@@ -14,6 +14,7 @@ from remotemod.bench.peers.base import Opened, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
+from remotemod.torch_compat.rpc import when_built
 
 __all__ = ["TorchRpc", "join", "rpc_group"]
 
@@ -135,7 +136,7 @@ def _ways(workers: Sequence[str]) -> Mapping[str, Way]:
             call=lambda worker, x: modules[worker](x),
             submit=submit,
             create=lambda worker: theirs.RemoteModule(f"{worker}/cpu", small),
-            exists=lambda module: module.module_rref._get_future().wait(),
+            exists=lambda module: when_built(module.module_rref).wait(),
         ),
         "torch scripted": Way(call=lambda worker, x: scripted[worker](x)),
     }

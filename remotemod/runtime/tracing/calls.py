@@ -16,6 +16,7 @@ from remotemod.runtime.binding import Binding
 from remotemod.runtime.future import Future
 from remotemod.runtime.router import ROUTER
 from remotemod.runtime.tracing.form import Form, put_together, take_apart
+from remotemod.torch_compat.engine import keeps_graph, will_execute
 
 __all__ = ["EXPECTED", "begin", "call", "end", "end_kept", "go_back"]
 
@@ -209,10 +210,10 @@ def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
     ]
     if not pairs:
         return [torch.zeros_like(tensor) for tensor in inputs]
-    keep = torch._C._autograd._get_current_graph_task_keep_graph()
+    keep = keeps_graph()
     outs, given = zip(*pairs, strict=True)
     # Who differentiates for some inputs alone, as autograd.grad() does, wants no gradients left on parameters.
-    if not anchored or torch._C._will_engine_execute_node(anchor()[1]):
+    if not anchored or will_execute(anchor()[1]):
         torch.autograd.backward(outs, given, keep)
         found = tuple(tensor.grad for tensor in inputs)
         for tensor in inputs:

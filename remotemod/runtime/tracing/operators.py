@@ -12,11 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch._subclasses.functional_tensor import FunctionalTensorMode
 from torch.fx import has_side_effect
-from torch.fx.experimental.proxy_tensor import ProxyTorchDispatchMode
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from remotemod.runtime.binding import Binding
 from remotemod.runtime.router import ROUTER
@@ -24,20 +20,13 @@ from remotemod.runtime.tracing import calls
 from remotemod.runtime.tracing.declared import SCHEMAS, declare
 from remotemod.runtime.tracing.form import Form, constant, form_of, put_together, take_apart
 from remotemod.runtime.tracing.skeleton import shapes_of
+from remotemod.torch_compat.tracing import below_autograd, functional_modes, is_traced
 
 __all__ = ["AUTOGRAD", "FAKE", "REAL", "define", "last_result", "next_site"]
 
-_MODES = (FakeTensorMode, FunctionalTensorMode, ProxyTorchDispatchMode)
 _THREAD = threading.local()
 # Compiled code is cached on disk by its graph, which does not say what the module's shapes were.
 _SITES = itertools.count(random.SystemRandom().getrandbits(48))
-
-
-def _is_traced(tensors: Sequence[Any]) -> bool:
-    """Whether a call is being written into a graph, and is not to be made."""
-    if any(isinstance(mode, _MODES) for mode in _get_current_dispatch_mode_stack()):
-        return True
-    return any(isinstance(tensor, FakeTensor) for tensor in tensors)
 
 
 @constant
@@ -76,13 +65,13 @@ def _real_submit(
 
 
 def _below(name: str, *args: Any) -> Any:
-    with torch._C._AutoDispatchBelowAutograd():
+    with below_autograd():
         return getattr(torch.ops.remotemod, name)(*args)
 
 
 def _autograd(name: str, *args: Any) -> Any:
     tensors = _tensors_of(args)
-    if not _is_traced(tensors):
+    if not is_traced(tensors):
         return REAL[name](*args)
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if name == "submit":
@@ -97,9 +86,8 @@ _BEGUN: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary
 
 def _began(stands_for: Tensor) -> Tensor:
     """Notes that a call has been submitted in the graph that is written."""
-    for mode in _get_current_dispatch_mode_stack():
-        if isinstance(mode, FunctionalTensorMode):
-            _BEGUN.setdefault(mode, []).append(stands_for)
+    for mode in functional_modes():
+        _BEGUN.setdefault(mode, []).append(stands_for)
     return stands_for
 
 
@@ -109,7 +97,7 @@ def _begun(stands_for: Tensor) -> list[Tensor]:
     A compiler moves what does not depend on each other: it would wait for the first call before it submits the second.
     """
     found: list[Tensor] = []
-    for mode in _get_current_dispatch_mode_stack():
+    for mode in functional_modes():
         found += [begun for begun in _BEGUN.get(mode, ()) if begun is not stands_for]
     return found
 

@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch.fx import Proxy, _symbolic_trace
-from torch.utils._pytree import tree_leaves
-
 from remotemod.errors import RemoteModError
+from remotemod.torch_compat.tracing import first_proxy
 
-__all__ = ["LEAF", "is_tracing", "symbolic_call"]
-
-LEAF = "torch.nn:remotemod"
-"""What a handle, not its class, has as ``__module__``.
-
-A tracer calls those modules and does not look inside whose ``__module__`` begins with ``torch.nn``; it asks nothing
-else that a module could answer. With a dot behind it, torch.compile would take the handle for one of torch's own.
-"""
-
-
-def is_tracing() -> bool:
-    """Whether some tracer of ``torch.fx`` runs: what each call looks at first, so no more than a flag."""
-    return _symbolic_trace._is_fx_tracing_flag
+__all__ = ["symbolic_call"]
 
 
 def symbolic_call(handle: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -36,7 +22,7 @@ def symbolic_call(handle: Any, method: str, args: tuple[Any, ...], kwargs: dict[
     Raises:
         RemoteModError: the handle is no submodule of the traced model, so that its graph cannot name it.
     """
-    proxy = next((leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Proxy)), None)
+    proxy = first_proxy((args, kwargs))
     if proxy is None:
         return None
     tracer: Any = proxy.tracer

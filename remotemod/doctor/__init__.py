@@ -1,0 +1,1 @@
+"""What ``remotemod doctor`` finds out: versions, what of torch is there, and whether each backend really works."""

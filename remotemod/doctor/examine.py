@@ -1,0 +1,156 @@
+"""Examines this installation: asks each thing itself, in processes of their own where it may crash or hang."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+
+from remotemod.doctor.model import BackendCheck, Library, Report, TorchName
+from remotemod.version import VERSION
+
+__all__ = ["Progress", "examine"]
+
+Progress = Callable[[int, int, str], None]
+"""Is told what is done, of how much, and what is next."""
+
+_LIBRARIES = {
+    "torch": "",
+    "jinja2": "",
+    "libcst": "",
+    "msgspec": "",
+    "cloudpickle": "",
+    "safetensors": "",
+    "typer": "",
+    "rich": "",
+    "typing_extensions": "",
+    "numpy": "arrays as arguments and results",
+}
+_SECONDS = 120.0
+"""How long a backend may take; a first launch loads torch anew."""
+
+
+def examine(progress: Progress | None = None) -> Report:
+    """Examines this installation.
+
+    Args:
+        progress: is told how far it is.
+    """
+    libraries = tuple(Library(name, _version(name), why) for name, why in _LIBRARIES.items())
+    has_torch = importlib.util.find_spec("torch") is not None
+    backends = _backend_names() if has_torch else []
+    tell = progress or (lambda done, total, what: None)
+    checks = []
+    for done, name in enumerate(backends):
+        tell(done, len(backends), f"backend {name}")
+        checks.append(_try(name))
+    tell(len(backends), len(backends), "torch")
+    return Report(
+        remotemod=VERSION,
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        torch=_build() if has_torch else None,
+        torchscript=_torchscript() if has_torch else "torch is not installed",
+        accelerators=_accelerators() if has_torch else (),
+        libraries=libraries,
+        names=_names() if has_torch else (),
+        backends=tuple(checks),
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _build() -> str:
+    import torch
+
+    built = torch.version
+    engine = f"CUDA {built.cuda}" if built.cuda else f"ROCm {built.hip}" if built.hip else "CPU"
+    return f"{torch.__version__}, built for {engine}"
+
+
+def _torchscript() -> str | None:
+    import torch
+    from torch import nn
+
+    from remotemod.torch_compat.script import jit, without_advice
+
+    class Doubles(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+    try:
+        with without_advice():
+            scripted = jit().script(Doubles())
+        assert torch.equal(scripted(torch.ones(1)), torch.full((1,), 2.0))
+    except Exception as error:  # whatever a torch or a Python raises that does not support it
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    return None
+
+
+def _accelerators() -> tuple[str, ...]:
+    import torch
+
+    if not torch.accelerator.is_available():
+        return ()
+    device = torch.accelerator.current_accelerator()
+    kind = device.type if device is not None else "accelerator"
+    module = getattr(torch, kind, None)
+    named = getattr(module, "get_device_name", lambda index: kind)
+    return tuple(
+        f"{kind}:{index} {named(index)}" for index in range(torch.accelerator.device_count())
+    )
+
+
+def _names() -> tuple[TorchName, ...]:
+    from remotemod.torch_compat.catalogue import catalogue
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tuple(
+            TorchName(topic, p.name, p.is_here, p.relied_on, p.without, p.instead)
+            for topic, privates in catalogue().items()
+            for p in privates
+        )
+
+
+def _backend_names() -> list[str]:
+    from remotemod.runtime.registry import backend_names
+
+    return backend_names()
+
+
+def _try(name: str) -> BackendCheck:
+    """A backend in a process of its own, which may crash or hang."""
+    command = [sys.executable, "-W", "ignore", "-m", "remotemod.doctor.round_trip", name]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return BackendCheck(name, works=False, why=f"no answer within {_SECONDS:g} s")
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return BackendCheck(name, works=False, why=said[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    return BackendCheck(
+        name,
+        works=True,
+        capabilities=tuple(found["capabilities"]),
+        launch=found["launch"],
+        call=found["call"],
+    )

@@ -1,0 +1,180 @@
+"""Lets ``zero_grad()`` and ``requires_grad_()`` of a parent reach its remote children.
+
+Torch offers no other way in: ``nn.Module`` does both by walking ``self.parameters()``, to which a remote child must
+contribute nothing, and asks no child. But the walk asks each child's ``_parameters`` for its items, and whose walk it
+is stands in the frames above: those two methods' own code objects are looked for, and nothing else. It costs about a
+microsecond a walk. Before the first handle is made, a real walk shows whether this torch and this Python go about it
+so; where they do not, a warning says it. What somebody does with ``parameters()`` in a method of their own is a walk
+like any other, and finds nothing remote.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+import warnings
+import weakref
+from collections.abc import ItemsView, Mapping
+from typing import Any
+
+from torch import nn
+
+from remotemod.torch_compat.modules import new_state
+from remotemod.torch_compat.private import Private
+from remotemod.torch_compat.tracing import leave_to_python
+
+__all__ = ["RemoteParameters", "check_walks", "metadata_of_load"]
+
+# The method's code, the argument that its frame holds, and what the handle calls it.
+_WALKERS = {
+    nn.Module.zero_grad.__code__: ("zero_grad", "set_to_none"),
+    nn.Module.requires_grad_.__code__: ("requires_grad_", "requires_grad"),
+}
+# Where every walk comes through first: the function that named_parameters() asks each module with.
+_ASKERS = {
+    code
+    for code in nn.Module.named_parameters.__code__.co_consts
+    if isinstance(code, types.CodeType)
+}
+_LOADERS = {
+    code
+    for code in nn.Module.load_state_dict.__code__.co_consts
+    if isinstance(code, types.CodeType) and "metadata" in code.co_freevars
+}
+# From there to the method lie three generators of torch's, and those of who overrides parameters().
+_REACH = 12
+
+
+class RemoteParameters(dict[str, "nn.Parameter | None"]):
+    """What a handle has as ``_parameters``: nothing, for ordinary walks.
+
+    Args:
+        handle: the handle.
+        own: parameters that a user's subclass of it has here.
+    """
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: nn.Module, own: Mapping[str, nn.Parameter | None]) -> None:
+        super().__init__(own)
+        self._handle = weakref.ref(handle)
+
+    @leave_to_python  # compiled code could not look at frames
+    def items(self) -> ItemsView[str, nn.Parameter | None]:  # type: ignore[override]
+        """The handle's own parameters; has the remote ones treated where a parent's are."""
+        frame = sys._getframe(1)
+        if frame.f_code in _ASKERS:
+            self._treat(frame)
+        return super().items()
+
+    def __reduce__(self) -> Any:
+        # Who looks at a handle's attributes and sends them on sends a plain dict.
+        return dict, (dict(self),)
+
+    def _treat(self, frame: types.FrameType | None) -> None:
+        for _ in range(_REACH):
+            frame = frame and frame.f_back
+            if frame is None:
+                return
+            found = _WALKERS.get(frame.f_code)
+            if found is not None:
+                method, argument = found
+                handle: Any = self._handle()
+                # A handle's own method has been to the owner already, and does not walk.
+                if handle is not None:
+                    getattr(handle, method)(frame.f_locals[argument])
+                return
+
+
+def metadata_of_load() -> Mapping[str, Any]:
+    """The versions in the state that a parent's ``load_state_dict`` is loading; empty where nobody is.
+
+    Torch hands a child its own entry alone, and the entries of a remote child's submodules to nobody.
+    """
+    frame: types.FrameType | None = sys._getframe(1)
+    for _ in range(_REACH):
+        if frame is None:
+            break
+        if frame.f_code in _LOADERS:
+            return frame.f_locals["metadata"] or {}
+        frame = frame.f_back
+    return {}
+
+
+class _Child(nn.Module):
+    """A child that notes what reaches it of its parent's walks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached: list[tuple[str, Any]] = []
+        vars(self)["_parameters"] = RemoteParameters(self, {})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.reached.append(("zero_grad", set_to_none))
+
+    def requires_grad_(self, requires_grad: bool = True) -> _Child:
+        self.reached.append(("requires_grad_", requires_grad))
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self.reached.append(("load_state_dict", dict(metadata_of_load())))
+
+
+def _reached_by(walk: str) -> list[tuple[str, Any]]:
+    """What reaches a child of one walk of its parent."""
+    parent, child = nn.Module(), _Child()
+    parent.add_module("child", child)
+    if walk == "load_state_dict":
+        parent.load_state_dict(new_state({}, {"child.inner": {"version": 7}}), strict=False)
+    else:
+        getattr(parent, walk)(False)
+    return child.reached
+
+
+def _passes(walk: str, expected: Any) -> bool:
+    try:
+        reached = _reached_by(walk)
+    except Exception as error:  # whatever another torch may raise in there
+        raise AttributeError(f"nn.Module.{walk} fails: {error}") from error
+    if reached != [(walk, expected)]:
+        raise AttributeError(f"nn.Module.{walk} walks otherwise")
+    return True
+
+
+_WALKS = {
+    walk: Private(
+        f"torch.nn.Module.{walk}, its frames",
+        relied_on=relied_on,
+        without=without,
+        find=functools.partial(_passes, walk, expected),
+    )
+    for walk, expected, relied_on, without in (
+        (
+            "zero_grad",
+            False,
+            "walks over named_parameters(), which asks each child's _parameters for items()",
+            "a parent's zero_grad() does not reach its remote children: call theirs, or the optimizer's",
+        ),
+        (
+            "requires_grad_",
+            False,
+            "walks over parameters(), which asks each child's _parameters for items()",
+            "a parent's requires_grad_() does not reach its remote children: call theirs",
+        ),
+        (
+            "load_state_dict",
+            {"child.inner": {"version": 7}},
+            "has the state's metadata in a variable of the function that loads children",
+            "a parent's load_state_dict() forgets the versions of a remote child's submodules: load the child's own",
+        ),
+    )
+}
+
+
+@functools.cache
+def check_walks() -> None:
+    """Warns, once, of each walk of a parent's that does not reach its remote children on this torch."""
+    for walk in _WALKS.values():
+        if not walk.is_here:
+            warnings.warn(walk.complaint(), RuntimeWarning, stacklevel=5)
