@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # A process of tests for each core; whole files and classes go to one, so what they share is made once.
 SHARED := -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast lint package bench docs clean
+.PHONY: demo test test-fast lint package matrix gpu-check bench docs clean
 
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; torch is large)"
@@ -23,6 +23,12 @@ test: $(READY)
 test-fast: $(READY)
 	$(BIN)/python -m pytest $(SHARED) -m "not slow"
 
+# A dry run of what docs/gpu.md runs on a GPU.
+gpu-check: $(READY)
+	$(BIN)/python scripts/fetch_wheels.py
+	scripts/gpu_check.sh --python $(BIN)/python --device cpu --quick
+	scripts/gpu_check.sh --python $(BIN)/python --device meta --quick --skip benchmark
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,6 +36,10 @@ lint: $(READY)
 
 package: $(READY)
 	$(BIN)/python scripts/package.py
+
+# An environment for each version of torch, several GB each, one after the other; writes docs/compatibility.md.
+matrix: $(READY)
+	$(BIN)/python scripts/matrix.py $(TORCH)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -85,6 +85,7 @@ class Graph:
 
     Args:
         outputs: where gradients go in.
+        devices: where each output is: its gradient comes from a caller who has it elsewhere, on the CPU mostly.
         arrivals: where those of the call's inputs come out, in the order the caller knows.
         lock: held while it is run; graphs that share an arrival share it.
     """
@@ -92,10 +93,12 @@ class Graph:
     def __init__(
         self,
         outputs: Sequence[Tensor | GradientEdge],
+        devices: Sequence[torch.device],
         arrivals: tuple[_Arrival, ...],
         lock: threading.RLock | None = None,
     ) -> None:
         self._outputs: Sequence[Tensor | GradientEdge] | None = outputs
+        self._devices = devices
         self._arrivals = arrivals
         self._lock = lock or threading.RLock()
 
@@ -125,8 +128,8 @@ class Graph:
             if self._outputs is None:
                 raise GraphError(ONCE)
             pairs = [
-                (edge, grad)
-                for edge, grad in zip(self._outputs, grads, strict=True)
+                (edge, grad if grad.device == device else grad.to(device))
+                for edge, device, grad in zip(self._outputs, self._devices, grads, strict=True)
                 if grad is not None
             ]
             edges: Sequence[Any] = [edge for edge, _ in pairs]
@@ -150,7 +153,8 @@ class Graph:
     def continued(self, graph: Graph) -> Graph:
         """The graph of this one's own backward pass, which leads to this one's inputs as well."""
         assert graph._outputs is not None
-        return Graph(graph._outputs, (*graph._arrivals, *self._arrivals), self._lock)
+        arrivals = (*graph._arrivals, *self._arrivals)
+        return Graph(graph._outputs, graph._devices, arrivals, self._lock)
 
 
 ONCE = (
@@ -192,7 +196,8 @@ def record(
         results = differentiable(value)
         if not results:
             return value
-        return Recorded(value, Graph(list(map(_end, results)), arrivals))
+        devices = [result.device for result in results]
+        return Recorded(value, Graph(list(map(_end, results)), devices, arrivals))
 
 
 def _end(result: Tensor) -> Tensor | GradientEdge:

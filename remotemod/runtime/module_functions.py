@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -133,10 +134,16 @@ class Loaded(NamedTuple):
 
 def load_entries(ref: RemoteRef[nn.Module], loading: Loading) -> Loaded:
     """Loads a part of a state as the walk of a local parent would."""
-    root = _Root(remote_module(ref), loading)
+    module = remote_module(ref)
+    root = _Root(module, loading)
     entries = loading.entries
     if loading.assign and loading.copied:
-        entries = {key: _kept(value) for key, value in entries.items()}
+        members = itertools.chain(
+            module.named_parameters(remove_duplicate=False),
+            module.named_buffers(remove_duplicate=False),
+        )
+        places = {loading.prefix + name: member.device for name, member in members}
+        entries = {key: _kept(value, places.get(key)) for key, value in entries.items()}
     state = new_state(entries, loading.versions)
     root.load_state_dict(state, strict=False, assign=loading.assign)
     assert root.loaded is not None
@@ -178,8 +185,11 @@ class _Root(nn.Module):
         self._errors.clear()
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: Any, place: torch.device | None) -> Any:
+    """A copy to keep, on the device of what it takes the place of: all tensors arrive on the CPU."""
     if not isinstance(value, torch.Tensor) or nn.parameter.is_lazy(value):
         return value
     own = value.detach().clone()
+    if place is not None and "meta" not in (place.type, own.device.type):
+        own = own.to(place)
     return nn.Parameter(own, value.requires_grad) if isinstance(value, nn.Parameter) else own

@@ -33,9 +33,9 @@ def run_again_in_backward(
     """
     # In one tuple each, because checkpoint has keywords of its own. Where random numbers come from it tells by the
     # tensors it is given, and the module's need not be where the arguments are.
-    probe = None
+    probes = []
     if isinstance(module, nn.Module):
-        probe = next((torch.empty(0, device=p.device) for p in module.parameters()), None)
+        probes = [torch.empty(0, device=d) for d in {p.device for p in module.parameters()}]
 
     # Copies to keep, because the caller may write into what it gave where memory is shared; and copies for each run,
     # because a module may change what it is given in place, and is given it again.
@@ -51,7 +51,7 @@ def run_again_in_backward(
         run,
         args,
         kwargs,
-        probe,
+        probes,
         use_reentrant=False,
         context_fn=lambda: (contextlib.nullcontext(), again),
         early_stop=False,

@@ -33,7 +33,7 @@ from remotemod.errors import WorkerLost
 from remotemod.runtime.backend import Backend, Capabilities
 from remotemod.runtime.future import Future
 from remotemod.runtime.graph import Pass, Recorded
-from remotemod.runtime.moves import map_tensors
+from remotemod.runtime.moves import map_tensors, move_to_caller
 from remotemod.runtime.recording import Recording
 from remotemod.runtime.ref import RemoteRef
 from remotemod.runtime.remote_module import RemoteModule
@@ -75,6 +75,7 @@ class TorchRpcBackend(Backend):
         self._same_main = same_main
         self._why_lost = why_lost
         self._generation = generation()
+        self._mapped: dict[str, bool] = {}
         self.caller = rpc.get_worker_info().name
         # What answers ``isinstance(ref, RemoteRef)`` elsewhere does so here.
         RemoteRef.register(reference_class())
@@ -121,7 +122,7 @@ class TorchRpcBackend(Backend):
         """Lets graphs go; everything else torch counts itself."""
         if not self.closed:
             with contextlib.suppress(RuntimeError):  # a worker that is gone keeps nothing
-                rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False))
+                rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False, False))
 
     def differentiate(
         self,
@@ -142,6 +143,12 @@ class TorchRpcBackend(Backend):
         self, worker: str, request: Request, timeout: float | None
     ) -> tuple[Any, Callable[[Any], Any]]:
         seconds = UNSET_RPC_TIMEOUT if timeout is None else timeout
+        keeps_device = False
+        with contextlib.suppress(RuntimeError):  # what is wrong with the worker, sending says
+            keeps_device = self.keeps_device(worker)
+        if type(request) is Call and not keeps_device:
+            args, kwargs = move_to_caller((request.args, request.kwargs))
+            request = request._replace(args=args, kwargs=kwargs)
         if type(request) is Call and type(request.ref) is NativeKey:
             key = request.ref
             function = key.functions.get(request.method)
@@ -157,8 +164,9 @@ class TorchRpcBackend(Backend):
         if type(request) is Call and is_plain(request.args) and is_plain(request.kwargs):
             sent: Any = tuple(request)
         else:
-            sent = pack(request, main_by_value=not self._same_main)
-        inner = rpc.rpc_async(worker, serve, (sent, not self._same_main), timeout=seconds)
+            sent = pack(request, main_by_value=not self._same_main, on_cpu=not keeps_device)
+        how = (sent, not self._same_main, keeps_device)
+        inner = rpc.rpc_async(worker, serve, how, timeout=seconds)
         return inner, functools.partial(_answer, worker)
 
     def _told(self, error: Exception, worker: str) -> Exception:
@@ -196,7 +204,9 @@ class TorchRpcBackend(Backend):
 
     def keeps_device(self, worker: str) -> bool:
         """Whether there is a device map to the worker."""
-        return has_device_map(worker)
+        if worker not in self._mapped:  # maps are made before the agent
+            self._mapped[worker] = has_device_map(worker)
+        return self._mapped[worker]
 
     def recording(self, recompute: bool) -> Recording:
         """Inside of a ``torch.distributed.autograd`` context torch records calls itself."""

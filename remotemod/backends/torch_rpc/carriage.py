@@ -22,6 +22,7 @@ from remotemod.backends.torch_rpc.native import declare, declared
 from remotemod.errors import ProtocolError
 from remotemod.runtime.binding import Packed
 from remotemod.runtime.cluster import find_cluster
+from remotemod.runtime.moves import to_caller
 from remotemod.runtime.remote_module import RemoteModule
 from remotemod.stubs.load import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
@@ -53,19 +54,20 @@ class Parcel(NamedTuple):
     refs: list[Any]
 
 
-def pack(value: object, *, main_by_value: bool) -> Parcel:
+def pack(value: object, *, main_by_value: bool, on_cpu: bool = False) -> Parcel:
     """Takes a value apart.
 
     Args:
         value: anything that pickle or cloudpickle takes.
         main_by_value: whether classes and functions of ``__main__`` travel by value, because the
             receiver's is another.
+        on_cpu: whether tensors of accelerators travel as ones on the CPU, because there is no device map.
 
     Raises:
         ProtocolError: a part of it cannot be pickled.
     """
     data = io.BytesIO()
-    pickler = _Pickler(data, main_by_value)
+    pickler = _Pickler(data, main_by_value, on_cpu)
     try:
         pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
@@ -104,16 +106,17 @@ def is_plain(value: Any) -> bool:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpickle
-    def __init__(self, data: io.BytesIO, main_by_value: bool) -> None:
+    def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool) -> None:
         super().__init__(data, protocol=5)
         self.tensors: list[torch.Tensor] = []
         self.refs: list[Any] = []
         self._main_by_value = main_by_value
+        self._on_cpu = on_cpu
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
         if kind is torch.Tensor:
-            self.tensors.append(value)
+            self.tensors.append(to_caller(value) if self._on_cpu else value)
             return len(self.tensors) - 1
         if kind in _REFERENCES:
             self.refs.append(value)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from remotemod.backends.torch_rpc.owner import CODEC
 from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.errors import DeadlineExceeded, PlacementError, RemoteModError, WorkerLost
 from remotemod.runtime.future import Future
+from remotemod.runtime.moves import map_tensors
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["future_of", "translated"]
@@ -78,7 +83,10 @@ class _Driver:
             arrived = self._arrived = threading.Event()
 
         def finish(_: Any) -> None:
-            self._complete(future)
+            with contextlib.ExitStack() as streams:
+                for device in _arrived_on(self._inner):
+                    streams.enter_context(torch.cuda.stream(torch.cuda.default_stream(device)))
+                self._complete(future)
             arrived.set()
 
         self._inner.add_done_callback(finish)
@@ -113,6 +121,26 @@ class _Driver:
             future.set_result(value)
         else:
             future.set_exception(error)
+
+
+def _arrived_on(inner: Any) -> set[torch.device]:
+    """In a callback of torch's: the devices of an answer's tensors, once these have their values.
+
+    Torch has only queued that, on streams that are the callback's own (``torch.futures.Future.add_done_callback``). Who
+    takes the result does so in another thread, whose streams know nothing of these.
+    """
+    devices: set[torch.device] = set()
+
+    def arrived(tensor: Tensor) -> Tensor:
+        if tensor.is_cuda:  # torch's RPC carries tensors of no other device
+            devices.add(tensor.device)
+            torch.cuda.current_stream(tensor.device).synchronize()
+            tensor.record_stream(torch.cuda.default_stream(tensor.device))
+        return tensor
+
+    with contextlib.suppress(Exception):  # a failure has no tensors
+        map_tensors(inner.wait(), arrived)
+    return devices
 
 
 def translated(error: Exception, worker: str) -> Exception:

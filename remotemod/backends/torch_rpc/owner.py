@@ -6,6 +6,7 @@ import itertools
 import threading
 from typing import Any
 
+import torch
 import torch.distributed.rpc as rpc
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from remotemod.backends.torch_rpc.native import Native, compiled, declare, decla
 from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.runtime.graph import Graph, Pass, Recorded, differentiate
 from remotemod.runtime.module_functions import as_module
+from remotemod.runtime.moves import move_to_caller
 from remotemod.runtime.owner import Owner, Peer
 from remotemod.runtime.requests import Call, Load
 from remotemod.stubs.load import LoadedStub
@@ -130,12 +132,13 @@ PLAIN, PACKED, FAILED = range(3)
 """The forms of an answer: the result as it is, the result in a parcel, what was raised in a parcel."""
 
 
-def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any, int]:
+def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tuple[int, Any, int]:
     """On the owner: runs a request.
 
     Args:
         sent: a parcel, or the fields of a :class:`Call` that torch's own pickler could take.
         main_by_value: whether the caller's ``__main__`` is another.
+        keeps_device: whether the caller has a device map to this owner; else all tensors go back on the CPU.
 
     Returns:
         The form of the answer, the answer, and the number of the graph that is kept of it, 0 without one.
@@ -146,12 +149,27 @@ def serve(sent: tuple[Any, ...], main_by_value: bool) -> tuple[int, Any, int]:
         value, graph = owner.handle(request, peer), 0
         if type(value) is Recorded:
             value, graph = value
+        _finish_queued()
         if is_plain(value):
-            return PLAIN, value, graph
-        return PACKED, pack(value, main_by_value=main_by_value), graph
+            return PLAIN, value if keeps_device else move_to_caller(value), graph
+        return PACKED, pack(value, main_by_value=main_by_value, on_cpu=not keeps_device), graph
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
         if is_script_error(error):
             failure = script_failure(str(error), owner.name, CODEC)
         else:
             failure = pack_failure(error, owner.name, CODEC)
         return FAILED, pack(failure, main_by_value=main_by_value), 0
+
+
+def _finish_queued() -> None:
+    """Waits until devices have done what the request has queued.
+
+    With device maps torch runs each request on streams of its own, which nothing but the tensors of an answer puts in an
+    order: the next call would read parameters that an optimizer's step has not written yet.
+    """
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return
+    for device in range(torch.cuda.device_count()):
+        stream = torch.cuda.current_stream(device)
+        if stream != torch.cuda.default_stream(device):
+            stream.synchronize()
