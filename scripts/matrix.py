@@ -123,15 +123,10 @@ def examine(python: Path, torch: str, folder: Path) -> dict[str, Any]:
     done = run(
         [
             python,
-            "-m",
-            "pytest",
-            "-m",
-            "not slow",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--junitxml",
-            results,
+            *("-m", "pytest", "-m", "not slow", "-q", "-p", "no:cacheprovider"),
+            *("-n", "auto", "--dist", "loadscope", "--no-loadscope-reorder"),
+            "--ignore=tests/packaging",  # of the sources, which are not here
+            *("--junitxml", results),
         ],
         tests,
         TESTS_SECONDS,

@@ -104,6 +104,7 @@ def test_files_are_small_and_say_why(path: Path) -> None:
     assert doc.strip().split("\n\n")[0].rstrip().endswith(".")
 
 
+@pytest.mark.skipif(not FILES, reason="the sources do not lie beside the tests")
 def test_each_folder_of_python_files_is_a_package() -> None:
     """A folder without ``__init__.py`` would be left out of an install."""
     folders = {path.parent for path in FILES}

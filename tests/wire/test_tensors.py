@@ -17,7 +17,7 @@ from remotemod.errors import ProtocolError
 from remotemod.wire.codec import Codec
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental"),
+    pytest.mark.filterwarnings("ignore:B?Complex\\w+ support is experimental"),
     pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled"),
     pytest.mark.filterwarnings("ignore:Sparse .* tensor support is in beta state"),
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors is in prototype"),
