@@ -4,6 +4,9 @@ Run it with the Python of the environment in question, which needs remotemod and
 
     ENV/bin/python scripts/smoke.py [--json FILE]
 
+``--json`` writes ``python``, ``remotemod``, ``torch``, ``torchscript`` (null: not asked) and ``steps``, each with ``step``,
+``status`` (``ok``, ``failed``, ``skipped``: this torch does not have it), ``seconds`` and ``detail``.
+
 Each step is a program of ``smoke_programs/`` that runs in a fresh folder as a process of its own, bounded in time. A
 row a step says how long it took; a step that failed says why, and makes the exit status 1.
 """
