@@ -71,8 +71,10 @@ def pytest_collection_finish() -> None:
 def fork_server() -> Iterator[None]:
     """Keeps a fork server between tests, which has loaded what workers take seconds to load with their first optimizer."""
     from remotemod.backends import fork_server
+    from tests.preloaded import quiet_rpc
 
-    with mock.patch.object(fork_server, "subprocess", programs.like_subprocess(["torch._dynamo"])):
+    load = ["torch._dynamo", quiet_rpc.__name__]
+    with mock.patch.object(fork_server, "subprocess", programs.like_subprocess(load)):
         server = fork_server.acquire()
     yield
     fork_server.give_back(server)
