@@ -57,8 +57,8 @@ def page(records: Sequence[dict[str, Any]]) -> str:
     from remotemod.torch_compat.catalogue import catalogue
 
     lines = [
-        "| torch | Python | smoke program | fast tier | TorchScript | names missing | seen on |",
-        "|---|---|---|---|---|---|---|",
+        "| torch | Python | dependencies | smoke program | fast tier | TorchScript | names missing | seen on |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     notes: list[str] = []
     for record in records:
@@ -71,7 +71,7 @@ def page(records: Sequence[dict[str, Any]]) -> str:
             fast += f", {tests['skipped']} skipped"
         scripted = "works" if record["torchscript"] is None else "no"
         lines.append(
-            f"| {record['build'].split(',')[0]} | {record['python']} | {good} of {len(smoke)} | {fast} | {scripted} | "
+            f"| {record['build'].split(',')[0]} | {record['python']} | {'lowest' if record.get('lowest') else 'newest'} | {good} of {len(smoke)} | {fast} | {scripted} | "
             f"{len(record['missing']) or 'none'} | {record['date']} |"
         )
         where = f"torch {record['torch']}, Python {record['python']}"

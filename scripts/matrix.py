@@ -5,6 +5,7 @@ afterwards, because each takes several GB::
 
     python scripts/matrix.py 2.10.0 2.15.0           # one after the other
     python scripts/matrix.py --env DIR               # an environment that has torch and pytest already
+    python scripts/matrix.py 2.13.0 --lowest         # with the oldest dependencies that pyproject.toml allows
     python scripts/matrix.py --render                # only writes the table again
 
 In each run the smoke program and the fast tier of the tests, against the installed wheel: the tests are copied to a
@@ -17,6 +18,7 @@ import argparse
 import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -102,11 +104,18 @@ def make_environment(folder: Path, python: str, torch: str, wheel: Path) -> Path
     """A fresh environment with one version of torch; its Python."""
     must([python, "-m", "venv", folder], folder.parent)
     inside = folder / "bin" / "python"
-    must(
-        [inside, "-m", "pip", "install", "--quiet", f"torch=={torch}", wheel, *TEST_PACKAGES],
-        folder,
-    )
+    packages = [f"torch=={torch}", wheel, *TEST_PACKAGES]
+    must([inside, "-m", "pip", "install", "--quiet", *packages], folder)
     return inside
+
+
+def lowest() -> list[str]:
+    """The oldest versions that the package's dependencies allow, torch's aside."""
+    text = (CHECKOUT / "pyproject.toml").read_text()
+    found = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    pairs = re.findall(r'"([\w.-]+)>=([\w.]+)"', found[1])
+    return [f"{name}=={version}" for name, version in pairs if name != "torch"]
 
 
 def examine(python: Path, torch: str, folder: Path) -> dict[str, Any]:
@@ -199,6 +208,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="make environments here, and keep them"
     )
+    parser.add_argument(
+        "--lowest", action="store_true", help="take the oldest dependencies allowed"
+    )
     parser.add_argument("--render", action="store_true", help="only write the table again")
     return parser.parse_args()
 
@@ -243,7 +255,9 @@ def main() -> int:
                 python = make_environment(
                     (options.keep or folder) / version, options.python, version, wheel
                 )
-            record = examine(python, version, folder)
+            if options.lowest:
+                must([python, "-m", "pip", "install", "--quiet", *lowest()], folder)
+            record = {**examine(python, version, folder), "lowest": options.lowest}
             failed |= bool(record["failures"] or record["smoke_failures"])
             write([*(r for r in read() if _key(r) != _key(record)), record])
             if not options.env and not options.keep:
@@ -253,8 +267,8 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _key(record: dict[str, Any]) -> tuple[str, str]:
-    return record["torch"], record["python"]
+def _key(record: dict[str, Any]) -> tuple[str, str, bool]:
+    return record["torch"], record["python"], record.get("lowest", False)
 
 
 if __name__ == "__main__":

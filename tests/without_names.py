@@ -63,6 +63,7 @@ def call() -> None:
     """What must work whatever is missing: an import, and eager calls."""
     import remotemod as rm
 
+    assert rm.RemoteModule("cpu", nn.Linear, args=(2, 2))(torch.ones(1, 2)).shape == (1, 2)
     with rm.launch(backend="inproc"):
         remote = rm.RemoteModule("worker0/cpu", nn.Linear, args=(2, 2))
         inputs = torch.ones(1, 2)
@@ -79,6 +80,8 @@ def main() -> None:
             try:
                 if name == "torch.jit":
                     remove_torchscript()
+                elif name == "torch.distributed.rpc":
+                    sys.modules[name] = None  # type: ignore[assignment]  # so an import of it fails
                 else:
                     remove(name)
                 call()
