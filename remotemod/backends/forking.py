@@ -38,7 +38,9 @@ def main(fd: int) -> None:
     """Serves the caller until it closes its end (or dies); in each child, becomes a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The crashing thread alone: those that merely wait would fill the lines that are kept.
-    faulthandler.enable(2, all_threads=False)
+    # Since Python 3.14 a stack in C would come behind Python's own, and leave no room for it in a report.
+    more: dict[str, Any] = {"c_stack": False} if sys.version_info >= (3, 14) else {}
+    faulthandler.enable(2, all_threads=False, **more)
     gc.disable()  # what is loaded here stays, so looking for garbage would only take time
     # What a worker needs is imported here, once.
     import remotemod.backends.preload  # noqa: F401

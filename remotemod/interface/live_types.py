@@ -18,6 +18,7 @@ from remotemod.interface.annotations import (
     substitute,
     union,
 )
+from remotemod.interface.own_annotations import annotations_of
 from remotemod.interface.types import (
     ANY,
     NONE,
@@ -25,7 +26,6 @@ from remotemod.interface.types import (
     NamedTupleType,
     OtherType,
     Symbol,
-    TupleType,
     Type,
 )
 
@@ -124,9 +124,10 @@ class TypeReader:
         return self._applied(value, origin)
 
     def _applied(self, value: object, origin: object) -> Type | None:
-        args = tuple(map(self._argument, typing.get_args(value)))
-        if origin is tuple and args == (TupleType(()),):
-            args = ()
+        given = typing.get_args(value)
+        if given == ((),):  # how Python 3.10 says Tuple[()]
+            given = ()
+        args = tuple(map(self._argument, given))
         if type(origin).__name__ == "TypeAliasType":
             return substitute(self.read(origin), args)
         head = self._describe(origin)
@@ -153,7 +154,7 @@ class TypeReader:
         inner._open = (*self._open, cls)
         hints: dict[str, object] = {}
         for base in reversed(cls.__mro__):
-            hints.update(vars(base).get("__annotations__") or {})
+            hints.update(annotations_of(base))
         return NamedTupleType(
             symbol, tuple((f, inner.read(hints[f]) if f in hints else ANY) for f in fields)
         )

@@ -17,6 +17,7 @@ from remotemod.errors import InterfaceError
 from remotemod.interface.defaults import from_value
 from remotemod.interface.live_types import TypeReader
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method, Origin
+from remotemod.interface.own_annotations import signature_of
 from remotemod.interface.read_script import read_script
 from remotemod.interface.selection import NO_FORWARD, method_order
 from remotemod.interface.type_checking import checked_imports
@@ -141,8 +142,8 @@ def _is_method(value: object) -> bool:
 
 def _signature(function: Any) -> inspect.Signature:
     if not isinstance(function, _Unbound):
-        return inspect.signature(function)
-    signature = inspect.signature(function.function)
+        return signature_of(function)
+    signature = signature_of(function.function)
     parameters = list(signature.parameters.values())
     if parameters and parameters[0].kind in (
         inspect.Parameter.POSITIONAL_ONLY,
@@ -271,7 +272,8 @@ def _place(cls: type) -> tuple[str | None, int | None]:
         return None, None
     lines = linecache.getlines(file) if file else []
     heading = re.compile(rf"\s*class\s+{cls.__name__}\b")
-    last = _first_line_inside(cls, file, len(lines))
+    # The file may be shorter than it was when the class was made.
+    last = min(_first_line_inside(cls, file, len(lines)), len(lines))
     for number in (*range(last, 0, -1), *range(len(lines), last, -1)):
         if heading.match(lines[number - 1]):
             while number > 1 and lines[number - 2].lstrip().startswith("@"):

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from remotemod.interface.model import Interface
+from remotemod.interface.own_annotations import annotations_of
 from remotemod.interface.types import Symbol
 from remotemod.runtime.bind import bind_interface, stub_of_class, with_signatures
 from remotemod.stubs.load import LoadedStub
@@ -150,8 +151,8 @@ def _objects(signatures: typing.Iterable[inspect.Signature]) -> dict[Symbol, obj
 def _classes(annotation: Any) -> Iterator[type]:
     if isinstance(annotation, type) and not typing.get_args(annotation):
         yield annotation
-        for inner in getattr(annotation, "__annotations__", {}).values():
-            if hasattr(annotation, "_fields"):
+        if hasattr(annotation, "_fields"):
+            for inner in annotations_of(annotation).values():
                 yield from _classes(inner)
     for inner in typing.get_args(annotation):
         yield from _classes(inner)

@@ -18,6 +18,9 @@ from tests.compile.parts import CALLS, USES, Colour, Part, Use
 from tests.examples.strangers import ROOT
 from tests.preloaded import programs
 
+# torch.export.load's own, before torch 2.11.
+pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+
 BATCH = torch.export.Dim("batch", min=2)
 
 

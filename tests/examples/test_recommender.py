@@ -164,7 +164,7 @@ def test_tables_that_recommend_otherwise_fail_the_program(
     ("wrong", "said"),
     [
         ("--epochs=0", "must be at least 1"),
-        ("--servers=3", "invalid choice: 3"),
+        ("--servers=3", "invalid choice"),
         ("--packages=no_such", "no package 'no_such' to read"),
         (f"--out={__file__}", "is a file; name a folder"),
     ],

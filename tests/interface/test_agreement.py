@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +106,28 @@ def test_names_follow_imports_across_files(agree) -> None:
     assert isinstance(result, OptionalType)
     assert isinstance(result.item, NamedTupleType)
     assert result.item.fields[0] == ("first", TENSOR)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="before Python 3.14 such names are quoted")
+def test_names_for_type_checkers_need_no_quotes(agree) -> None:
+    """Annotations are made when they are asked for, and may name what is imported for type checkers alone."""
+    method = agree(
+        """
+        from typing import TYPE_CHECKING, NamedTuple
+        from torch import Tensor, nn
+        if TYPE_CHECKING:
+            from fractions import Fraction
+        class Pair(NamedTuple):
+            first: Tensor
+            second: Later
+        class M(nn.Module):
+            def forward(self, x: Fraction, later: Later) -> Pair: pass
+        class Later: pass
+        """
+    ).methods[0]
+    assert str(method.arguments[0].type) == "fractions.Fraction"
+    assert isinstance(method.returns, NamedTupleType)
+    assert [name for name, _ in method.returns.fields] == ["first", "second"]
 
 
 def test_named_tuples_keep_their_fields(agree) -> None:

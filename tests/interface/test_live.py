@@ -79,3 +79,16 @@ def test_traced_modules_are_read() -> None:
     assert read_interface(traced).method("forward").arguments == (
         Argument("input", TENSOR, Kind.POSITIONAL_OR_KEYWORD),
     )
+
+
+def test_a_file_may_have_shrunk_since(tmp_path, monkeypatch) -> None:
+    """A class is read whose file has fewer lines than when it was imported; it has no line."""
+    module = tmp_path / "shrunk.py"
+    module.write_text(
+        "\n" * 20 + "from torch import nn\nclass M(nn.Module):\n    def forward(self, x): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import shrunk  # type: ignore[import-not-found]
+
+    module.write_text("x = 1\n")
+    assert read_interface(shrunk.M).line is None

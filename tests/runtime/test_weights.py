@@ -212,6 +212,7 @@ def test_torch_saves_a_parents_state(cluster: rm.Cluster, tmp_path: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # torch's own, before 2.11
 def test_a_distributed_checkpoint_of_one_process(cluster: rm.Cluster, tmp_path: Path) -> None:
     """torch.distributed.checkpoint saves a parent's state and loads it in place, without a group."""
     import torch.distributed.checkpoint as dcp
