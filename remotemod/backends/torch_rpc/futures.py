@@ -130,6 +130,8 @@ def _arrived_on(inner: Any) -> set[torch.device]:
     takes the result does so in another thread, whose streams know nothing of these.
     """
     devices: set[torch.device] = set()
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # so no such tensor is here
+        return devices
 
     def arrived(tensor: Tensor) -> Tensor:
         if tensor.is_cuda:  # torch's RPC carries tensors of no other device
