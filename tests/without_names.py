@@ -13,6 +13,9 @@ import sys
 import traceback
 from typing import Any
 
+import cloudpickle  # noqa: F401 - what remotemod loads beside torch need not be loaded for each name
+import jinja2  # noqa: F401
+import msgspec  # noqa: F401
 import torch
 from torch import nn
 
