@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections import OrderedDict
@@ -482,11 +481,12 @@ def test_paths_of_torch_lead_somewhere() -> None:
 
 
 _ENDS_AT_ONCE = """
-import sys, time, torch
+import time, torch
 from remotemod.torch_compat.forks import finish_before_exit
 
 def slow(x):
     time.sleep(0.5)
+    print("done", flush=True)
     return x + 1
 
 library = torch.library.Library("remotemod_slow", "DEF")
@@ -499,25 +499,21 @@ def run(x: torch.Tensor) -> torch.Tensor:
 def start(x: torch.Tensor) -> torch.jit.Future[torch.Tensor]:
     return torch.jit.fork(run, x)
 
-if sys.argv[1] == "finish":
-    finish_before_exit()
+finish_before_exit()
 torch.jit.script(start)(torch.ones(1))
 """
 
 
-@pytest.mark.parametrize("how", ["finish", "crash"])
-def test_a_program_may_end_while_torchscript_runs(how: str, tmp_path: Path) -> None:
-    """No crash where a thread of TorchScript's is at work; left alone, Pythons before 3.14 crash."""
+def test_a_program_may_end_while_torchscript_runs(tmp_path: Path) -> None:
+    """What a thread of TorchScript's is at is done before Python goes; otherwise Pythons before 3.14 mostly crash."""
     program = tmp_path / "ends.py"
     program.write_text(_ENDS_AT_ONCE)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(program), how],
+        [sys.executable, "-W", "ignore", str(program)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    crashes = how == "crash" and sys.version_info < (3, 14)
-    expected = (-signal.SIGABRT, -signal.SIGSEGV) if crashes else (0,)
-    assert done.returncode in expected, done.stderr
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
