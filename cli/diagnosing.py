@@ -38,7 +38,11 @@ def print_report(report: Report, all_names: bool) -> None:
     console.print(f"TorchScript: {report.torchscript or 'works'}", markup=False)
     libraries = _table("libraries", "name", "version", "needed for")
     for library in report.libraries:
-        libraries.add_row(library.name, library.version or "[red]missing[/]", library.needed)
+        libraries.add_row(
+            library.name,
+            library.version or ("-" if library.needed else "[red]missing[/]"),
+            library.needed,
+        )
     console.print(libraries)
     _print_names(report, all_names)
     backends = _table("backends", "name", "works", "launch", "small call", "capabilities")

@@ -6,10 +6,11 @@ import importlib.metadata
 import importlib.util
 import json
 import platform
+import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from remotemod.doctor.model import BackendCheck, Library, Report, TorchName
 from remotemod.version import VERSION
@@ -19,18 +20,8 @@ __all__ = ["Progress", "examine"]
 Progress = Callable[[int, int, str], None]
 """Is told what is done, of how much, and what is next."""
 
-_LIBRARIES = {
-    "torch": "",
-    "jinja2": "",
-    "libcst": "",
-    "msgspec": "",
-    "cloudpickle": "",
-    "safetensors": "",
-    "typer": "",
-    "rich": "",
-    "typing_extensions": "",
-    "numpy": "arrays as arguments and results",
-}
+_EXTRAS = ("ray", "grpc", "monarch", "bench")
+"""Of the package's extras those that users of it install."""
 _SECONDS = 120.0
 """How long a backend may take; a first launch loads torch anew."""
 
@@ -41,7 +32,6 @@ def examine(progress: Progress | None = None) -> Report:
     Args:
         progress: is told how far it is.
     """
-    libraries = tuple(Library(name, _version(name), why) for name, why in _LIBRARIES.items())
     has_torch = importlib.util.find_spec("torch") is not None
     backends = _backend_names() if has_torch else []
     tell = progress or (lambda done, total, what: None)
@@ -57,10 +47,26 @@ def examine(progress: Progress | None = None) -> Report:
         torch=_build() if has_torch else None,
         torchscript=_torchscript() if has_torch else "torch is not installed",
         accelerators=_accelerators() if has_torch else (),
-        libraries=libraries,
+        libraries=tuple(_libraries()),
         names=_names() if has_torch else (),
         backends=tuple(checks),
     )
+
+
+def _libraries() -> Iterator[Library]:
+    """What the package's metadata asks for: always, or with one of its extras."""
+    try:
+        asked = importlib.metadata.requires("remotemod") or []
+    except importlib.metadata.PackageNotFoundError:  # a checkout on the path, never installed
+        return
+    for line in asked:
+        requirement, _, condition = line.partition(";")
+        name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", condition)
+        if extra is None:
+            yield Library(name, _version(name))
+        elif extra[1] in _EXTRAS:
+            yield Library(name, _version(name), f"the extra {extra[1]}")
 
 
 def _version(name: str) -> str | None:
