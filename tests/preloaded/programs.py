@@ -111,7 +111,9 @@ class Program:
             sent = socket.send_fds(self._socket, [data], [*fds, *pass_fds])
             self._socket.sendall(data[sent:])
         self._answers = self._socket.makefile("rb")
-        self.pid = int(self._answers.readline())
+        answer = self._answers.readline()
+        assert answer, "the process that has loaded torch has ended; its error is above"
+        self.pid = int(answer)
 
     def _file(
         self, number: int, what: int | IO[Any] | None, theirs: contextlib.ExitStack, text: bool

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.distributed.rpc as rpc
+import torch.distributed
 
 __all__: list[str] = []
 
+if torch.distributed.is_available():
+    import torch.distributed.rpc as rpc
 
-class _Sleeping(rpc.TensorPipeRpcBackendOptions):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"_transports": ["uv"], **options})
+    if rpc.is_available():
 
+        class _Sleeping(rpc.TensorPipeRpcBackendOptions):
+            def __init__(self, **options: Any) -> None:
+                super().__init__(**{"_transports": ["uv"], **options})
 
-rpc.TensorPipeRpcBackendOptions = _Sleeping  # type: ignore[misc]
+        rpc.TensorPipeRpcBackendOptions = _Sleeping  # type: ignore[misc]

@@ -72,17 +72,17 @@ def test_each_call_in_flight_ends_once(fork_server: None) -> None:
         futures += [rm.rpc_async("doomed", int, (str(i),)) for i in range(999)]
         for number, future in enumerate(futures):
             future.add_done_callback(lambda _, number=number: told.update([number]))
-        futures[0].wait(10)
+        futures[0].wait(30)
         os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
         for number, future in enumerate(futures[1:]):
-            error = future.exception(10)
+            error = future.exception(30)
             if error is None:
                 assert future.wait() == number
             else:
                 assert isinstance(error, rm.WorkerLost)
                 assert (error.worker, error.signal) == ("doomed", signal.SIGKILL)
         assert echo(5) == 5
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while len(told) < 1000 and time.monotonic() < until:
             time.sleep(0.01)
     assert set(told.values()) == {1}
@@ -108,7 +108,7 @@ def test_whoever_waits_hears_of_it(fork_server: None) -> None:
 
         rm.rpc_async("worker1", time.sleep, (60,)).add_done_callback(callback)
         kill_soon("worker1")
-        assert called.wait(10)
+        assert called.wait(30)
         assert isinstance(heard[0], rm.WorkerLost)
 
         async def wait() -> None:
@@ -198,7 +198,7 @@ def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> Non
     with rm.launch(workers=3) as cluster:
         server = fork_servers._SHARED[0]._process
         os.kill(server.pid, signal.SIGKILL)
-        server.wait(10)
+        server.wait(30)
         pids = [cluster._backend.pid(worker) for worker in cluster.workers]
         assert rm.rpc_sync("worker0", warn) == "said"
         error = lost("worker1", die)
@@ -207,9 +207,9 @@ def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> Non
         with rm.launch(workers=["new"]):
             assert rm.rpc_sync("new", int) == 0
         busy = rm.rpc_async("worker0", time.sleep, (60,))
-    assert isinstance(busy.exception(5), rm.RemoteModError)
+    assert isinstance(busy.exception(30), rm.RemoteModError)
     assert not fork_servers._SHARED
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while any(is_alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(is_alive(pid) for pid in pids)
