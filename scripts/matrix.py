@@ -134,7 +134,8 @@ def examine(python: Path, torch: str, folder: Path) -> dict[str, Any]:
             python,
             *("-m", "pytest", "-m", "not slow", "-q", "-p", "no:cacheprovider"),
             *("-n", "auto", "--dist", "loadscope", "--no-loadscope-reorder"),
-            "--ignore=tests/packaging",  # of the sources, which are not here
+            # Of the sources, which are not here, and of the page that this run is for.
+            *("--ignore=tests/packaging", "--ignore=tests/test_compatibility_page.py"),
             *("--junitxml", results),
         ],
         tests,
