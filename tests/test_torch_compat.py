@@ -143,6 +143,7 @@ def test_lazy_zeros_are_told() -> None:
     assert not tensors.is_lazy_zero(torch.zeros(2))
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled")  # torch's own
 @pytest.mark.parametrize("public", [False, True])
 def test_sparse_tensors_come_apart(public: bool, without: Callable[..., None]) -> None:
     """Indices and values make the tensor again."""

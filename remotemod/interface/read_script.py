@@ -30,7 +30,7 @@ from remotemod.interface.types import (
 )
 from remotemod.torch_compat.script import method_names, method_schema, qualified_name
 
-__all__ = ["read_script"]
+__all__ = ["live_class", "read_script"]
 
 _PLAIN: dict[str, Type] = {
     "TensorType": TENSOR,
@@ -57,7 +57,7 @@ def read_script(module: Any, python_forward: Callable[[type], Method | None]) ->
             (``forward__0``, ``forward__1``) of which no single schema can tell.
     """
     symbol = _symbol(qualified_name(module))
-    original = _python_class(symbol)
+    original = live_class(symbol)
     names = [n for n in method_names(module) if not n.startswith("_")]
     methods = [_read_schema(n, method_schema(module, n)) for n in names if "__" not in n]
     methods.sort(key=lambda method: method.name != "forward")
@@ -123,7 +123,7 @@ def _read_tuple(node: Any) -> Type:
     if not node.annotation_str.startswith("__torch__"):
         return TupleType(items)
     symbol = _symbol(node.annotation_str)
-    cls = _python_class(symbol)
+    cls = live_class(symbol)
     names = getattr(cls, "_fields", ())
     if cls is None or len(names) != len(items):
         return OtherType(symbol)
@@ -141,7 +141,8 @@ def _symbol(qualified: str) -> Symbol:
     return Symbol(".".join(path[:-1]), path[-1])
 
 
-def _python_class(symbol: Symbol) -> type | None:
+def live_class(symbol: Symbol) -> type | None:
+    """The class that a symbol names in a module that is loaded; None if there is none."""
     found: object = sys.modules.get(symbol.module)
     for part in symbol.qualname.split("."):
         found = getattr(found, part, None)

@@ -9,7 +9,9 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from remotemod.errors import InterfaceError
 from remotemod.interface.model import Interface
+from remotemod.interface.read_script import live_class
 from remotemod.interface.types import Symbol
 from remotemod.runtime.router import ROUTER
 from remotemod.stubs.load import LoadedStub, load_stub, loaded_from_module
@@ -40,9 +42,20 @@ def bind_interface(
         InterfaceError: the interface has no stub (the message says which part).
     """
     text, bound = _text(interface, device_moves)
-    stub = load_stub(text, {name: objects[symbol] for name, symbol in bound.items()})
+    stub = load_stub(text, {name: _live(symbol, objects) for name, symbol in bound.items()})
     define_stub_operators(stub)
     return stub
+
+
+def _live(symbol: Symbol, objects: Mapping[Symbol, object]) -> object:
+    # Annotations that are text name no class themselves; those of __main__ are found there.
+    found = objects.get(symbol) or live_class(symbol)
+    if found is None:
+        raise InterfaceError(
+            f"no class {symbol} can be found in this process",
+            how="define it in a module, or annotate with the class itself and not with its name",
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=1024)

@@ -127,11 +127,13 @@ def test_the_callers_death_ends_its_workers() -> None:
 
 
 @pytest.mark.slow
-def test_a_script_without_main_guard_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["", "from __future__ import annotations"])
+def test_a_script_without_main_guard_works(tmp_path: Path, first: str) -> None:
     """A plain script, its classes defined in ``__main__``, needs no ``if __name__`` guard."""
     script = tmp_path / "script.py"
     script.write_text(
-        textwrap.dedent(
+        f"{first}\n"
+        + textwrap.dedent(
             """
             from typing import NamedTuple
             import torch
