@@ -118,7 +118,7 @@ def lowest() -> list[str]:
     return [f"{name}=={version}" for name, version in pairs if name != "torch"]
 
 
-def examine(python: Path, torch: str, folder: Path) -> dict[str, Any]:
+def examine(python: Path, torch: str, folder: Path, *more: str) -> dict[str, Any]:
     """What the smoke program, the tests and the doctor say in an environment."""
     say(f"torch {torch}: smoke program")
     said = folder / "smoke.json"
@@ -137,6 +137,7 @@ def examine(python: Path, torch: str, folder: Path) -> dict[str, Any]:
             # Of the sources, which are not here, and of the page that this run is for.
             *("--ignore=tests/packaging", "--ignore=tests/test_compatibility_page.py"),
             *("--junitxml", results),
+            *more,
         ],
         tests,
         TESTS_SECONDS,
@@ -258,7 +259,9 @@ def main() -> int:
                 )
             if options.lowest:
                 must([python, "-m", "pip", "install", "--quiet", *lowest()], folder)
-            record = {**examine(python, version, folder), "lowest": options.lowest}
+            # Old libraries are deprecated in part by what stands below them.
+            quiet = ["-W", "ignore::DeprecationWarning"] if options.lowest else []
+            record = {**examine(python, version, folder, *quiet), "lowest": options.lowest}
             failed |= bool(record["failures"] or record["smoke_failures"])
             write([*(r for r in read() if _key(r) != _key(record)), record])
             if not options.env and not options.keep:
