@@ -340,6 +340,17 @@ def test_interfaces_tell_their_methods(without: Callable[..., None]) -> None:
     assert script.interface_methods(_Doubler) is None
 
 
+def test_without_torchscript_nothing_scripts_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Saving and loading scripted models name what is missing and the way out."""
+    monkeypatch.delattr(torch.jit, "script")
+    with pytest.raises(rm.BackendUnavailable, match=r"no TorchScript .* leave out interface="):
+        rm.export(_Doubles(), tmp_path / "model.pt")
+    with pytest.raises(rm.BackendUnavailable, match="no TorchScript"):
+        script.load_script(tmp_path / "model.pt")
+
+
 def test_operators_can_be_taken_back() -> None:
     """A namespace can be defined anew."""
     for _ in range(2):
