@@ -27,8 +27,8 @@ _NAMES = """
 
 remotemod relies on {count} private names of torch. Each stands in one small function of `remotemod/torch_compat/`, which
 says which behaviour is relied on and what happens without it. No eager call and no import needs one of them
-(`tests/test_torch_compat.py` takes each of them out of a real torch); the feature that does is off, and says so when
-it is used. `remotemod doctor` tells which are there.
+(`tests/test_torch_compat.py` deletes each of them from torch, or, where torch itself cannot go on without it, hides it from
+remotemod); the feature that does is off, and says so when it is used. `remotemod doctor` tells which are there.
 
 | part | name | without it | public way |
 |---|---|---|---|
