@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from compatibility_table import RECORDS, read, render, write
+from running import environment, run
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT = ("2.10.0", "2.11.0", "2.12.1", "2.13.0", "2.14.1", "2.15.0")
@@ -57,15 +57,14 @@ BESIDE_TESTS = (
 TESTS_SECONDS = 3600
 
 
-def run(
+def attempt(
     words: Sequence[object], cwd: Path, seconds: float | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """A process without this one's Python settings; its output is kept."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    """A process that may fail, which is then what was seen; all that it says is kept, in its order."""
     return subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
-        env=environment,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -75,16 +74,6 @@ def run(
     )
 
 
-def must(words: Sequence[object], cwd: Path) -> str:
-    """What a process prints that must not fail."""
-    done = run(words, cwd)
-    if done.returncode:
-        sys.exit(
-            f"{' '.join(map(str, words))}: exit status {done.returncode}\n{done.stdout[-3000:]}"
-        )
-    return done.stdout
-
-
 def say(text: str) -> None:
     """One line of progress."""
     print(f"{datetime.datetime.now():%H:%M:%S} {text}", flush=True)
@@ -92,9 +81,17 @@ def say(text: str) -> None:
 
 def build_wheel(folder: Path) -> Path:
     """The wheel of this checkout."""
-    must(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, CHECKOUT],
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "-w",
         folder,
+        CHECKOUT,
+        cwd=folder,
     )
     (wheel,) = folder.glob("remotemod-*.whl")
     return wheel
@@ -102,10 +99,10 @@ def build_wheel(folder: Path) -> Path:
 
 def make_environment(folder: Path, python: str, torch: str, wheel: Path) -> Path:
     """A fresh environment with one version of torch; its Python."""
-    must([python, "-m", "venv", folder], folder.parent)
+    run(python, "-m", "venv", folder, cwd=folder.parent)
     inside = folder / "bin" / "python"
     packages = [f"torch=={torch}", wheel, *TEST_PACKAGES]
-    must([inside, "-m", "pip", "install", "--quiet", *packages], folder)
+    run(inside, "-m", "pip", "install", "--quiet", *packages, cwd=folder)
     return inside
 
 
@@ -122,14 +119,14 @@ def examine(python: Path, torch: str, folder: Path, *more: str) -> dict[str, Any
     """What the smoke program, the tests and the doctor say in an environment."""
     say(f"torch {torch}: smoke program")
     said = folder / "smoke.json"
-    smoke = run([python, CHECKOUT / "scripts" / "smoke.py", "--json", said], folder)
+    smoke = attempt([python, CHECKOUT / "scripts" / "smoke.py", "--json", said], folder)
     print(smoke.stdout, flush=True)
     rows = json.loads(said.read_text()) if said.exists() else {}
     say(f"torch {torch}: fast tier of the tests")
     tests = copy_tests(folder / "tree")
     results = folder / "tests.xml"
     # torch warns of its own on some Pythons; that is told in the table, and fails nothing.
-    done = run(
+    done = attempt(
         [
             python,
             *("-m", "pytest", "-m", "not slow", "-q", "-p", "no:cacheprovider"),
@@ -144,7 +141,7 @@ def examine(python: Path, torch: str, folder: Path, *more: str) -> dict[str, Any
     )
     print("\n".join(done.stdout.splitlines()[-40:]), flush=True)
     say(f"torch {torch}: doctor")
-    doctor = run([python, "-m", "remotemod", "doctor", "--json"], folder)
+    doctor = attempt([python, "-m", "remotemod", "doctor", "--json"], folder)
     try:
         report = json.loads(doctor.stdout[doctor.stdout.index("{") :])
     except ValueError:
@@ -231,34 +228,17 @@ def main() -> int:
             folder.mkdir()
             if options.env:
                 python = options.env.absolute() / "bin" / "python"
-                must(
-                    [
-                        python,
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--no-deps",
-                        "--force-reinstall",
-                        wheel,
-                    ],
-                    folder,
-                )
-                version = must(
-                    [
-                        python,
-                        "-c",
-                        "import importlib.metadata as m; print(m.version('torch').split('+')[0])",
-                    ],
-                    folder,
-                ).strip()
+                pip = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall")
+                run(*pip, wheel, cwd=folder)
+                code = "import importlib.metadata as m; print(m.version('torch').split('+')[0])"
+                version = run(python, "-c", code, cwd=folder).stdout.strip()
             else:
                 say(f"torch {version}: making an environment (torch is several GB)")
                 python = make_environment(
                     (options.keep or folder) / version, options.python, version, wheel
                 )
             if options.lowest:
-                must([python, "-m", "pip", "install", "--quiet", *lowest()], folder)
+                run(python, "-m", "pip", "install", "--quiet", *lowest(), cwd=folder)
             # Old libraries are deprecated in part by what stands below them.
             quiet = ["-W", "ignore::DeprecationWarning"] if options.lowest else []
             record = {**examine(python, version, folder, *quiet), "lowest": options.lowest}

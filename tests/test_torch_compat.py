@@ -222,7 +222,7 @@ def test_members_are_the_modules_own() -> None:
     assert list(modules.parameters_of(module[0])) == ["weight", "bias"]
     assert "running_mean" in modules.buffers_of(module[1])
     other = nn.Module()
-    modules.share_children(other, module)
+    vars(other).update(modules.with_children(modules.children_of(module)))
     module.append(nn.ReLU())
     assert len(list(other.children())) == 3
 

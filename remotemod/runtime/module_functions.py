@@ -18,7 +18,7 @@ from remotemod.torch_compat.modules import (
     load_post_hooks,
     metadata_of,
     new_state,
-    share_children,
+    with_children,
 )
 from remotemod.torch_compat.script import is_compiled_module, python_form
 
@@ -165,7 +165,7 @@ class _Root(nn.Module):
             # The whole prefix is the one child's name; add_module() would refuse the dots.
             children_of(self)[loading.prefix.removesuffix(".")] = module
         else:
-            share_children(self, module)
+            vars(self).update(with_children(children_of(module)))
 
     def _load_from_state_dict(self, *args: Any) -> None:
         *_, missing, unexpected, self._errors = args

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from remotemod.errors import GraphError
 from remotemod.torch_compat.private import MISSING, Private
@@ -69,11 +70,9 @@ def transforms_are_active() -> bool:
 
 def dual_level() -> int:
     """The level of forward-mode derivatives; negative where none are taken."""
-    # A number that changes: the module is asked each time.
     if _DUAL_LEVEL.found is MISSING:
         return 0
-    from torch.autograd import forward_ad
-
+    # A number that changes: the module is asked each time.
     return forward_ad._current_level
 
 

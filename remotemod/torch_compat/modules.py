@@ -23,7 +23,6 @@ __all__ = [
     "new_state",
     "optimizer_hooks",
     "parameters_of",
-    "share_children",
     "with_children",
     "with_parameters",
 ]
@@ -110,14 +109,9 @@ def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
     return module._modules
 
 
-def with_children(children: Mapping[str, nn.Module | None]) -> dict[str, Any]:
-    """What a module's attributes are updated with to make these its children."""
-    return {"_modules": dict(children)}
-
-
-def share_children(module: nn.Module, of: nn.Module) -> None:
-    """Gives a module the children of another, as they are and as they will be."""
-    vars(module)["_modules"] = of._modules
+def with_children(children: dict[str, nn.Module | None]) -> dict[str, Any]:
+    """What a module's attributes are updated with to make these its children, as they are and as they will be."""
+    return {"_modules": children}
 
 
 def load_own_entries(module: nn.Module, *args: Any) -> None:

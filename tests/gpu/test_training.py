@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
+from remotemod.testing.trained import Cubes
 from tests.gpu import zoo
 from tests.gpu.devices import HERE, assert_came_back, needs_values, only_on_cuda
 
@@ -123,7 +124,7 @@ def test_gradients_of_what_no_stub_has_moved(workers: rm.Cluster, device: str) -
 def test_second_derivatives(workers: rm.Cluster, device: str) -> None:
     """The gradient of a gradient crosses the border twice."""
     found = []
-    for module in (rm.RemoteModule(f"one/{device}", zoo.Cubes), zoo.Cubes().to(device)):
+    for module in (rm.RemoteModule(f"one/{device}", Cubes), Cubes().to(device)):
         x = torch.linspace(-1.0, 1.0, 4).requires_grad_()
         result = module(x) if isinstance(module, rm.RemoteModule) else module(x.to(device)).cpu()
         (grad,) = torch.autograd.grad(result, x, create_graph=True)

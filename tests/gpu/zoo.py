@@ -195,17 +195,6 @@ class Noisy(nn.Module):
         return nn.functional.dropout(x * self.weight, 0.5)
 
 
-class Cubes(nn.Module):
-    """Has second derivatives."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.linspace(0.5, 1.5, 4))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x**3 * self.weight).sum(-1)
-
-
 class Here(nn.Module):
     """Tells where a tensor is that it is given, and where its own is."""
 
