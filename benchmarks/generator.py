@@ -46,7 +46,7 @@ def interfaces(folder: Path, count: int, tag: str) -> list[type]:
 def ours(classes: Sequence[type]) -> list[tuple[float, float]]:
     """Seconds for (render and load, read beside) of each interface."""
     from remotemod import read_interface, render
-    from remotemod.stubs.load import load_stub
+    from remotemod.stub.loader import load_stub
 
     found = []
     for cls in classes:

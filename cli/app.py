@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 if TYPE_CHECKING:
-    from remotemod.stubs.declaration import Form
+    from remotemod.stub.declaration import Form
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from remotemod.stubs.declaration import Form
-from remotemod.stubs.generate import Outcome, generate, mending_command
+from remotemod.codegen.generate import Outcome, generate, mending_command
+from remotemod.stub.declaration import Form
 
 from . import output as terminal
 

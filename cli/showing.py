@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from remotemod.codegen.targets import read_target
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Argument, Interface, Kind, Method
-from remotemod.stubs.sources import read_target
 
 from . import output as terminal
 

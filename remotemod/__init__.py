@@ -22,26 +22,26 @@ from remotemod.errors import (
     RemoteModError,
     WorkerLost,
 )
+from remotemod.torch_hooks import prepare_torch
 from remotemod.version import VERSION as __version__
-from remotemod.when_torch import prepare_torch
 
 if TYPE_CHECKING:
     from remotemod import testing
     from remotemod.archive.export import export
     from remotemod.archive.load import load
     from remotemod.backends.shm.heap import empty
+    from remotemod.codegen.generate import generate
+    from remotemod.codegen.render import render
+    from remotemod.future import Future
+    from remotemod.handles.functions import remote, rpc_async, rpc_sync
+    from remotemod.handles.module import RemoteModule
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
-    from remotemod.launching import connect, launch
     from remotemod.optim.clip import clip_grad_norm_
     from remotemod.optim.optimizer import RemoteOptimizer
-    from remotemod.runtime.cluster import Cluster
-    from remotemod.runtime.future import Future
-    from remotemod.runtime.ref import RemoteRef
-    from remotemod.runtime.remote_module import RemoteModule
-    from remotemod.runtime.rpc import remote, rpc_async, rpc_sync
-    from remotemod.stubs.generate import generate
-    from remotemod.stubs.render import render
+    from remotemod.rpc.cluster import Cluster
+    from remotemod.rpc.launch import connect, launch
+    from remotemod.rpc.ref import RemoteRef
 
 __all__ = [
     "ArchiveError",
@@ -79,24 +79,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cluster": "remotemod.runtime.cluster",
-    "Future": "remotemod.runtime.future",
+    "Cluster": "remotemod.rpc.cluster",
+    "Future": "remotemod.future",
     "Interface": "remotemod.interface.model",
-    "RemoteModule": "remotemod.runtime.remote_module",
+    "RemoteModule": "remotemod.handles.module",
     "RemoteOptimizer": "remotemod.optim.optimizer",
-    "RemoteRef": "remotemod.runtime.ref",
+    "RemoteRef": "remotemod.rpc.ref",
     "clip_grad_norm_": "remotemod.optim.clip",
-    "connect": "remotemod.launching",
+    "connect": "remotemod.rpc.launch",
     "empty": "remotemod.backends.shm.heap",
     "export": "remotemod.archive.export",
-    "generate": "remotemod.stubs.generate",
-    "launch": "remotemod.launching",
+    "generate": "remotemod.codegen.generate",
+    "launch": "remotemod.rpc.launch",
     "load": "remotemod.archive.load",
     "read_interface": "remotemod.interface.read",
-    "remote": "remotemod.runtime.rpc",
-    "render": "remotemod.stubs.render",
-    "rpc_async": "remotemod.runtime.rpc",
-    "rpc_sync": "remotemod.runtime.rpc",
+    "remote": "remotemod.handles.functions",
+    "render": "remotemod.codegen.render",
+    "rpc_async": "remotemod.handles.functions",
+    "rpc_sync": "remotemod.handles.functions",
 }
 
 

@@ -1,12 +1,11 @@
 """All that generated stubs import: whatever changes here in meaning raises the stub ABI."""
 
-from remotemod.runtime.future import Future
-from remotemod.runtime.given import LEFT_OUT, given
-from remotemod.runtime.moves import move, move_to_caller, to_caller
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.remote_module import RemoteModule
-from remotemod.stubs.declaration import Stub
-from remotemod.stubs.script import (
+from remotemod.future import Future
+from remotemod.handles.module import RemoteModule
+from remotemod.rpc.ref import RemoteRef
+from remotemod.stub.declaration import Stub
+from remotemod.stub.omitted import LEFT_OUT, given
+from remotemod.stub.operators import (
     Operator,
     RRef,
     export,
@@ -15,6 +14,7 @@ from remotemod.stubs.script import (
     record_function,
     rpc_async,
 )
+from remotemod.trees import move, move_to_caller, to_caller
 
 __all__ = [
     "LEFT_OUT",

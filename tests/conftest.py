@@ -70,7 +70,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
     """Keeps a fork server between tests, which has loaded what workers take seconds to load with their first optimizer."""
-    from remotemod.backends import fork_server
+    from remotemod.backends.processes import client as fork_server
     from tests.preloaded import quiet_rpc
 
     load = ["torch._dynamo", quiet_rpc.__name__]

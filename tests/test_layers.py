@@ -17,23 +17,27 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["remotemod.errors", "remotemod.version"],
     ["remotemod.torch_compat"],
+    ["remotemod.requests", "remotemod.future", "remotemod.trees"],
     ["remotemod.migrate"],
     ["remotemod.interface"],
-    ["remotemod.stubs"],
+    ["remotemod.stub"],
+    ["remotemod.codegen"],
     ["remotemod.wire"],
-    ["remotemod.runtime"],
+    ["remotemod.autograd"],
+    ["remotemod.rpc"],
+    ["remotemod.owner"],
+    ["remotemod.handles"],
     ["remotemod.optim"],
     ["remotemod.archive"],
     ["remotemod.abi"],
     ["remotemod.backends"],
-    ["remotemod.launching"],
-    ["remotemod"],
+    ["remotemod", "remotemod.torch_hooks"],
     ["remotemod.testing", "remotemod.bench", "remotemod.doctor"],
     ["remotemod.cli"],
     ["remotemod.__main__"],
 ]
 # The wire knows nothing of interfaces and stubs, and they nothing of it.
-APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemod.stubs")]
+APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemod.stub")]
 
 # cli/ and templates/ are links in a checkout.
 FOLDERS = [Path(folder) for folder, _, _ in os.walk(ROOT / "remotemod", followlinks=True)]
@@ -127,5 +131,5 @@ def test_importing_remotemod_costs_nothing() -> None:
 @pytest.mark.slow
 def test_owners_need_no_generator() -> None:
     """A worker loads neither jinja2 nor libcst."""
-    loaded = loaded_by("import remotemod.backends.preload")
-    assert not {"libcst", "jinja2", "remotemod.stubs.render"} & loaded
+    loaded = loaded_by("import remotemod.backends.processes.preload")
+    assert not {"libcst", "jinja2", "remotemod.codegen.render"} & loaded

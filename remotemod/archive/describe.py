@@ -7,10 +7,10 @@ import inspect
 from remotemod.archive.manifest import SavedInterface, SavedMethod
 from remotemod.archive.rules import Rules
 from remotemod.errors import InterfaceError
-from remotemod.interface.live_types import TypeReader
+from remotemod.interface.live.annotations import TypeReader
 from remotemod.interface.types import OtherType, Type
-from remotemod.stubs.load import LoadedStub
-from remotemod.stubs.script import Operator
+from remotemod.stub.loader import LoadedStub
+from remotemod.stub.operators import Operator
 
 __all__ = ["describe"]
 

@@ -15,14 +15,14 @@ from torch import nn
 from remotemod.archive.manifest import ArchivePart, Manifest, read_manifest
 from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
-from remotemod.runtime.binding import Binding
-from remotemod.runtime.cluster import Cluster, current_cluster
-from remotemod.runtime.inproc import process_cluster
-from remotemod.runtime.names import announce, find_part, way_to
-from remotemod.runtime.remote_module import RemoteModule
-from remotemod.runtime.router import ROUTER
-from remotemod.stubs.declaration import STUB_ABI, Stub
-from remotemod.stubs.load import StubName
+from remotemod.handles.client import Binding
+from remotemod.handles.directory import announce, find_part, way_to
+from remotemod.handles.module import RemoteModule
+from remotemod.handles.routes import ROUTER
+from remotemod.owner.inproc import process_cluster
+from remotemod.rpc.cluster import Cluster, current_cluster
+from remotemod.stub.declaration import STUB_ABI, Stub
+from remotemod.stub.loader import StubName
 from remotemod.torch_compat.script import is_script_module, jit, without_advice
 
 __all__ = ["load"]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from remotemod.errors import ArchiveError, InterfaceMismatch
-from remotemod.stubs.declaration import STUB_ABI
+from remotemod.stub.declaration import STUB_ABI
 from remotemod.version import VERSION
 
 __all__ = [

@@ -7,9 +7,9 @@ from typing import Any
 from remotemod.archive.manifest import Manifest, SavedInterface, SavedMethod
 from remotemod.archive.rules import maker
 from remotemod.errors import ArchiveError, ProtocolError
-from remotemod.runtime.router import ROUTER
-from remotemod.stubs.declaration import Stub
-from remotemod.stubs.script import Operator, define_operators
+from remotemod.handles.routes import ROUTER
+from remotemod.stub.declaration import Stub
+from remotemod.stub.operators import Operator, define_operators
 from remotemod.wire.stand_ins import named_tuple_class
 
 __all__ = ["define_for"]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from remotemod.errors import ArchiveError, InterfaceError
-from remotemod.runtime.bind import foreign_class
-from remotemod.runtime.binding import Binding
-from remotemod.runtime.remote_module import RemoteModule
+from remotemod.handles.client import Binding
+from remotemod.handles.module import RemoteModule
+from remotemod.handles.stub_class import foreign_class
 from remotemod.torch_compat.modules import children_of, with_children
 from remotemod.torch_compat.script import is_script_module
 

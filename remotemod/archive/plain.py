@@ -37,7 +37,7 @@ def prepare_for(file: Any) -> None:
             file.seek(where)
     if manifest is not None and manifest.interfaces:
         from remotemod.archive.operators import define_for
-        from remotemod.runtime.router import ROUTER
+        from remotemod.handles.routes import ROUTER
 
         define_for(manifest)
         for part in manifest.parts:

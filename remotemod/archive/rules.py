@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from remotemod.archive.manifest import Rule, SavedTuple
+from remotemod.codegen.expressions import holds_named_tuples
 from remotemod.interface.types import (
     DictType,
     ListType,
@@ -14,7 +15,6 @@ from remotemod.interface.types import (
     TupleType,
     Type,
 )
-from remotemod.stubs.rewrite import holds_named_tuples
 from remotemod.wire.stand_ins import named_tuple_class
 
 __all__ = ["Rules", "maker"]

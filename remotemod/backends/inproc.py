@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.inproc import InprocBackend
+from remotemod.owner.inproc import InprocBackend
+from remotemod.rpc.cluster import Cluster
 
 __all__ = ["launch"]
 

@@ -130,7 +130,7 @@ def _names() -> tuple[TorchName, ...]:
 
 
 def _backend_names() -> list[str]:
-    from remotemod.runtime.registry import backend_names
+    from remotemod.rpc.registry import backend_names
 
     return backend_names()
 

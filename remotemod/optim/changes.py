@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from remotemod.optim.part import Change
-from remotemod.runtime.moves import map_tensors
+from remotemod.trees import map_tensors
 
 __all__ = ["changes_between", "copied", "merged"]
 

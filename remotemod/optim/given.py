@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from remotemod.handles.module import RemoteModule
 from remotemod.optim.part import Source
 from remotemod.optim.sites import HERE, Site, Sites
-from remotemod.runtime.cluster import current_cluster
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.remote_module import RemoteModule
+from remotemod.rpc.cluster import current_cluster
+from remotemod.rpc.ref import RemoteRef
 
 __all__ = ["Entry", "Group", "by_site", "read_groups"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from remotemod.optim.part import Source, collect, part_of
-from remotemod.runtime.moves import to_caller
 from remotemod.torch_compat.tensors import multiply_all_, norm_of_all
+from remotemod.trees import to_caller
 
 __all__ = ["Norms", "norms", "scale", "unscale"]
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from remotemod.runtime.module_functions import as_module
-from remotemod.runtime.moves import map_tensors, move_to_caller
-from remotemod.runtime.owner import current_owner
+from remotemod.owner.module_functions import as_module
+from remotemod.owner.owner import current_owner
+from remotemod.trees import map_tensors, move_to_caller
 
 __all__ = [
     "Change",

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remotemod.errors import RemoteModError
-from remotemod.runtime.cluster import Cluster, find_cluster
-from remotemod.runtime.future import Future
-from remotemod.runtime.owner import Owner, current_owner
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.registry import ambient_cluster
-from remotemod.runtime.requests import Invoke
+from remotemod.future import Future
+from remotemod.owner.owner import Owner, current_owner
+from remotemod.requests import Invoke
+from remotemod.rpc.cluster import Cluster, find_cluster
+from remotemod.rpc.ref import RemoteRef
+from remotemod.rpc.registry import ambient_cluster
 
 __all__ = ["HERE", "Site", "Sites", "ask", "settle"]
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.runtime.names import find_part
-from remotemod.runtime.router import ROUTER
+from remotemod.handles.directory import find_part
+from remotemod.handles.routes import ROUTER
 from remotemod.testing.helpers import eventually
 from remotemod.testing.scripts import Doubler, DoublerInterface, Hybrid
 

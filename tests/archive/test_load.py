@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.stubs.declaration import STUB_ABI
+from remotemod.stub.declaration import STUB_ABI
 
 X = torch.tensor([[1.0, -2.0, 0.5]])
 

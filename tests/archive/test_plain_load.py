@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.when_torch import prepare_torch
+from remotemod.torch_hooks import prepare_torch
 
 X = torch.tensor([[1.0, -2.0, 0.5]])
 

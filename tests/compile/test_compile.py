@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.runtime.cluster import make_current
-from remotemod.runtime.tracing import calls
+from remotemod.handles.tracing import calls
+from remotemod.rpc.cluster import make_current
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Part, Use
 from tests.gate import held

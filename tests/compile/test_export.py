@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import remotemod as rm
 from remotemod.errors import ProtocolError
-from remotemod.runtime.cluster import make_current
+from remotemod.rpc.cluster import make_current
 from tests.compile import parts
 from tests.compile.parts import CALLS, USES, Colour, Part, Use
 from tests.examples.strangers import ROOT

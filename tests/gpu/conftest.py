@@ -34,7 +34,7 @@ def device() -> str:
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[None]:
     """The fork server that users have, with nothing more in it: what it loads decides whether CUDA works in workers."""
-    from remotemod.backends.fork_server import acquire, give_back
+    from remotemod.backends.processes.client import acquire, give_back
 
     server = acquire()
     yield

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.runtime.cluster import make_current
+from remotemod.rpc.cluster import make_current
 from tests.gpu import zoo
 from tests.gpu.devices import HERE, assert_came_back, needs_values, only_on_cuda
 from tests.gpu.test_results import CALLS, POINT, X, moved

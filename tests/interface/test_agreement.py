@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remotemod.interface.annotations import parse
-from remotemod.interface.live_types import TypeReader
+from remotemod.interface.live.annotations import TypeReader
 from remotemod.interface.model import Default, Kind
 from remotemod.interface.types import TENSOR, NamedTupleType, OptionalType, OtherType, Symbol
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from remotemod.interface.live.read import live_signatures
 from remotemod.interface.model import Argument, Kind
 from remotemod.interface.read import read_interface
-from remotemod.interface.read_torch import live_signatures
 from remotemod.interface.types import TENSOR, NamedTupleType, OptionalType
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from remotemod.errors import InterfaceError
 from remotemod.interface.read import read_interface, read_interfaces
-from remotemod.interface.walk import walk_package
+from remotemod.interface.source.discover import walk_package
 
 
 @pytest.mark.slow

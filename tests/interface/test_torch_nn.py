@@ -8,10 +8,10 @@ import pytest
 from torch import nn
 
 from remotemod.errors import InterfaceError
+from remotemod.interface.live.read import read_live
 from remotemod.interface.model import Interface
-from remotemod.interface.read_source import read_from_source
-from remotemod.interface.read_torch import read_live
-from remotemod.interface.source_program import Program
+from remotemod.interface.source.program import Program
+from remotemod.interface.source.read import read_from_source
 
 
 def _module_classes(cls: type = nn.Module) -> Iterator[type]:

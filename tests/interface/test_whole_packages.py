@@ -8,7 +8,7 @@ import pytest
 
 from remotemod.errors import InterfaceError
 from remotemod.interface.read import read_interface, read_interfaces
-from remotemod.interface.walk import walk_package
+from remotemod.interface.source.discover import walk_package
 
 MODULE = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x): pass\n"
 

@@ -9,8 +9,11 @@ import pytest
 from torch import nn
 
 import remotemod as rm
-from remotemod.interface import absent_torch, locate, read_source, source_program
-from remotemod.interface.source_program import Program
+from remotemod.interface.live import absent_torch
+from remotemod.interface.source import locate
+from remotemod.interface.source import program as source_program
+from remotemod.interface.source import read as read_source
+from remotemod.interface.source.program import Program
 
 HEAD = """
 import math

@@ -42,7 +42,7 @@ def test_artefacts_hold_what_the_tree_holds(built: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "remotemod/runtime/tracing/symbolic.py",
+        "remotemod/handles/tracing/symbolic.py",
         "remotemod/cli/app.py",
         "remotemod/templates/macros.jinja",
         "remotemod/py.typed",
@@ -91,13 +91,13 @@ def test_a_package_that_is_left_out_is_named(tmp_path: Path) -> None:
     """The defect of the hand-kept list, made again: a real build without one package."""
     rule = 'include = ["remotemod", "remotemod.*"]'
     tree = changed(
-        lambda text: text.replace(rule, f'{rule}\nexclude = ["remotemod.runtime.tracing"]'),
+        lambda text: text.replace(rule, f'{rule}\nexclude = ["remotemod.handles.tracing"]'),
         tmp_path / "changed",
     )
     sdist, wheel = build(source_files(), tmp_path, tree)
     found = problems(sdist, wheel, source_files())
-    assert f"{wheel.name} lacks remotemod/runtime/tracing/__init__.py" in found
-    assert all("remotemod/runtime/tracing/" in line for line in found)
+    assert f"{wheel.name} lacks remotemod/handles/tracing/__init__.py" in found
+    assert all("remotemod/handles/tracing/" in line for line in found)
 
 
 def test_the_description_is_the_readme_with_its_code(built: tuple[Path, Path]) -> None:

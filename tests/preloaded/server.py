@@ -38,7 +38,7 @@ def main(name: str) -> None:
     status = 0
     atexit.register(lambda: _leave(status))
     importlib.import_module("torch")
-    importlib.import_module("remotemod.backends.preload")
+    importlib.import_module("remotemod.backends.processes.preload")
     gc.freeze()
     program = _Server(name).serve()
     if program is not None:
@@ -189,7 +189,7 @@ def _run(program: dict[str, Any]) -> None:
 
 def _fork_the_fork_servers_too() -> None:
     """The product's fork server loads torch in a process of its own; for a program it comes from here as well."""
-    from remotemod.backends import fork_server
+    from remotemod.backends.processes import client as fork_server
     from tests.preloaded.programs import like_subprocess
 
     fork_server.subprocess = like_subprocess()  # type: ignore[assignment]

@@ -26,8 +26,8 @@ ancestor._RemoteModule = rm.RemoteModule
 START = multiprocessing.get_context("forkserver")
 LOADED = [
     *(ancestor.__name__, rpc_utils.__name__),
-    *("remotemod.backends.torch_rpc.backend", "remotemod.interface.read_script"),
-    "remotemod.stubs.render",
+    *("remotemod.backends.torch_rpc.backend", "remotemod.interface.live.script_module"),
+    "remotemod.codegen.render",
 ]
 WITH_INTERFACE = [ancestor.ModuleCreationMode.MODULE_CTOR_WITH_INTERFACE]
 

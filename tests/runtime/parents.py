@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.runtime.module_functions import remote_module
+from remotemod.owner.module_functions import remote_module
 
 
 class Block(nn.Module):

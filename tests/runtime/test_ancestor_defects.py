@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.stubs.load import load_stub
+from remotemod.stub.loader import load_stub
 
 Pair = namedtuple("Pair", ["x", "y"])
 

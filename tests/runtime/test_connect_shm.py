@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.runtime.router import ROUTER
+from remotemod.handles.routes import ROUTER
 from remotemod.testing import BackendConformance
 from remotemod.testing.helpers import Tracked, alive, eventually
 from remotemod.testing.zoo import Echo
@@ -86,7 +86,7 @@ def test_a_part_of_the_launchers_is_found_by_its_name(
     told = launcher.run(f"found = head(torch.tensor({x.tolist()})).tolist()")
     assert torch.allclose(result, torch.tensor(told))
     mine = rm.RemoteModule("one", Echo, name="of the guest")
-    ask = "from remotemod.runtime.router import ROUTER as r; found = r.find('of the guest').call('forward', (7,), {})"
+    ask = "from remotemod.handles.routes import ROUTER as r; found = r.find('of the guest').call('forward', (7,), {})"
     assert launcher.run(ask) == mine(7) == 7
 
 

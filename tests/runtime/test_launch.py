@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import remotemod as rm
-from remotemod.backends.processes import Processes
+from remotemod.backends.processes.workers import Processes
 from tests.isolation import sockets
 
 
@@ -35,7 +35,7 @@ def test_a_worker_imports_nothing_to_start() -> None:
     """Whatever a worker needs was loaded before it was forked."""
     # With a fork server of its own: that of other tests has loaded what their workers need.
     programs = (
-        "import sys, remotemod.backends.forking, remotemod.backends.preload; print(*sys.modules)",
+        "import sys, remotemod.backends.processes.server, remotemod.backends.processes.preload; print(*sys.modules)",
         "import remotemod as rm\nwith rm.launch(workers=['w']):\n"
         "    print(*rm.rpc_sync('w', lambda: [*__import__('sys').modules]))",
     )
@@ -167,7 +167,7 @@ def test_a_long_import_path_reaches_the_fork_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first launch of a program has no bound there either."""
-    monkeypatch.setattr("remotemod.backends.fork_server._SHARED", [])
+    monkeypatch.setattr("remotemod.backends.processes.client._SHARED", [])
     test_a_long_import_path_reaches_the_workers(None, tmp_path, monkeypatch)
 
 

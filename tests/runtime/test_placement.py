@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.runtime.placement import Placement
+from remotemod.rpc.placement import Placement
 from tests.preloaded import programs
 
 

@@ -14,7 +14,7 @@ def refuse(*_):
 torch.cuda.is_available = torch.cuda.device_count = torch.cuda.init = refuse
 torch.accelerator.is_available = torch.accelerator.device_count = refuse
 
-import remotemod.backends.preload
+import remotemod.backends.processes.preload
 import remotemod.backends.torch_rpc.launching
 assert not torch.cuda.is_initialized()
 """

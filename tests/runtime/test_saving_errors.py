@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.runtime import saving
+from remotemod.owner import weights as saving
 from remotemod.testing.helpers import assert_same
 from tests.runtime.parents import Extra, Held, Renaming, Table
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import remotemod as rm
-from remotemod.backends import fork_server as fork_servers
+from remotemod.backends.processes import client as fork_servers
 from remotemod.testing.zoo import Echo
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remotemod.backends.stderr import Outlet, Pipe
+from remotemod.backends.processes.stderr import Outlet, Pipe
 from tests.preloaded import programs
 
 BEGIN = "import os, signal, sys, time\nimport remotemod as rm\n"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import remotemod as rm
-from remotemod.runtime.cluster import make_current
+from remotemod.rpc.cluster import make_current
 from tests.backends import BACKENDS
 
 

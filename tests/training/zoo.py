@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.runtime.owner import current_owner
+from remotemod.owner.owner import current_owner
 
 
 class _Awkward(torch.autograd.Function):

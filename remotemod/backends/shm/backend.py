@@ -15,7 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
-from remotemod.backends.processes import (
+from remotemod.autograd.owner import Pass
+from remotemod.autograd.tensors import Recording
+from remotemod.backends.processes.workers import (
     DEFAULT_TIMEOUT,
     Loss,
     Processes,
@@ -31,15 +33,13 @@ from remotemod.backends.shm.introduction import extend_path
 from remotemod.backends.shm.line import ShmLine
 from remotemod.backends.shm.sockets import connected
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
-from remotemod.runtime.backend import Backend, Capabilities, Line
-from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Pass
-from remotemod.runtime.owner import Owner
-from remotemod.runtime.recording import Recording
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.requests import Call, Invoke, Request
-from remotemod.runtime.route import GRAPHS
+from remotemod.future import Future
+from remotemod.owner.endpoint import GRAPHS
+from remotemod.owner.owner import Owner
+from remotemod.requests import Call, Invoke, Request
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.engine import Backend, Capabilities, Line
+from remotemod.rpc.ref import RemoteRef
 from remotemod.wire.express import pack_row
 
 __all__ = ["SCHEME", "ShmBackend", "check_sizes", "launch"]

@@ -11,14 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from remotemod.autograd.owner import Recorded
 from remotemod.backends.shm.frames import FAILURE, VALUE, Message
 from remotemod.errors import ProtocolError, RemoteModError
-from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.graph import Recorded
-from remotemod.runtime.owner import Owner, Peer
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.remote_module import RemoteModule
-from remotemod.runtime.requests import (
+from remotemod.handles.module import RemoteModule
+from remotemod.owner.owner import Owner, Peer
+from remotemod.requests import (
     Adopt,
     Build,
     Call,
@@ -28,6 +26,8 @@ from remotemod.runtime.requests import (
     Request,
     Retain,
 )
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.ref import RemoteRef
 from remotemod.torch_compat.script import recursive_class
 from remotemod.wire.codec import Codec, Extension
 from remotemod.wire.express import Buffer, unpack_value

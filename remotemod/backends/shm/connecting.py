@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-from remotemod.backends.processes import DEFAULT_TIMEOUT, close_at_exit
+from remotemod.backends.processes.workers import DEFAULT_TIMEOUT, close_at_exit
 from remotemod.backends.shm.arena import DEFAULT_LIMIT
 from remotemod.backends.shm.backend import SCHEME, ShmBackend, check_sizes
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT
 from remotemod.backends.shm.introduction import About, about
 from remotemod.backends.shm.sockets import listening
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, WorkerLost
-from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.requests import Invoke
+from remotemod.requests import Invoke
+from remotemod.rpc.cluster import Cluster
 from remotemod.version import VERSION
 
 __all__ = ["connect"]

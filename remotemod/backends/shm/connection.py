@@ -15,9 +15,9 @@ from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
 from remotemod.backends.shm.reading import Reading
 from remotemod.backends.shm.turn import Turn
 from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
-from remotemod.runtime.future import Future, moment_after
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.requests import Release, Request
+from remotemod.future import Future, moment_after
+from remotemod.requests import Release, Request
+from remotemod.rpc.ref import RemoteRef
 from remotemod.wire.codec import Codec
 from remotemod.wire.express import Packed
 
@@ -111,7 +111,7 @@ class Connection(Reading):
         return value
 
     def request(self, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends any request; see :class:`remotemod.runtime.backend.Backend`."""
+        """Sends any request; see :class:`remotemod.rpc.engine.Backend`."""
         return self.submit(REQUEST, encode_request(self._codec, request), 0, timeout)
 
     def submit(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Future[Any]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remotemod.runtime.requests import Invoke, Request
+from remotemod.requests import Invoke, Request
 from remotemod.version import VERSION
 
 __all__ = ["About", "about", "extend_path", "is_about_imports", "remember"]

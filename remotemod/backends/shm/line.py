@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from remotemod.backends.shm.frames import CALL, RECORDING
-from remotemod.runtime.backend import RequestLine
-from remotemod.runtime.future import Future
-from remotemod.runtime.requests import Call
+from remotemod.future import Future
+from remotemod.requests import Call
+from remotemod.rpc.engine import RequestLine
 from remotemod.wire.express import pack_row
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _KINDS = tuple(CALL | recording << RECORDING for recording in range(4))
 
 
 class ShmLine(RequestLine):
-    """See :class:`remotemod.runtime.backend.Line`."""
+    """See :class:`remotemod.rpc.engine.Line`."""
 
     __slots__ = ("_common", "_connection", "_ref", "_route")
 

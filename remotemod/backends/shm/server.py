@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from remotemod.autograd.owner import Recorded
+from remotemod.autograd.tensors import Recording
 from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CALL, CANCEL, FAILURE, RESULT, ROUTE, VALUE, Message
 from remotemod.backends.shm.introduction import is_about_imports
 from remotemod.errors import ProtocolError
-from remotemod.runtime.cluster import Cluster
-from remotemod.runtime.graph import Recorded
-from remotemod.runtime.owner import Owner, Peer
-from remotemod.runtime.recording import Recording
-from remotemod.runtime.requests import Adopt, Call, Load, Release, Request, Retain
-from remotemod.runtime.route import GRAPHS, GraphRoute, Route
+from remotemod.owner.endpoint import GRAPHS, GraphRoute, Route
+from remotemod.owner.owner import Owner, Peer
+from remotemod.requests import Adopt, Call, Load, Release, Request, Retain
+from remotemod.rpc.cluster import Cluster
 from remotemod.wire.express import pack_value, unpack_row
 
 __all__ = ["Server"]

@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from remotemod.backends.processes import become_worker
+from remotemod.backends.processes.workers import become_worker
 from remotemod.backends.shm.backend import ShmBackend
 from remotemod.backends.shm.introduction import remember
 from remotemod.backends.shm.server import Server
 from remotemod.backends.shm.sockets import is_ours, listen
-from remotemod.runtime.cluster import Cluster, set_process_cluster
-from remotemod.runtime.owner import Owner
+from remotemod.owner.owner import Owner
+from remotemod.rpc.cluster import Cluster, set_process_cluster
 
 __all__ = ["run"]
 

@@ -10,7 +10,7 @@ from remotemod.errors import BackendUnavailable
 from remotemod.torch_compat.rpc import agent_is_running, group
 
 if TYPE_CHECKING:
-    from remotemod.runtime.cluster import Cluster
+    from remotemod.rpc.cluster import Cluster
 
 __all__ = ["ambient", "connect", "generation", "is_running"]
 
@@ -67,6 +67,6 @@ def connect(address: str, *, timeout: float | None = None) -> Cluster:
 
 def _cluster(timeout: float | None) -> Cluster:
     from remotemod.backends.torch_rpc.backend import TorchRpcBackend
-    from remotemod.runtime.cluster import Cluster
+    from remotemod.rpc.cluster import Cluster
 
     return Cluster(TorchRpcBackend(), timeout=timeout)

@@ -12,7 +12,9 @@ import torch.distributed.rpc as rpc
 from torch import Tensor
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
-from remotemod.backends.processes import Loss
+from remotemod.autograd.owner import Pass, Recorded
+from remotemod.autograd.tensors import Recording
+from remotemod.backends.processes.workers import Loss
 from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
 from remotemod.backends.torch_rpc.carriage import (
     is_plain,
@@ -30,15 +32,12 @@ from remotemod.backends.torch_rpc.native import (
 )
 from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, run_graph, serve
 from remotemod.errors import WorkerLost
-from remotemod.runtime.backend import Backend, Capabilities
-from remotemod.runtime.future import Future
-from remotemod.runtime.graph import Pass, Recorded
-from remotemod.runtime.moves import map_tensors, move_to_caller
-from remotemod.runtime.recording import Recording
-from remotemod.runtime.ref import RemoteRef
-from remotemod.runtime.remote_module import RemoteModule
-from remotemod.runtime.requests import Build, Call, Invoke, Load, Request
-from remotemod.stubs.load import LoadedStub, StubName, load_stub
+from remotemod.future import Future
+from remotemod.handles.module import RemoteModule
+from remotemod.requests import Build, Call, Invoke, Load, Request
+from remotemod.rpc.engine import Backend, Capabilities
+from remotemod.rpc.ref import RemoteRef
+from remotemod.stub.loader import LoadedStub, StubName, load_stub
 from remotemod.torch_compat.rpc import (
     has_device_map,
     in_autograd_context,
@@ -46,6 +45,7 @@ from remotemod.torch_compat.rpc import (
     reference_class,
     worker_names,
 )
+from remotemod.trees import map_tensors, move_to_caller
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["TorchRpcBackend"]

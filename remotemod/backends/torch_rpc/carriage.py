@@ -20,13 +20,13 @@ from torch.fx import Proxy
 
 from remotemod.backends.torch_rpc.native import declare, declared
 from remotemod.errors import ProtocolError
-from remotemod.runtime.binding import Packed
-from remotemod.runtime.cluster import find_cluster
-from remotemod.runtime.moves import to_caller
-from remotemod.runtime.remote_module import RemoteModule
-from remotemod.stubs.load import load_stub, text_digest
+from remotemod.handles.client import Packed
+from remotemod.handles.module import RemoteModule
+from remotemod.rpc.cluster import find_cluster
+from remotemod.stub.loader import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
 from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
+from remotemod.trees import to_caller
 from remotemod.wire.code import NO_PROXY
 from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
 
@@ -202,7 +202,7 @@ def reduce_scripted(module: Any) -> Any:
     Raises:
         RuntimeError: it is a scripted model with remote parts that torch reaches by references of its own.
     """
-    from remotemod.runtime.bind import user_class
+    from remotemod.handles.stub_class import user_class
 
     binding = module.__dict__.get("_binding")
     if binding is not None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from remotemod.backends.torch_rpc.owner import CODEC
 from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.errors import DeadlineExceeded, PlacementError, RemoteModError, WorkerLost
-from remotemod.runtime.future import Future
-from remotemod.runtime.moves import map_tensors
+from remotemod.future import Future
+from remotemod.trees import map_tensors
 from remotemod.wire.failure import unpack_failure
 
 __all__ = ["future_of", "translated"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch.distributed.rpc as rpc
 
-from remotemod.backends.processes import (
+from remotemod.backends.processes.workers import (
     DEFAULT_TIMEOUT,
     Processes,
     become_worker,
@@ -23,7 +23,7 @@ from remotemod.backends.processes import (
 from remotemod.backends.torch_rpc.agent import is_running
 from remotemod.backends.torch_rpc.backend import TorchRpcBackend
 from remotemod.errors import BackendUnavailable
-from remotemod.runtime.cluster import Cluster, set_process_cluster
+from remotemod.rpc.cluster import Cluster, set_process_cluster
 from remotemod.torch_compat.rpc import meetings, resume_meetings
 
 __all__ = ["launch", "run"]

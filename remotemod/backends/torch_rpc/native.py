@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from remotemod.stubs.load import LoadedStub, load_stub
+from remotemod.stub.loader import LoadedStub, load_stub
 from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
 
 __all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]

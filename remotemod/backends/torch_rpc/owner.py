@@ -10,17 +10,17 @@ import torch
 import torch.distributed.rpc as rpc
 from torch import Tensor, nn
 
+from remotemod.autograd.owner import Graph, Pass, Recorded, differentiate
 from remotemod.backends.torch_rpc.agent import generation
 from remotemod.backends.torch_rpc.carriage import is_plain, pack, unpack
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
 from remotemod.backends.torch_rpc.script_errors import script_failure
-from remotemod.runtime.graph import Graph, Pass, Recorded, differentiate
-from remotemod.runtime.module_functions import as_module
-from remotemod.runtime.moves import move_to_caller
-from remotemod.runtime.owner import Owner, Peer
-from remotemod.runtime.requests import Call, Load
-from remotemod.stubs.load import LoadedStub
+from remotemod.owner.module_functions import as_module
+from remotemod.owner.owner import Owner, Peer
+from remotemod.requests import Call, Load
+from remotemod.stub.loader import LoadedStub
 from remotemod.torch_compat.script import is_script_error, is_script_module
+from remotemod.trees import move_to_caller
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
@@ -118,7 +118,7 @@ def _owner() -> tuple[Any, RpcOwner, Peer]:
 
 
 def run_graph(number: int, grads: list[Tensor | None], how: tuple[bool, ...]) -> Any:
-    """On the owner: runs a kept graph backwards; see :func:`remotemod.runtime.graph.differentiate`."""
+    """On the owner: runs a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
     _, owner, peer = _owner()
     told = Pass(*how)
     try:

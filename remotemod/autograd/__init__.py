@@ -1,0 +1,1 @@
+"""Gradients across processes: a remote call as one node of the caller's graph."""

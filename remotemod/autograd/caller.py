@@ -1,0 +1,203 @@
+"""The caller's half of a backward pass that crosses a border: remote calls as nodes of the local graph."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
+
+from remotemod.autograd.owner import ONCE, Pass, Recorded
+from remotemod.autograd.tensors import Recording, differentiable, replaced
+from remotemod.errors import GraphError
+from remotemod.requests import Invoke
+from remotemod.torch_compat.engine import has_memory_of_its_own, keeps_graph, will_execute
+
+if TYPE_CHECKING:
+    from remotemod.future import Future
+    from remotemod.rpc.cluster import Cluster
+
+__all__ = ["anchor", "enter", "leave", "submit"]
+
+Marks = tuple[Tensor, ...]
+"""Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
+
+
+def enter(value: Any) -> Marks:
+    """Marks the inputs of a call where they are in the local graph now.
+
+    What is done to them in place between the call and its answer is none of the call's.
+
+    Args:
+        value: the arguments.
+    """
+    inputs = differentiable(value)
+    if not inputs:
+        return ()
+    marks: Marks = _Enter.apply(*inputs)  # type: ignore[no-untyped-call]
+    return marks
+
+
+def leave(
+    answer: Any,
+    marks: Marks,
+    cluster: Cluster,
+    worker: str,
+    bound: float | None,
+    shared: bool = False,
+) -> Any:
+    """The result of a recorded call, with the way back through the owner's graph.
+
+    Args:
+        answer: what came back; anything but :class:`Recorded` is returned as it is.
+        marks: what :func:`enter` returned.
+        cluster: where the graph is.
+        worker: its owner.
+        bound: seconds that the way back may take.
+        shared: whether the graph has parts in common with others.
+    """
+    if type(answer) is not Recorded:
+        return answer
+    way = _Way(answer.graph, marks, cluster, worker, bound, shared)
+    with torch.enable_grad():
+        results = differentiable(answer.value)
+        return replaced(answer.value, _Leave.apply(way, results, anchor()[0], *marks))  # type: ignore[no-untyped-call]
+
+
+def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
+    """Sends a function of a user's, and makes its result a part of the graph here.
+
+    Args:
+        cluster: where the worker is.
+        worker: who runs it.
+        request: the function.
+        timeout: seconds that it, and the way back, may take; None for the cluster's bound.
+    """
+    stays = request.keep or not torch.is_grad_enabled()
+    if stays or cluster.recording(recompute=False) is Recording.SHARED:
+        return cluster.submit(worker, request, timeout)
+    marks = enter((request.args, request.kwargs))
+    future = cluster.submit(worker, request._replace(recording=int(Recording.KEPT)), timeout)
+    future.convert(lambda answer: leave(answer, marks, cluster, worker, timeout))
+    return future
+
+
+class _Enter(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        return tuple(map(_mark, inputs))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return grads
+
+
+def _mark(tensor: Tensor) -> Tensor:
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return tensor.detach()
+    return tensor.new_empty(()).expand(tensor.shape)
+
+
+class _Leave(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, way: _Way, results: Sequence[Tensor], anchor: Tensor, *marks: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.way = way
+        ctx.set_materialize_grads(False)
+        return tuple(result.detach() for result in results)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, None, None, *ctx.way.back(grads)
+
+
+@functools.cache
+def anchor() -> tuple[Tensor, Any]:
+    """What requires grad on behalf of the remote parameters, and its node.
+
+    ``backward()`` comes to that node, and ``autograd.grad()`` for some inputs does not: so an owner knows
+    whether its parameters' gradients are wanted.
+    """
+    anchor = torch.empty(0, requires_grad=True)
+    return anchor, get_gradient_edge(anchor).node
+
+
+class _Way:
+    """The way back through the owner's graph of one call.
+
+    Args:
+        graph: the reference to it, which keeps it alive.
+        marks: the inputs of the call.
+        cluster: where it is.
+        worker: its owner.
+        bound: seconds that a pass may take.
+        shared: whether the graph has parts in common with others, as that of a backward pass has with the graph it
+            went through: a pass must then leave them whole, and they end with the last reference.
+    """
+
+    __slots__ = ("_bound", "_cluster", "_graph", "_marks", "_shared", "_worker")
+
+    def __init__(
+        self,
+        graph: Any,
+        marks: Marks,
+        cluster: Cluster,
+        worker: str,
+        bound: float | None,
+        shared: bool,
+    ) -> None:
+        self._shared = shared
+        self._graph = graph
+        self._marks = marks
+        self._cluster = cluster
+        self._worker = worker
+        self._bound = bound
+
+    def back(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """The gradients of the marks, given those of the results.
+
+        Raises:
+            GraphError: the graph has been let go.
+            RemoteError: the pass failed on the owner.
+            WorkerLost: the owner is gone.
+        """
+        graph, marks = self._graph, self._marks
+        if graph is None:
+            raise GraphError(ONCE)
+        if not all(map(_is_plain, grads)):
+            raise GraphError(
+                f"a batch of gradients in one pass ends at the border to '{self._worker}': leave out is_grads_batched=True "
+                "or vectorize=True"
+            )
+        accumulate = will_execute(anchor()[1])
+        inputs = any(map(will_execute, {mark.grad_fn for mark in marks}))
+        keep = keeps_graph()
+        higher = torch.is_grad_enabled()
+        self._shared |= higher
+        if not keep:
+            self._graph, self._marks = None, ()
+        given = list(grads)
+        entered = enter(given) if higher else ()
+        how = Pass(accumulate, inputs, keep or self._shared, higher)
+        found = leave(
+            self._cluster.differentiate(self._worker, graph, given, how, self._bound),
+            (*entered, *marks),
+            self._cluster,
+            self._worker,
+            self._bound,
+            shared=True,
+        )
+        return [
+            grad if grad is None or grad.device == mark.device else grad.to(mark.device)
+            for grad, mark in zip(found, marks, strict=True)
+        ]
+
+
+def _is_plain(grad: Tensor | None) -> bool:
+    """Whether a gradient has memory of its own, unlike those that vmap gives; RPC engines may abort on these."""
+    return grad is None or grad.layout is not torch.strided or has_memory_of_its_own(grad)

@@ -1,5 +1,0 @@
-"""What the fork server imports once, so that no worker has to."""
-
-import remotemod.abi
-import remotemod.backends.shm.worker
-import remotemod.interface.read_torch  # noqa: F401

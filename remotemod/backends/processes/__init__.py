@@ -1,0 +1,1 @@
+"""Worker processes on this machine, forked from one that has loaded torch."""

@@ -1,0 +1,155 @@
+"""Worker processes on this machine: how backends that start their own begin, watch and end them."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from remotemod.backends.processes import client as fork_server
+from remotemod.backends.processes.client import Forked, import_path
+from remotemod.errors import RemoteModError, WorkerLost
+from remotemod.rpc.cluster import Cluster
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "Loss",
+    "Processes",
+    "become_worker",
+    "close_at_exit",
+    "import_path",
+]
+
+DEFAULT_TIMEOUT = 300.0
+"""Seconds that a call may take where nobody says otherwise: nothing hangs for ever."""
+
+_GRACE = 2.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is known of a worker whose connection has ended.
+
+    Attributes:
+        what: what happened, as the rest of a sentence.
+        signal: the number of the signal that killed it; None if it exited by itself or nobody knows.
+        stderr: the last lines that it wrote there.
+    """
+
+    what: str
+    signal: int | None = None
+    stderr: tuple[str, ...] = ()
+
+    def error(self, worker: str, *, when: str = "is gone") -> WorkerLost:
+        """What its calls fail with."""
+        message = f"worker '{worker}' {when}: {self.what}"
+        return WorkerLost(message, worker, signal=self.signal, stderr=self.stderr)
+
+
+class Processes:
+    """The worker processes of one cluster.
+
+    Args:
+        entry: the function that each runs, as ``module:name``; see ``ForkServer.fork``.
+    """
+
+    def __init__(self, entry: str) -> None:
+        self._entry = entry
+        self._server = fork_server.acquire()
+        self._forked: dict[str, Forked] = {}
+
+    def start(
+        self, names: Sequence[str], config: dict[str, Any], threads: int | None
+    ) -> dict[str, socket.socket]:
+        """Starts the workers.
+
+        Args:
+            names: the workers' names.
+            config: what the entry is told beside the common things.
+            threads: threads each computes with; by default as many as this process, so that results are
+                the same to the last bit.
+
+        Returns:
+            By name, this end of each worker's primary connection.
+
+        Raises:
+            BackendUnavailable: not all of them can be started.
+        """
+        common = {
+            "sys_path": import_path(),
+            "cwd": os.getcwd(),
+            "threads": threads or torch.get_num_threads(),
+        }
+        forked = self._server.fork(self._entry, {**common, **config}, names)
+        self._forked = dict(zip(names, forked, strict=True))
+        return {name: each.primary for name, each in self._forked.items()}
+
+    def pid(self, worker: str) -> int:
+        """The process id of a worker."""
+        return self._forked[worker].pid
+
+    def why_lost(self, worker: str) -> Loss | None:
+        """What became of a worker whose connection has ended; None if it is not one of these."""
+        forked = self._forked.get(worker)
+        if forked is None:
+            return None
+        try:
+            status, lines = self._server.wait(forked, 1.0)
+        except RemoteModError as error:
+            return Loss(f"how is not known, because {error}")
+        stderr = tuple(lines)
+        if status is None:
+            return Loss("it closed its connection", stderr=stderr)
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            return Loss(f"it was killed by {_name_of(number)} (signal {number})", number, stderr)
+        return Loss(f"it exited with status {os.WEXITSTATUS(status)}", stderr=stderr)
+
+    def end(self) -> None:
+        """Waits for the workers, who have been told, and kills those that stay."""
+        self._server.end(list(self._forked.values()), _GRACE)
+        fork_server.give_back(self._server)
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time signals have no name
+        return "a signal"
+
+
+def become_worker(config: dict[str, Any]) -> None:
+    """In a new worker: what all kinds of workers do first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.path[:] = config["sys_path"]
+    with contextlib.suppress(OSError):
+        os.chdir(config["cwd"])
+    random.seed()
+    torch.set_num_threads(config["threads"])
+
+
+_OPEN: weakref.WeakSet[Cluster] = weakref.WeakSet()
+
+
+def close_at_exit(cluster: Cluster) -> None:
+    """Closes a cluster when the process ends, if nobody has before."""
+    if not _OPEN:
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _OPEN.add(cluster)
+
+
+def _close_all() -> None:
+    for cluster in list(_OPEN):
+        cluster.close()

@@ -1,0 +1,1 @@
+"""Turns an interface into the text of a stub; needs no torch."""

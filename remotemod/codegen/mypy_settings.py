@@ -1,0 +1,107 @@
+"""Decides what a stub tells type checkers about defaults that do not fit their annotations."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from remotemod.codegen.reserved import YIELDING
+from remotemod.interface.model import Argument, Method
+from remotemod.interface.types import (
+    AnyType,
+    DictType,
+    ListType,
+    NamedTupleType,
+    NoneType,
+    OptionalType,
+    OtherType,
+    ScalarType,
+    StrType,
+    TupleType,
+    Type,
+    UnionType,
+)
+
+__all__ = ["checker_settings", "default_fits"]
+
+_NUMBERS = {
+    "bool": (bool,),
+    "int": (bool, int),
+    "float": (bool, int, float),
+    "complex": (bool, int, float, complex),
+    "Number": (bool, int, float, complex),
+}
+
+
+def checker_settings(methods: Iterable[Method], *, empty_bodies: bool) -> tuple[str, ...]:
+    """The ``# mypy:`` lines of a stub: defaults stay as the interface has them, and are excused.
+
+    ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more. ``empty_bodies``: the
+    stub defines a TorchScript interface, whose methods hold ``pass`` whatever they return. A method may stand
+    in the place of the remote module's own.
+    """
+    methods = tuple(methods)
+    arguments = [a for m in methods for a in m.arguments if a.annotated and a.default is not None]
+    settings = []
+    codes = ["empty-body"] if empty_bodies else []
+    if any(_is_none(a) and not _takes_none(a.type) for a in arguments):
+        settings.append("implicit-optional")
+    if any(not _is_none(a) and not default_fits(a) for a in arguments):
+        codes += ["assignment", "dict-item", "list-item"]
+    if any(m.name in YIELDING for m in methods):
+        codes.append("override")
+    if codes:
+        settings.append(f'disable-error-code="{", ".join(codes)}"')
+    return tuple(settings)
+
+
+def _is_none(argument: Argument) -> bool:
+    return argument.default is not None and argument.default.text == "None"
+
+
+def _takes_none(tree: Type) -> bool:
+    return isinstance(tree, (AnyType, NoneType, OptionalType))
+
+
+def default_fits(argument: Argument) -> bool:
+    """Whether a default visibly is of the parameter's type; what a name refers to cannot be seen."""
+    if argument.default is None:
+        return True
+    if argument.default.form != "literal":
+        return argument.default.form == "opaque" or isinstance(argument.type, AnyType)
+    try:
+        value = ast.literal_eval(argument.default.text)
+    except ValueError:  # float("inf")
+        value = 0.5
+    return _matches(value, argument.type)
+
+
+def _matches(value: object, tree: Type) -> bool:
+    match tree:
+        case AnyType():
+            return True
+        case OptionalType(item=item):
+            return value is None or _matches(value, item)
+        case UnionType(items=items):
+            return any(_matches(value, item) for item in items)
+        case ScalarType(name=name):
+            return type(value) in _NUMBERS[name]
+        case StrType():
+            return isinstance(value, str)
+        case NoneType():
+            return value is None
+        case ListType(item=item):
+            return isinstance(value, list) and all(_matches(v, item) for v in value)
+        case DictType(key=key, value=item):
+            return isinstance(value, dict) and all(
+                _matches(k, key) and _matches(v, item) for k, v in value.items()
+            )
+        case NamedTupleType() | OtherType():
+            return False
+        case TupleType(items=items, variadic=True):
+            return isinstance(value, tuple) and all(_matches(v, items[0]) for v in value)
+        case TupleType(items=items):
+            if not isinstance(value, tuple) or len(value) != len(items):
+                return False
+            return all(_matches(v, item) for v, item in zip(value, items, strict=True))
+    return False

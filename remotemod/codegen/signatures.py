@@ -1,0 +1,145 @@
+"""Writes a method's ``def`` lines and its arguments as they travel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from remotemod.codegen.annotations import annotation
+from remotemod.codegen.imports import Imports
+from remotemod.codegen.layout import WIDTH, Group, Node, Seq, flat, lay
+from remotemod.codegen.literals import default
+from remotemod.interface.model import Argument, Kind, Method
+from remotemod.interface.types import Type
+
+__all__ = ["Locals", "Signatures", "has_opaque_defaults", "split_arguments"]
+
+_IGNORE = "  # type: ignore[no-untyped-def]"
+_BREAK = 10_000  # columns "needed" behind a bracket that must break
+
+
+def has_opaque_defaults(method: Method) -> bool:
+    """Whether a default of the method is known to the owner alone."""
+    return any(a.default is not None and a.default.form == "opaque" for a in method.arguments)
+
+
+class Locals:
+    """Names the variables of one function.
+
+    Args:
+        imports: the stub's imports, none of which a variable may hide.
+        parameters: the function's parameters.
+    """
+
+    def __init__(self, imports: Imports, parameters: Iterable[str]) -> None:
+        self._imports = imports
+        self._parameters = frozenset(parameters)
+
+    def local(self, wanted: str) -> str:
+        """A name like ``wanted`` for a new variable."""
+        return self._imports.local(wanted, self._parameters)
+
+    def hides(self, builtin: str) -> bool:
+        """Whether a builtin's name means something else."""
+        return self._imports.hides(builtin)
+
+
+class Signatures:
+    """Spells parameters and calls for one stub.
+
+    Args:
+        imports: collects what annotations and defaults need.
+        evaluated: whether annotations must hold real objects (TorchScript reads them).
+    """
+
+    def __init__(self, imports: Imports, *, evaluated: bool) -> None:
+        self.imports = imports
+        self.evaluated = evaluated
+
+    def node(self, tree: Type) -> Node:
+        """An annotation that can be broken into lines."""
+        return annotation(tree, self.imports, evaluated=self.evaluated)
+
+    def type(self, tree: Type) -> str:
+        """An annotation on one line."""
+        return flat(self.node(tree))
+
+    def parameter(self, argument: Argument) -> Node:
+        """``name: type = default`` as the interface has it."""
+        star = {Kind.VAR_POSITIONAL: "*", Kind.VAR_KEYWORD: "**"}.get(argument.kind, "")
+        parts: list[Node] = [star + argument.name]
+        if argument.annotated:
+            parts += [": ", self.node(argument.type)]
+        if argument.default is not None:
+            parts += [" = " if argument.annotated else "=", default(argument.default, self.imports)]
+        return Seq(tuple(parts))
+
+    def define(
+        self,
+        name: str,
+        first: Sequence[Node],
+        arguments: Sequence[Argument],
+        returns: str | None,
+        indent: int,
+    ) -> str:
+        """A whole ``def`` line.
+
+        Args:
+            name: the function's name.
+            first: parameters in front of the method's own, as text.
+            arguments: the method's parameters.
+            returns: the result's annotation; None where the interface has none.
+            indent: the columns in front of ``def``.
+        """
+        items: list[Node] = list(first)
+        previous: Kind | None = None
+        for argument in arguments:
+            kind = argument.kind
+            if previous is Kind.POSITIONAL_ONLY and kind is not previous:
+                items.append("/")
+            if kind is Kind.KEYWORD_ONLY and previous not in (kind, Kind.VAR_POSITIONAL):
+                items.append("*")
+            items.append(self.parameter(argument))
+            previous = kind
+        if previous is Kind.POSITIONAL_ONLY:
+            items.append("/")
+        tail = ":" if returns is None else f" -> {returns}:"
+        group = Group(f"def {name}(", tuple(items), ")")
+        line = flat(group) + tail
+        if indent + len(line) > WIDTH:
+            line = lay(group, indent, _BREAK) + tail
+            if any(len(part) > WIDTH for part in line.split("\n")):
+                line += "  # fmt: skip"
+        if returns is None or not all(a.annotated for a in arguments):
+            # The interface says no more; a strict type checker is told that this is meant.
+            head, newline, rest = line.partition("\n")
+            line = head + _IGNORE + newline + rest
+        return line
+
+    def call_arguments(self, method: Method) -> tuple[Node, ...]:
+        """The arguments as they travel: a tuple of positional ones and a dict of keywords."""
+        positional, rest, keywords = split_arguments(method)
+        if has_opaque_defaults(method):
+            return (Seq(("*", self.given(method))),)
+        names: list[Node] = [*(a.name for a in positional), *(f"*{r}" for r in rest)]
+        return (
+            Group("(", tuple(names), ")", lone_comma=True),
+            Group("{", tuple(keywords), "}"),
+        )
+
+    def given(self, method: Method) -> Group:
+        """The call that drops the arguments which the caller left out."""
+        positional, rest, keywords = split_arguments(method)
+        pairs = Group("{", tuple(f'"{a.name}": {a.name}' for a in positional), "}")
+        given = self.imports.abi("given")
+        items: tuple[Node, ...] = (pairs, rest[0] if rest else "()", Group("{", keywords, "}"))
+        return Group(f"{given}(", items, ")")
+
+
+def split_arguments(method: Method) -> tuple[list[Argument], list[str], tuple[Node, ...]]:
+    """The positional arguments, the name of ``*args``, and the items of the keyword dict."""
+    positional = [a for a in method.arguments if a.kind.value <= Kind.POSITIONAL_OR_KEYWORD.value]
+    rest = [a.name for a in method.arguments if a.kind is Kind.VAR_POSITIONAL]
+    named = (a for a in method.arguments if a.kind is Kind.KEYWORD_ONLY)
+    keywords: list[Node] = [f'"{a.name}": {a.name}' for a in named]
+    keywords += [f"**{a.name}" for a in method.arguments if a.kind is Kind.VAR_KEYWORD]
+    return positional, rest, tuple(keywords)

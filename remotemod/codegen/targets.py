@@ -1,0 +1,125 @@
+"""Finds the interfaces that targets stand for: one, a module's, or a whole package's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from remotemod.errors import InterfaceError
+from remotemod.interface.model import Interface
+
+__all__ = ["Found", "Progress", "find_interfaces", "read_target"]
+
+Progress = Callable[[int, int, str], None]
+"""Told how many modules are done, of how many, and which one is next."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An interface and the ``TARGET`` that names it alone; or why there is none.
+
+    Attributes:
+        target: the target.
+        interface: what was read.
+        error: what stood in the way.
+        skipped: why a module of a package was left out: it is no Python of today.
+    """
+
+    target: str
+    interface: Interface | None = None
+    error: InterfaceError | None = None
+    skipped: str = ""
+
+
+def read_target(target: object, *, live: bool = False) -> list[Interface]:
+    """The interfaces that a target names; at least one.
+
+    Args:
+        target: a target as text, or a live object.
+        live: import what the text names, and read that.
+
+    Raises:
+        InterfaceError: the target cannot be read, or there is nothing in it.
+    """
+    from remotemod.interface.read import read_interfaces
+
+    found = read_interfaces(target, live=live)
+    if not found:
+        raise _nothing_in(target)
+    return found
+
+
+def find_interfaces(
+    target: object, *, live: bool = False, progress: Progress | None = None
+) -> Iterator[Found]:
+    """All interfaces behind a target; a package or folder is walked, and none of it runs.
+
+    Args:
+        target: a target as text, or a live object.
+        live: import what the text names, and read that (no walk).
+        progress: told of each module before it is read.
+    """
+    if isinstance(target, str) and not live and ":" not in target.replace(":\\", ""):
+        yield from _walk(target, progress)
+        return
+    try:
+        for interface in read_target(target, live=live):
+            yield Found(_name(target, interface), interface)
+    except InterfaceError as error:
+        yield Found(str(target), error=error)
+
+
+def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
+    from remotemod.interface.source.discover import walk_package
+    from remotemod.interface.source.locate import locate
+    from remotemod.interface.source.program import Program
+    from remotemod.interface.source.read import read_each_from_source
+
+    try:
+        modules = walk_package(target)
+    except InterfaceError as error:
+        yield Found(target, error=error)
+        return
+    program: Program | None = None
+    count = 0
+    for index, module in enumerate(modules):
+        if progress is not None:
+            progress(index, len(modules), module.target)
+        if module.empty and len(modules) > 1:
+            continue
+        # Named by itself, a module that cannot be read is an error; on a walk it is passed over.
+        if module.skipped and len(modules) > 1:
+            yield Found(module.target, skipped=module.skipped)
+            count += 1
+            continue
+        try:
+            program = program or Program((locate(module.target).root,))
+            for each in read_each_from_source(module.target, program):
+                count += 1
+                if isinstance(each, InterfaceError):
+                    yield Found(module.target, error=each)
+                else:
+                    yield Found(_name(module.target, each), each)
+        except InterfaceError as error:
+            count += 1
+            yield Found(module.target, error=error)
+    if progress is not None:
+        progress(len(modules), len(modules), "")
+    if not count:
+        yield Found(target, error=_nothing_in(target))
+
+
+def _nothing_in(target: object) -> InterfaceError:
+    return InterfaceError(
+        f"there is no interface and no module class with a forward in {target}",
+        how="name a class (TARGET:Name) to see why it is none",
+    )
+
+
+def _name(target: object, interface: Interface) -> str:
+    """The target's own way to the module, so that the command works from where it was given."""
+    if not isinstance(target, str):
+        return interface.target
+    head, colon, last = target.rpartition(":")
+    base = head if colon and "/" not in last and "\\" not in last else target
+    return f"{base}:{interface.qualname}"

@@ -1,0 +1,61 @@
+"""Copies of handles: on the same module, and on a copy of it that is made on its owner."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import nn
+
+from remotemod.handles.recipe import Recipe
+from remotemod.owner import module_functions as on_owner
+from remotemod.requests import Build
+from remotemod.torch_compat.modules import COMPILED_CALL, parameters_of, with_parameters
+
+__all__ = ["another", "copied"]
+
+
+def another(handle: Any) -> Any:
+    """What ``copy.copy`` gives: one more handle on the same module; hooks are shared."""
+    cls: Any = type(handle)
+    twin = cls.__new__(cls)
+    vars(twin).update(vars(handle))
+    vars(twin).pop(COMPILED_CALL, None)  # it would call the first one
+    twin._attach(handle._binding, cls, None)
+    return twin
+
+
+def copied(handle: Any, memo: dict[int, Any]) -> Any:
+    """What ``copy.deepcopy`` gives: a handle on a copy, made where the module is.
+
+    Args:
+        handle: the handle.
+        memo: what has been copied already; handles on one module become handles on one copy.
+    """
+    cls: Any = type(handle)
+    twin = cls.__new__(cls)
+    memo[id(handle)] = twin
+    nn.Module.__init__(twin)
+    before = vars(twin).keys() - with_parameters({}).keys()
+    binding = handle._binding
+    source = id(binding.ref)
+    target = on_owner.existing if source in memo else on_owner.copied
+    request = Build(target, (memo.get(source, binding.ref),), {}, None)
+    recipe = Recipe(cls, binding.loaded)
+    twin._build(
+        binding.cluster,
+        binding.worker,
+        request,
+        recipe,
+        binding.device,
+        binding.timeout,
+        None,
+        binding.recompute,
+    )
+    memo[source] = twin.module_rref
+    attached = vars(twin).keys() - before | {COMPILED_CALL}
+    for name, value in vars(handle).items():
+        if name not in attached:
+            vars(twin)[name] = copy.deepcopy(value, memo)
+    parameters_of(twin).update(copy.deepcopy(dict(parameters_of(handle)), memo))
+    return twin

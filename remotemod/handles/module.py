@@ -1,0 +1,342 @@
+"""The handle on a module that lives on a worker; generated stubs are subclasses of it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
+from torch.compiler import is_compiling
+
+from remotemod.errors import RemoteModError
+from remotemod.future import Future
+from remotemod.handles.client import Binding, Packed
+from remotemod.handles.directory import announce, publish
+from remotemod.handles.recipe import Described, Recipe, recipe_for
+from remotemod.handles.routes import ROUTER
+from remotemod.handles.state import RemoteState
+from remotemod.handles.stub_class import (
+    define_stub_operators,
+    native_class,
+    user_class,
+    with_signatures,
+)
+from remotemod.handles.tracing.fakes import Fake, fakes_of
+from remotemod.handles.tracing.symbolic import symbolic_call
+from remotemod.owner import module_functions as on_owner
+from remotemod.owner.inproc import process_cluster
+from remotemod.requests import Build, Built
+from remotemod.rpc.cluster import UNSET, Cluster, find_cluster
+from remotemod.rpc.placement import Placement, check_device, check_owner
+from remotemod.rpc.ref import RemoteRef
+from remotemod.stub.loader import load_stub
+from remotemod.stub.operators import compile_whole
+from remotemod.torch_compat.modules import parameters_of, with_parameters
+from remotemod.torch_compat.tracing import FX_LEAF, is_symbolic
+from remotemod.torch_compat.walks import RemoteParameters, check_walks
+
+__all__ = ["RemoteModule"]
+
+Self = TypeVar("Self", bound="RemoteModule")
+
+_PROCESS = uuid.uuid4().hex[:8]
+_NUMBERS = itertools.count(1)
+
+
+class RemoteModule(RemoteState):
+    """A module that runs on another worker; a drop-in for ``torch.distributed.nn.RemoteModule``.
+
+    ``forward`` and ``forward_async``, and ``m`` and ``m_async`` for each further method of the interface,
+    are generated: ``inspect.signature`` shows the interface's own parameters.
+
+    Args:
+        remote_device: ``"worker/device"``, ``"worker"`` (on its CPU), ``"rank:N/device"``, or a device alone
+            for a module in this process.
+        module_cls: builds the module on the worker: an ``nn.Module`` class, or any function that returns a
+            module.
+        args: positional arguments for ``module_cls``.
+        kwargs: keyword arguments for ``module_cls``.
+        interface: what can be called: a ``@torch.jit.interface`` class (the remote module can then be
+            scripted), a ``typing.Protocol``, or an ``nn.Module`` class. By default ``module_cls`` itself.
+        cluster: where the worker is; by default the current cluster.
+        timeout: seconds that a call may take; None for the cluster's bound.
+        name: a name for the remote module; scripted callers find it by that name.
+        fake: for ``torch.compile`` and ``torch.export``, where the module itself cannot be run without data: a
+            function with the parameters of ``forward`` (or a dict of such functions by method) that returns
+            what the method would, made of empty tensors of the right shapes (``x.new_empty(…)``).
+        recompute: keep no graph on the owner between forward and backward, only the arguments: it runs the
+            call again in backward, with the same random numbers (less memory for more computing).
+        _module_interface_cls: what torch's ``_RemoteModule`` calls ``interface``.
+
+    Raises:
+        PlacementError: there is no such worker or device form.
+        InterfaceError: the interface cannot be read or expressed.
+        RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
+    """
+
+    _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
+    # TorchScript compiles the one way that a handle takes, and not the other.
+    __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
+    # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
+    # reference cannot be saved.
+    __jit_ignored_attributes__ = ["_binding", "module_rref"]  # noqa: RUF012 - TorchScript's own name
+    __slots__ = ("_binding",)
+
+    if TYPE_CHECKING:
+        # At runtime TorchScript would read annotations of the class.
+        on: str
+        device: str
+        is_device_map_set: bool
+        is_scriptable: bool
+        module_rref: Any
+        _native: bool
+        _ref: str
+
+        # Which methods there are is known when the interface is; generated stub classes say it exactly.
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(
+        self,
+        remote_device: str,
+        module_cls: Callable[..., nn.Module],
+        args: tuple[Any, ...] | list[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        interface: Any = None,
+        *,
+        cluster: Cluster | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+        recompute: bool = False,
+        fake: Fake | None = None,
+        _module_interface_cls: Any = None,
+    ) -> None:
+        super().__init__()
+        interface = interface if interface is not None else _module_interface_cls
+        if isinstance(module_cls, nn.Module) or not callable(module_cls):
+            raise TypeError(
+                "module_cls must be an nn.Module class or a function that returns a module, "
+                f"built on the worker; got {type(module_cls).__name__} {module_cls!r:.60}. To move a trained "
+                "module, place its class and then load_state_dict(module.state_dict())"
+            )
+        placement = Placement.parse(remote_device)
+        cluster = _cluster_for(placement, cluster)
+        worker = placement.resolve(cluster.workers)
+        recipe = recipe_for(type(self), interface, module_cls, placement.device)
+        request = Build(
+            module_cls,
+            tuple(args or ()),
+            dict(kwargs or {}),
+            placement.device,
+            expected=None if recipe is None else recipe.expected,
+        )
+        self._build(cluster, worker, request, recipe, placement.device, timeout, name, recompute)
+        self._binding.fakes = fakes_of(fake, self._binding.stub.declaration)
+
+    @staticmethod
+    def init_from_module_rref(
+        remote_device: str,
+        module_rref: RemoteRef[nn.Module],
+        interface: Any = None,
+        *,
+        cluster: Cluster | None = None,
+        timeout: float | None = None,
+        _module_interface_cls: Any = None,
+    ) -> RemoteModule:
+        """Another handle on a remote module that exists already.
+
+        Args:
+            remote_device: where the module lives, as in the constructor; it must be the reference's owner.
+            module_rref: the reference (``get_module_rref()`` of another handle).
+            interface: as in the constructor; by default the interface of the module's own class.
+            cluster: where the worker is; by default the current cluster.
+            timeout: seconds that a call may take; None for the cluster's bound.
+
+        Raises:
+            PlacementError: the device string says another worker or device than the module's. A worker
+                alone, without a device, may be another one: it then stands for the caller's own place, as
+                in torch, and a warning says where the module really is.
+        """
+        interface = interface if interface is not None else _module_interface_cls
+        placement = Placement.parse(remote_device)
+        found = _cluster_for(placement, cluster or getattr(module_rref, "_cluster", None))
+        owner = module_rref.owner_name()
+        check_owner(remote_device, placement.resolve(found.workers), owner)
+        self = RemoteModule.__new__(RemoteModule)
+        nn.Module.__init__(self)
+        recipe = recipe_for(RemoteModule, interface, None, placement.device)
+        request = Build(on_owner.existing, (module_rref,), {}, None)
+        built = self._build(found, owner, request, recipe, placement.device, timeout, None)
+        check_device(remote_device, placement, built.device)
+        return self
+
+    def _build(
+        self,
+        cluster: Cluster,
+        worker: str,
+        request: Build,
+        recipe: Recipe | None,
+        device: str,
+        timeout: float | None,
+        name: str | None,
+        recompute: bool = False,
+    ) -> Built:
+        """Has a module built and becomes the handle on it."""
+        bound = timeout if timeout is not None else UNSET
+        if recipe is None:
+            made = Described(type(self), request.target, device)
+            built = cluster.build(worker, request._replace(known=made.known), None, bound)
+            recipe = made.recipe(built.interface)
+            cluster.load(worker, recipe.stub).wait()
+        else:
+            built = cluster.build(worker, request, recipe.stub, bound)
+        binding = Binding(
+            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native, recompute
+        )
+        self._attach(binding, recipe.cls, name)
+        return built
+
+    def _attach(self, binding: Binding, cls: type, name: str | None) -> None:
+        """Makes this object the handle on what ``binding`` reaches."""
+        check_walks()
+        # nn.Module's own way to set them asks each whether it is a parameter.
+        vars(self).update(
+            on=binding.worker,
+            device=binding.device,
+            is_device_map_set=binding.is_device_map_set,
+            is_scriptable=binding.stub.declaration.form == "scripted",
+            module_rref=binding.ref,
+            _native=binding.native,
+            _route=binding.route,
+            # Torch's RPC takes a negative number for its own bound.
+            _seconds=-1.0 if binding.bound is None else float(binding.bound),
+            # Workers are forked from one process, and only their own number tells them apart.
+            _ref=name or f"{binding.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
+            _named=name is not None,
+            __module__=FX_LEAF,
+            **with_parameters(RemoteParameters(self, parameters_of(self))),
+        )
+        object.__setattr__(self, "_binding", binding)
+        ROUTER.know(self._ref, binding)
+        self.__class__ = native_class(cls) if binding.native else cls
+        if name is not None:
+            ROUTER.forget(name)
+            publish(binding, name)
+
+    def __prepare_scriptable__(self: Self) -> Self:
+        """TorchScript asks for this before it compiles: from now on the operators must find the module.
+
+        A scripted module keeps the reference string alone, so the route stays until the cluster closes.
+        """
+        if not self.is_scriptable:
+            raise RemoteModError(
+                f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
+                "interface; pass interface=<a class decorated with @torch.jit.interface>"
+            )
+        announce(self._binding, self._ref)
+        compile_whole(self)
+        return self
+
+    # --- the way to another worker ------------------------------------------------------------
+
+    def _packed(self) -> Packed:
+        binding: Binding = self._binding
+        return binding.packed(user_class(type(self)), self.training)
+
+    @staticmethod
+    def _from_packed(packed: Packed, cluster: Cluster) -> RemoteModule:
+        """The handle on the other side; it needs neither the interface nor the generator."""
+        stub = load_stub(packed.text, packed.bound)
+        define_stub_operators(stub)
+        self: RemoteModule = packed.cls.__new__(packed.cls)
+        nn.Module.__init__(self)
+        binding = Binding(
+            cluster,
+            packed.ref,
+            packed.device,
+            stub,
+            packed.timeout,
+            packed.kind,
+            packed.native,
+            packed.recompute,
+        )
+        self._attach(binding, with_signatures(packed.cls, stub, {}), None)
+        self.training = packed.training
+        return self
+
+    # --- calls: what generated methods use ----------------------------------------------------
+
+    def _remote_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if is_compiling():
+            from remotemod.handles.tracing import traced
+
+            return traced.call(self._ref, method, self._binding.anchor, args, kwargs)
+        if is_symbolic():
+            node = symbolic_call(self, method, args, kwargs)
+            if node is not None:
+                return node
+        return self._binding.call(method, args, kwargs)
+
+    def _remote_submit(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Future[Any]:
+        if is_compiling():
+            from remotemod.handles.tracing import traced
+
+            pending: Future[Any] = traced.submit(
+                self._ref, method, self._binding.anchor, args, kwargs
+            )
+            return pending
+        if is_symbolic():
+            node: Any = symbolic_call(self, f"{method}_async", args, kwargs)
+            if node is not None:
+                return node  # type: ignore[no-any-return]
+        future: Future[Any] = self._binding.submit(method, args, kwargs)
+        return future
+
+    # --- references and parameters ------------------------------------------------------------
+
+    def get_module_rref(self) -> RemoteRef[nn.Module]:
+        """The reference to the module on its owner."""
+        found: RemoteRef[nn.Module] = self.module_rref
+        return found
+
+    def remote_parameters(self, recurse: bool = True) -> list[RemoteRef[nn.Parameter]]:
+        """References to the module's parameters on its owner.
+
+        Args:
+            recurse: whether the parameters of submodules are among them.
+        """
+        found: list[RemoteRef[nn.Parameter]] = self._on_owner(on_owner.parameter_refs, recurse)
+        return found
+
+    def with_options(
+        self: Self, *, timeout: float | None = None, recompute: bool | None = None
+    ) -> Self:
+        """Another handle on the same remote module with other options.
+
+        Args:
+            timeout: seconds that a call may take; None for the cluster's bound.
+            recompute: as in the constructor; None leaves it as it is.
+        """
+        twin = type(self).__new__(type(self))
+        nn.Module.__init__(twin)
+        mine: Binding = self._binding
+        again = mine.recompute if recompute is None else recompute
+        binding = mine.with_options(timeout, again)
+        twin._attach(binding, type(self), None)
+        twin.training = self.training
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._binding.cluster.reduce(self)
+
+    def extra_repr(self) -> str:
+        """Where the module lives."""
+        return f"on='{self.on}', device='{self.device}', {self._binding.kind}"
+
+
+def _cluster_for(placement: Placement, cluster: Cluster | None) -> Cluster:
+    return process_cluster() if placement.is_local else find_cluster(cluster)

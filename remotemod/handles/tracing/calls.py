@@ -1,0 +1,242 @@
+"""Makes the remote calls that a graph of torch's asks for, and keeps what belongs to each until its end."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from remotemod.autograd.caller import anchor
+from remotemod.errors import RemoteModError
+from remotemod.future import Future
+from remotemod.handles.client import Binding
+from remotemod.handles.routes import ROUTER
+from remotemod.handles.tracing.form import Form, put_together, take_apart
+from remotemod.torch_compat.engine import keeps_graph, will_execute
+
+__all__ = ["EXPECTED", "begin", "call", "end", "end_kept", "go_back"]
+
+_NUMBERS = itertools.count(1)
+
+
+class Result(NamedTuple):
+    """What a call was traced with as its result.
+
+    Attributes:
+        form: its form.
+        tensors: the dtype and the sizes of each tensor; None for a size that was symbolic.
+    """
+
+    form: Form
+    tensors: list[tuple[torch.dtype, tuple[int | None, ...]]]
+
+    @staticmethod
+    def of(form: Form, tensors: Sequence[Tensor]) -> Result:
+        """How a result is described."""
+        shapes = [tuple(size if type(size) is int else None for size in t.shape) for t in tensors]
+        return Result(form, [(t.dtype, shape) for t, shape in zip(tensors, shapes, strict=True)])
+
+    def difference(self, form: Form, tensors: Sequence[Tensor]) -> str | None:
+        """In what another result cannot stand for this one; None if it can."""
+        if form != self.form:
+            return f"{form} is not {self.form}, and a graph holds only tensors: return what changes as a tensor"
+        for tensor, (dtype, sizes) in zip(tensors, self.tensors, strict=True):
+            fits = tensor.dim() == len(sizes) and all(
+                size in (None, real) for size, real in zip(sizes, tensor.shape, strict=True)
+            )
+            if tensor.dtype != dtype or not fits:
+                shown = ", ".join("any" if size is None else str(size) for size in sizes)
+                return f"{tensor.dtype} {tuple(tensor.shape)} is not {dtype} ({shown}): mend its rule (fake=), or trace again"
+        return None
+
+
+EXPECTED: dict[int, Result] = {}
+"""The result that each place in a graph was traced with."""
+
+
+class _Called(NamedTuple):
+    """A call as a graph makes it, whose tensors have memory of their own: compilers use it again as they like."""
+
+    binding: Binding
+    method: str
+    site: int
+
+    def given(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Arguments, where the module gets those of its caller."""
+        shared = self.binding.cluster.capabilities.shares_memory
+        return [tensor.clone() for tensor in tensors] if shared else tensors
+
+    def tensors(self, value: Any) -> list[Tensor]:
+        """The tensors of a result, without gaps.
+
+        Raises:
+            RemoteModError: the rest of the result is not what the graph was traced with.
+        """
+        tensors: list[Tensor] = []
+        form = take_apart(value, tensors, None)
+        expected = EXPECTED.get(self.site)
+        difference = None if expected is None else expected.difference(form, tensors)
+        if difference is not None:
+            raise RemoteModError(
+                f"{self.binding.kind}.{self.method} on '{self.binding.worker}' returned something else than when it was "
+                f"traced: {difference}, or call {self.method} outside of what is compiled"
+            )
+        if self.binding.cluster.capabilities.shares_memory:
+            found = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
+        else:
+            once = {id(tensor): i for i, tensor in enumerate(tensors)}
+            found = [
+                tensor.contiguous() if once[id(tensor)] == i else tensor.clone().contiguous()
+                for i, tensor in enumerate(tensors)
+            ]
+        return found or [torch.empty(0)]  # a saved program can have no list without tensors
+
+
+def _called(ref: str, method: str, site: int) -> _Called:
+    binding = ROUTER.find(ref)
+    assert isinstance(binding, Binding)
+    return _Called(binding, method, site)
+
+
+class _Begun(NamedTuple):
+    future: Future[Any]
+    inputs: list[Tensor]
+    called: _Called
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors of the result."""
+        return self.called.tensors(self.future.wait())
+
+
+class _Kept(NamedTuple):
+    results: list[Tensor]
+    inputs: list[Tensor]
+    anchored: bool
+
+
+_BEGUN: dict[int, _Begun] = {}
+_KEPT: dict[int, _Kept] = {}
+
+
+def call(
+    ref: str, method: str, form: Form, tensors: Sequence[Tensor], sizes: Sequence[int], site: int
+) -> list[Tensor]:
+    """Runs a method and returns the tensors of its result; autograd sees it as any remote call."""
+    called = _called(ref, method, site)
+    args, kwargs = put_together(form, called.given(tensors), sizes)
+    return called.tensors(called.binding.call(method, args, kwargs))
+
+
+def begin(
+    ref: str,
+    method: str,
+    form: Form,
+    tensors: Sequence[Tensor],
+    sizes: Sequence[int],
+    site: int,
+    needs: Sequence[bool] | None = None,
+) -> Tensor:
+    """Starts a method.
+
+    Args:
+        ref: the remote module.
+        method: its method.
+        form: the arguments, their form.
+        tensors: their tensors.
+        sizes: their whole numbers.
+        site: the place in the graph.
+        needs: which of the tensors have a gradient, where the graph that calls has a backward of its own, which will
+            ask :func:`go_back`; None where autograd sees the call itself.
+
+    Returns:
+        A tensor that stands for the call.
+    """
+    called = _called(ref, method, site)
+    given, inputs = called.given(tensors), []
+    if needs is not None:
+        given = [t.detach().requires_grad_(need) for t, need in zip(given, needs, strict=True)]
+        inputs = [tensor for tensor in given if tensor.requires_grad]
+    args, kwargs = put_together(form, given, sizes)
+    with torch.set_grad_enabled(needs is not None or torch.is_grad_enabled()):
+        future = called.binding.submit(method, args, kwargs)
+    return _stand_in(_BEGUN, _Begun(future, inputs, called))
+
+
+def end(stands_for: Tensor) -> list[Tensor]:
+    """Waits for a started method and returns the tensors of its result.
+
+    Raises:
+        RemoteModError: the graph that started it is over, and with it the way back for gradients.
+    """
+    begun = _take(stands_for)
+    if begun.inputs:
+        raise RemoteModError(
+            "the result of a call that a compiled function has submitted is waited for outside of it, where gradients "
+            "no longer find their way back: wait() inside of the function"
+        )
+    return begun.tensors()
+
+
+def end_kept(stands_for: Tensor, anchored: bool) -> tuple[list[Tensor], Tensor]:
+    """Waits for a method that was started with ``needs``; also returns what stands for its graph.
+
+    Args:
+        stands_for: the call.
+        anchored: whether the graph that calls has the anchor of the remote parameters among its inputs.
+    """
+    begun = _take(stands_for)
+    with torch.enable_grad():
+        results = begun.tensors()
+    graph = _stand_in(_KEPT, _Kept(results, begun.inputs, anchored))
+    return [result.detach() for result in results], graph
+
+
+def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
+    """The gradients of the inputs that need one, given those of the results; the owner's parameters get theirs.
+
+    Args:
+        graph: what stands for the graph of the call.
+        grads: the gradient of each result; None where there is none.
+    """
+    results, inputs, anchored = _KEPT[int(graph)]
+    pairs = [
+        (result, grad)
+        for result, grad in zip(results, grads, strict=True)
+        if grad is not None and result.requires_grad
+    ]
+    if not pairs:
+        return [torch.zeros_like(tensor) for tensor in inputs]
+    keep = keeps_graph()
+    outs, given = zip(*pairs, strict=True)
+    # Who differentiates for some inputs alone, as autograd.grad() does, wants no gradients left on parameters.
+    if not anchored or will_execute(anchor()[1]):
+        torch.autograd.backward(outs, given, keep)
+        found = tuple(tensor.grad for tensor in inputs)
+        for tensor in inputs:
+            tensor.grad = None
+    else:
+        found = torch.autograd.grad(outs, inputs, given, keep, allow_unused=True)
+    return [
+        torch.zeros_like(tensor) if grad is None else grad.contiguous()
+        for tensor, grad in zip(inputs, found, strict=True)
+    ]
+
+
+def _stand_in(table: dict[int, Any], value: Any) -> Tensor:
+    """A tensor that stands for ``value``, which goes with the tensor's memory."""
+    number = next(_NUMBERS)
+    table[number] = value
+    made = torch.tensor([number])
+    weakref.finalize(made.untyped_storage(), table.pop, number, None)
+    return made
+
+
+def _take(stands_for: Tensor) -> _Begun:
+    begun = _BEGUN.pop(int(stands_for), None)
+    if begun is None:
+        raise RemoteModError("the result of this call was taken before")
+    return begun

@@ -1,0 +1,41 @@
+"""The rules by which a user says what shapes a remote method returns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from remotemod.stub.declaration import Stub
+
+__all__ = ["Fake", "fakes_of"]
+
+Fake = Callable[..., Any] | Mapping[str, Callable[..., Any]]
+
+
+def fakes_of(fake: Fake | None, stub: Stub) -> Mapping[str, Callable[..., Any]]:
+    """The rules by method.
+
+    Args:
+        fake: a rule for ``forward``, or rules by method.
+        stub: says which methods there are.
+
+    Raises:
+        TypeError: that is no rule.
+        ValueError: there is no such method.
+    """
+    if fake is None:
+        return {}
+    rules = {"forward": fake} if callable(fake) else dict(fake)
+    for method, rule in rules.items():
+        if not callable(rule):
+            raise TypeError(
+                f"fake must be a function, or a dict of functions by method; got {rule!r:.60} for '{method}'"
+            )
+        if method not in stub.methods:
+            close = difflib.get_close_matches(method, stub.methods, 1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ValueError(
+                f"fake has a rule for '{method}', and {stub.source} has no such remote method{hint}"
+            )
+    return rules

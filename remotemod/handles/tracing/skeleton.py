@@ -1,0 +1,123 @@
+"""What a remote module would answer, worked out here from shapes alone: the module itself, without its data."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+import torch
+from torch import Tensor, nn
+
+from remotemod.errors import RemoteModError
+from remotemod.handles.client import Binding
+from remotemod.owner.module_functions import remote_module
+from remotemod.rpc.ref import RemoteRef
+from remotemod.trees import move
+
+__all__ = ["outside", "shapes_of"]
+
+_SKELETONS: weakref.WeakKeyDictionary[Binding, bytes] = weakref.WeakKeyDictionary()
+
+
+def shapes_of(binding: Binding, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The result of a method with tensors that have no data, for arguments that have none.
+
+    It comes from the rule that the user gave (``fake=``), or else from the module: its owner sends it without the
+    data of its tensors, and it is run here on torch's fake tensors.
+
+    Args:
+        binding: the remote module.
+        method: its method.
+        args: positional arguments; their tensors are fake ones.
+        kwargs: likewise.
+
+    Raises:
+        RemoteModError: neither gives an answer.
+    """
+    rule = binding.fakes.get(method)
+    try:
+        if rule is None:
+            # All on the CPU, wherever the tensors are: what is wanted are shapes.
+            args, kwargs = move((args, kwargs), "cpu")
+            module = pickle.loads(_skeleton(binding))
+            rule = module if method == "forward" else getattr(module, method)
+        with torch.no_grad():
+            result = rule(*args, **kwargs)
+        return move(result, binding.device if binding.is_device_map_set else "cpu")
+    except Exception as error:
+        raise RemoteModError(
+            f"the shapes that {binding.kind}.{method} on '{binding.worker}' returns cannot be found by running "
+            f"{'it' if method not in binding.fakes else 'its rule (fake=)'} without data ({_shown(error)}). Say them "
+            f"yourself: RemoteModule(…, fake={{'{method}': rule}}), where rule takes the method's arguments and returns "
+            "what the method does, made of empty tensors of the right shapes"
+        ) from error
+
+
+def _shown(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def outside(function: Callable[..., Any], *args: Any) -> Any:
+    """Runs a function as if nobody traced: in a thread of its own, where no mode of torch's is on."""
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function(*args))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="remotemod-outside")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _skeleton(binding: Binding) -> bytes:
+    found = _SKELETONS.get(binding)
+    if found is None:
+        found = _SKELETONS[binding] = outside(binding.invoke, _without_data, (binding.ref,))
+    return found
+
+
+# --- on the owner -----------------------------------------------------------------------------
+
+
+def _without_data(ref: RemoteRef[nn.Module]) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(remote_module(ref))
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # untyped
+    """Writes each tensor as its shape."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How an object is written."""
+        if isinstance(obj, Tensor) and obj.layout is torch.strided:
+            shape = (tuple(obj.shape), obj.stride(), obj.dtype, obj.requires_grad)
+            return _empty, (isinstance(obj, nn.Parameter), *shape)
+        return super().reducer_override(obj)
+
+
+def _empty(
+    is_parameter: bool,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    dtype: torch.dtype,
+    requires_grad: bool,
+) -> Tensor:
+    # Where the caller's tensors are: a fake tensor on another device would be refused.
+    made = torch.empty_strided(size, stride, dtype=dtype)
+    if is_parameter:
+        return nn.Parameter(made, requires_grad)
+    return made.requires_grad_(requires_grad)

@@ -1,0 +1,90 @@
+"""What a handle does while somebody traces it: its calls become operators in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_exporting
+
+from remotemod.errors import RemoteModError
+from remotemod.handles.client import Binding
+from remotemod.handles.directory import announce
+from remotemod.handles.routes import ROUTER
+from remotemod.handles.tracing.form import constant, put_together, take_apart, text_of
+from remotemod.handles.tracing.operators import define, last_result, next_site
+from remotemod.handles.tracing.skeleton import outside
+
+__all__ = ["Pending", "call", "submit"]
+
+
+def call(
+    ref: str, method: str, anchor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A remote call that is waited for.
+
+    Args:
+        ref: the remote module.
+        method: its method.
+        anchor: what requires grad on behalf of the remote parameters.
+        args: positional arguments.
+        kwargs: keyword arguments.
+    """
+    if not is_exporting():
+        return submit(ref, method, anchor, args, kwargs).wait()
+    tensors = torch.ops.remotemod.call(*_given(ref, method, args, kwargs))
+    return put_together(last_result(), tensors, [])
+
+
+def submit(
+    ref: str, method: str, anchor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A remote call that is not waited for, as a :class:`Pending`; see :func:`call`."""
+    # An exported program makes its calls as anybody does; only compiled ones have a backward of their own.
+    return Pending((*_given(ref, method, args, kwargs), None if is_exporting() else anchor))
+
+
+class Pending:
+    """What ``forward_async`` returns while it is traced: the result can be waited for, and nothing else.
+
+    Args:
+        given: what the operators take.
+    """
+
+    def __init__(self, given: tuple[Any, ...]) -> None:
+        self._given = given
+        self._stands_for = torch.ops.remotemod.submit(*given)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """The result. The bound is the handle's own; ``timeout`` is not looked at."""
+        tensors = torch.ops.remotemod.collect(self._stands_for, [], *self._given)
+        return put_together(last_result(), tensors, [])
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result; see :meth:`wait`."""
+        return self.wait()
+
+    def __getattr__(self, name: str) -> Any:
+        raise RemoteModError(
+            f"a call that was submitted in a compiled or exported function has no '{name}': take its result by "
+            "wait(), inside of the same function"
+        )
+
+
+def _given(ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    define()
+    if is_exporting():
+        _announce(ref)
+    tensors: list[Tensor] = []
+    sizes: list[Any] = []
+    form = take_apart((args, kwargs), tensors, sizes)
+    return ref, method, text_of(form, is_exporting(), method), tensors, sizes, next_site()
+
+
+@constant
+def _announce(ref: str) -> None:
+    """A program outlives the handle that it was made with: its parts must be found by their names."""
+    binding = ROUTER.find(ref)
+    assert isinstance(binding, Binding)
+    outside(announce, binding, ref)

@@ -1,0 +1,1 @@
+"""Reads interfaces from source text; nothing of it is run."""

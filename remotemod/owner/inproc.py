@@ -1,0 +1,110 @@
+"""The backend without processes: workers are threads of this one and nothing is copied."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from remotemod.errors import Cancelled
+from remotemod.future import Future, moment_after
+from remotemod.owner.owner import Owner, Peer
+from remotemod.requests import Request
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.engine import Backend, Capabilities
+
+__all__ = ["LOCAL_WORKER", "InprocBackend", "process_cluster"]
+
+LOCAL_WORKER = "local"
+"""The name of the worker that stands for this process, for modules placed on ``"cpu"``."""
+
+
+class InprocBackend(Backend):
+    """Workers in this process.
+
+    A blocking call runs in the caller's own thread; asynchronous calls to one worker run one after
+    another in a thread of its own. Values are handed over as they are, so gradients flow and what a
+    module changes in place is changed for its caller too.
+
+    Args:
+        workers: their names.
+    """
+
+    name = "inproc"
+    workers: Sequence[str] = ()
+    capabilities = Capabilities(processes=False, code=True, shares_memory=True, device_tensors=True)
+
+    def __init__(self, workers: Sequence[str]) -> None:
+        self.workers = tuple(workers)
+        self._owners = {name: Owner(name) for name in workers}
+        self._peers = {name: Peer(owner) for name, owner in self._owners.items()}
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._thread_of = threading.local()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def call(self, worker: str, request: Request, timeout: float | None) -> Any:
+        """Runs the request in this thread; with a bound, in the worker's."""
+        if timeout is not None:
+            return self.submit(worker, request, timeout).wait()
+        return self._owners[worker].handle(request, self._peers[worker])
+
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Runs the request in the worker's thread."""
+        deadline = moment_after(timeout)
+        future: Future[Any] = Future(f"a call to '{worker}'", deadline=deadline)
+        owner, peer = self._owners[worker], self._peers[worker]
+
+        def run() -> None:
+            if future.settled:  # cancelled before it began
+                return
+            try:
+                future.set_result(owner.handle(request, peer))
+            except BaseException as error:
+                future.set_exception(error)
+
+        if getattr(self._thread_of, "worker", None) == worker:
+            run()  # who asked is this worker, and would wait for itself
+        else:
+            self._thread(worker).submit(run)
+        return future
+
+    def post(self, worker: str, request: Request) -> None:
+        """Runs a request that nobody answers."""
+        if not self._closed:
+            self._owners[worker].handle(request, self._peers[worker])
+
+    def close(self) -> None:
+        """Waits for what runs, drops what has not begun, and ends the threads."""
+        with self._lock:
+            self._closed = True
+            threads, self._threads = self._threads, {}
+        for thread in threads.values():
+            thread.shutdown(wait=True, cancel_futures=True)
+        self._owners.clear()
+        self._peers.clear()
+
+    def _thread(self, worker: str) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._closed:
+                raise Cancelled("the cluster is closed")
+            thread = self._threads.get(worker)
+            if thread is None:
+                thread = ThreadPoolExecutor(
+                    1, f"remotemod-{worker}", setattr, (self._thread_of, "worker", worker)
+                )
+                self._threads[worker] = thread
+            return thread
+
+
+_HERE: list[Cluster] = []
+_HERE_LOCK = threading.Lock()
+
+
+def process_cluster() -> Cluster:
+    """The cluster of one worker that is this process itself."""
+    with _HERE_LOCK:
+        if not _HERE:
+            _HERE.append(Cluster(InprocBackend([LOCAL_WORKER])))
+        return _HERE[0]

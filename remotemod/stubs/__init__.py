@@ -1,1 +1,0 @@
-"""Renders, checks, writes and loads stubs: the back end of the compiler."""
