@@ -12,7 +12,7 @@ from remotemod.errors import Cancelled, DeadlineExceeded
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Driver", "Future", "moment_after"]
+__all__ = ["Driver", "Future", "deadline_after"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -23,7 +23,7 @@ _CONVERTING = threading.RLock()
 _CHANGED = threading.Condition(threading.Lock())
 
 
-def moment_after(timeout: float | None) -> float | None:
+def deadline_after(timeout: float | None) -> float | None:
     """The ``time.monotonic()`` at which ``timeout`` seconds are over; None for no bound.
 
     A bound of weeks is none either: the system's own waits cannot count so far.
@@ -154,7 +154,7 @@ class Future(Generic[T]):
     result = wait
 
     def _block(self, timeout: float | None) -> None:
-        until = moment_after(timeout)
+        until = deadline_after(timeout)
         deadline = self._deadline
         bound = deadline if until is None else until if deadline is None else min(until, deadline)
         driver = self._driver

@@ -63,8 +63,8 @@ class Built(NamedTuple):
 class Call(NamedTuple):
     """Run a generated ``_remote_<method>`` on a kept module.
 
-    ``ref`` is the reference's key (see ``Backend.key``); ``recording`` is a
-    :class:`remotemod.autograd.tensors.Recording`, as a number.
+    ``ref`` is the reference's key (see ``Backend.key``); ``graph_mode`` is a
+    :class:`remotemod.autograd.tensors.GraphMode`, as a number.
     """
 
     ref: Any
@@ -74,20 +74,20 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     device: str
     is_device_map_set: bool
-    recording: int
+    graph_mode: int
 
 
 class Invoke(NamedTuple):
     """Run a function; with ``keep`` its result stays on the owner and a reference comes back.
 
-    ``recording`` is as a :class:`Call` has it; the owner's own functions are part of no graph of the caller's.
+    ``graph_mode`` is as a :class:`Call` has it; the owner's own functions are part of no graph of the caller's.
     """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
     keep: bool = False
-    recording: int = 1
+    graph_mode: int = 1
 
 
 class Release(NamedTuple):

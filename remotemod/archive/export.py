@@ -12,7 +12,7 @@ from torch import nn
 
 from remotemod.archive.describe import describe
 from remotemod.archive.manifest import MANIFEST, ArchivePart, Manifest, SavedInterface
-from remotemod.archive.parts import Found, find_parts, portable
+from remotemod.archive.submodules import Found, find_submodules, portable
 from remotemod.torch_compat.script import compile_script, is_script_module, save_script
 
 __all__ = ["export"]
@@ -40,7 +40,7 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"rm.export saves an nn.Module; got {type(model).__name__} {model!r:.60}")
-    parts = find_parts(model)
+    parts = find_submodules(model)
     manifest, extra = _described(parts)
     scripted: Any = model
     if not is_script_module(model):
@@ -56,24 +56,28 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
 def _described(parts: list[Found]) -> tuple[Manifest, dict[str, str]]:
     interfaces: dict[str, SavedInterface] = {}
     saved, texts = [], {}
-    for part in parts:
-        binding = part.binding
-        stub = binding.loaded
+    for submodule in parts:
+        client = submodule.client
+        stub = client.loaded
         declared = stub.declaration
         if declared.digest not in interfaces:
-            where = f"the submodule '{part.submodules[0]}'" if part.submodules[0] else "the model"
+            where = (
+                f"the submodule '{submodule.submodules[0]}'"
+                if submodule.submodules[0]
+                else "the model"
+            )
             interfaces[declared.digest] = described = describe(stub, where)
             texts[described.stub] = stub.text
         saved.append(
             ArchivePart(
-                part.ref,
-                part.submodules,
+                submodule.ref,
+                submodule.submodules,
                 declared.digest,
                 declared.source,
-                binding.worker,
-                binding.device,
+                client.worker,
+                client.device,
                 declared.methods,
-                part.named,
+                submodule.named,
             )
         )
     return Manifest(tuple(saved), tuple(interfaces.values())), texts

@@ -15,8 +15,8 @@ from torch import nn
 from remotemod.archive.manifest import ArchivePart, Manifest, read_manifest
 from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
-from remotemod.handles.client import Binding
-from remotemod.handles.directory import announce, find_part, way_to
+from remotemod.handles.client import Client
+from remotemod.handles.directory import announce, client_of, find_named
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.routes import ROUTER
 from remotemod.owner.inproc import process_cluster
@@ -33,8 +33,8 @@ _NUMBERS = itertools.count(1)
 class _Way(NamedTuple):
     """Where a part leads, and the string by which this process's operators find it."""
 
-    part: ArchivePart
-    binding: Binding
+    submodule: ArchivePart
+    client: Client
     ref: str
 
 
@@ -79,9 +79,9 @@ def load(
         raise PlacementError(f"{name}: {error}") from error
     model = _scripted(file, name, map_location)
     for way in ways:
-        ROUTER.keep(way.ref, way.binding, found=isinstance(way.binding.stub, StubName))
-        if way.ref != way.part.name:
-            for submodule in way.part.submodules:
+        ROUTER.keep(way.ref, way.client, found=isinstance(way.client.stub, StubName))
+        if way.ref != way.submodule.name:
+            for submodule in way.submodule.submodules:
                 _submodule(model, submodule)._ref = way.ref
     loaded: torch.jit.ScriptModule = model
     return loaded
@@ -115,20 +115,20 @@ def _scripted(file: Any, name: str, map_location: Any) -> Any:
 
 def _ways(manifest: Manifest, given: dict[str, nn.Module], cluster: Cluster | None) -> list[_Way]:
     """The ways to all parts; raises for all that are missing, or do not fit, at once."""
-    unknown = sorted(given.keys() - {part.name for part in manifest.parts})
+    unknown = sorted(given.keys() - {submodule.name for submodule in manifest.parts})
     if unknown:
-        known = ", ".join(repr(part.name) for part in manifest.parts) or "none"
+        known = ", ".join(repr(submodule.name) for submodule in manifest.parts) or "none"
         raise ArchiveError(
             f"parts= names {', '.join(map(repr, unknown))}, but the model has {known}"
         )
     ways, missing, misfits = [], [], []
-    for part in manifest.parts:
-        handle = given.get(part.name)
-        way = _find(part, cluster) if handle is None else _way_of_handle(part, handle)
+    for submodule in manifest.parts:
+        handle = given.get(submodule.name)
+        way = _find(submodule, cluster) if handle is None else _way_of_handle(submodule, handle)
         if way is None:
-            missing.append(part)
+            missing.append(submodule)
             continue
-        misfit = _misfit(part, way.binding.stub.declaration, way.binding.worker)
+        misfit = _misfit(submodule, way.client.stub.declaration, way.client.worker)
         if misfit:
             misfits.append(misfit)
         ways.append(way)
@@ -144,11 +144,11 @@ def _clusters(cluster: Cluster | None) -> list[Cluster]:
     return [process_cluster()] if found is None else [found, process_cluster()]
 
 
-def _find(part: ArchivePart, cluster: Cluster | None) -> _Way | None:
+def _find(submodule: ArchivePart, cluster: Cluster | None) -> _Way | None:
     for each in _clusters(cluster):
-        found = find_part(each, part.name)
+        found = find_named(each, submodule.name)
         if found is not None:
-            return _Way(part, way_to(found, each), _reference(part.name, each))
+            return _Way(submodule, client_of(found, each), _reference(submodule.name, each))
     return None
 
 
@@ -160,33 +160,33 @@ def _reference(name: str, cluster: Cluster) -> str:
     return f"{name} ({next(_NUMBERS)})"
 
 
-def _way_of_handle(part: ArchivePart, handle: Any) -> _Way:
-    binding: Binding | None = None
+def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
+    client: Client | None = None
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
-        binding = handle._binding
-        announce(handle._binding, handle._ref)
+        client = handle._client
+        announce(handle._client, handle._ref)
     elif is_script_module(handle):
-        binding = handle.__dict__.get("_binding")
-    if binding is None:
+        client = handle.__dict__.get("_client")
+    if client is None:
         raise ArchiveError(
-            f"parts= has for '{part.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
-            f"interface {part.source}"
+            f"parts= has for '{submodule.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
+            f"interface {submodule.source}"
         )
-    return _Way(part, binding, handle._ref)
+    return _Way(submodule, client, handle._ref)
 
 
-def _misfit(part: ArchivePart, here: Stub, worker: str) -> str | None:
+def _misfit(submodule: ArchivePart, here: Stub, worker: str) -> str | None:
     if here.abi != STUB_ABI:
         return (
-            f"the part '{part.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
+            f"the part '{submodule.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
             "the same version on both sides"
         )
-    if here.digest == part.digest:
+    if here.digest == submodule.digest:
         return None
     return (
-        f"the part '{part.name}' ({_places(part)}) was exported with the interface {part.source}, digest {part.digest}, "
+        f"the part '{submodule.name}' ({_places(submodule)}) was exported with the interface {submodule.source}, digest {submodule.digest}, "
         f"and what '{worker}' has by that name has {here.source}, digest {here.digest}. If the new one is right, export "
-        f"the model again; if not, build the part with rm.RemoteModule(…, name='{part.name}', interface=…) as it was"
+        f"the model again; if not, build the part with rm.RemoteModule(…, name='{submodule.name}', interface=…) as it was"
     )
 
 
@@ -194,16 +194,18 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
     found = cluster or current_cluster()
     where = "there is no current cluster" if found is None else f"{found!r} has"
     lines = []
-    for part in parts:
-        build = f"rm.RemoteModule('{part.worker}/{part.device}', …, interface={part.source.partition(':')[2]}, name='{part.name}')"
+    for submodule in parts:
+        build = f"rm.RemoteModule('{submodule.worker}/{submodule.device}', …, interface={submodule.source.partition(':')[2]}, name='{submodule.name}')"
         mend = (
             f"build it there: {build}"
-            if part.named
+            if submodule.named
             else (
                 "its name was made by the process that built it, and goes with it: build it with name=…, and export again"
             )
         )
-        lines.append(f"\n  '{part.name}' ({_places(part)}, was on '{part.worker}'); {mend}")
+        lines.append(
+            f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {mend}"
+        )
     none = "" if found is None else " none of"
     count = "a remote part is" if len(parts) == 1 else f"{len(parts)} remote parts are"
     return (
@@ -212,6 +214,6 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
     )
 
 
-def _places(part: ArchivePart) -> str:
-    places = ", ".join(f"'{path}'" for path in part.submodules if path)
+def _places(submodule: ArchivePart) -> str:
+    places = ", ".join(f"'{path}'" for path in submodule.submodules if path)
     return f"submodule {places}" if places else "the model itself"

@@ -10,7 +10,7 @@ from remotemod.errors import ArchiveError, ProtocolError
 from remotemod.handles.routes import ROUTER
 from remotemod.stub.declaration import Stub
 from remotemod.stub.operators import Operator, define_operators
-from remotemod.wire.stand_ins import named_tuple_class
+from remotemod.wire.placeholders import named_tuple_class
 
 __all__ = ["define_for"]
 

@@ -40,5 +40,5 @@ def prepare_for(file: Any) -> None:
         from remotemod.handles.routes import ROUTER
 
         define_for(manifest)
-        for part in manifest.parts:
-            ROUTER.find_anew(part.name)
+        for submodule in manifest.parts:
+            ROUTER.find_anew(submodule.name)

@@ -15,7 +15,7 @@ from remotemod.interface.types import (
     TupleType,
     Type,
 )
-from remotemod.wire.stand_ins import named_tuple_class
+from remotemod.wire.placeholders import named_tuple_class
 
 __all__ = ["Rules", "maker"]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from remotemod.autograd.owner import ONCE, Pass, Recorded
-from remotemod.autograd.tensors import Recording, differentiable, replaced
+from remotemod.autograd.tensors import GraphMode, differentiable, replaced
 from remotemod.errors import GraphError
 from remotemod.requests import Invoke
 from remotemod.torch_compat.engine import has_memory_of_its_own, keeps_graph, will_execute
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from remotemod.future import Future
     from remotemod.rpc.cluster import Cluster
 
-__all__ = ["anchor", "enter", "leave", "submit"]
+__all__ = ["anchor", "attach_outputs", "record_inputs", "submit"]
 
-Marks = tuple[Tensor, ...]
+Placeholders = tuple[Tensor, ...]
 """Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
 
 
-def enter(value: Any) -> Marks:
+def record_inputs(value: Any) -> Placeholders:
     """Marks the inputs of a call where they are in the local graph now.
 
     What is done to them in place between the call and its answer is none of the call's.
@@ -37,13 +37,13 @@ def enter(value: Any) -> Marks:
     inputs = differentiable(value)
     if not inputs:
         return ()
-    marks: Marks = _Enter.apply(*inputs)  # type: ignore[no-untyped-call]
-    return marks
+    placeholders: Placeholders = _RecordInputs.apply(*inputs)  # type: ignore[no-untyped-call]
+    return placeholders
 
 
-def leave(
+def attach_outputs(
     answer: Any,
-    marks: Marks,
+    placeholders: Placeholders,
     cluster: Cluster,
     worker: str,
     bound: float | None,
@@ -61,10 +61,11 @@ def leave(
     """
     if type(answer) is not Recorded:
         return answer
-    way = _Way(answer.graph, marks, cluster, worker, bound, shared)
+    way = _RemoteBackward(answer.graph, placeholders, cluster, worker, bound, shared)
     with torch.enable_grad():
         results = differentiable(answer.value)
-        return replaced(answer.value, _Leave.apply(way, results, anchor()[0], *marks))  # type: ignore[no-untyped-call]
+        outputs: Any = _AttachOutputs.apply(way, results, anchor()[0], *placeholders)  # type: ignore[no-untyped-call]
+        return replaced(answer.value, outputs)
 
 
 def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
@@ -77,35 +78,39 @@ def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None
         timeout: seconds that it, and the way back, may take; None for the cluster's bound.
     """
     stays = request.keep or not torch.is_grad_enabled()
-    if stays or cluster.recording(recompute=False) is Recording.SHARED:
+    if stays or cluster.graph_mode(recompute=False) is GraphMode.SHARE:
         return cluster.submit(worker, request, timeout)
-    marks = enter((request.args, request.kwargs))
-    future = cluster.submit(worker, request._replace(recording=int(Recording.KEPT)), timeout)
-    future.convert(lambda answer: leave(answer, marks, cluster, worker, timeout))
+    placeholders = record_inputs((request.args, request.kwargs))
+    future = cluster.submit(worker, request._replace(graph_mode=int(GraphMode.KEEP)), timeout)
+    future.convert(lambda answer: attach_outputs(answer, placeholders, cluster, worker, timeout))
     return future
 
 
-class _Enter(torch.autograd.Function):
+class _RecordInputs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        return tuple(map(_mark, inputs))
+        return tuple(map(_placeholder, inputs))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         return grads
 
 
-def _mark(tensor: Tensor) -> Tensor:
+def _placeholder(tensor: Tensor) -> Tensor:
     if tensor.layout is not torch.strided or tensor.is_nested:
         return tensor.detach()
     return tensor.new_empty(()).expand(tensor.shape)
 
 
-class _Leave(torch.autograd.Function):
+class _AttachOutputs(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, way: _Way, results: Sequence[Tensor], anchor: Tensor, *marks: Tensor
+        ctx: Any,
+        way: _RemoteBackward,
+        results: Sequence[Tensor],
+        anchor: Tensor,
+        *placeholders: Tensor,
     ) -> tuple[Tensor, ...]:
         ctx.way = way
         ctx.set_materialize_grads(False)
@@ -127,7 +132,7 @@ def anchor() -> tuple[Tensor, Any]:
     return anchor, get_gradient_edge(anchor).node
 
 
-class _Way:
+class _RemoteBackward:
     """The way back through the owner's graph of one call.
 
     Args:
@@ -140,12 +145,12 @@ class _Way:
             went through: a pass must then leave them whole, and they end with the last reference.
     """
 
-    __slots__ = ("_bound", "_cluster", "_graph", "_marks", "_shared", "_worker")
+    __slots__ = ("_bound", "_cluster", "_graph", "_placeholders", "_shared", "_worker")
 
     def __init__(
         self,
         graph: Any,
-        marks: Marks,
+        placeholders: Placeholders,
         cluster: Cluster,
         worker: str,
         bound: float | None,
@@ -153,7 +158,7 @@ class _Way:
     ) -> None:
         self._shared = shared
         self._graph = graph
-        self._marks = marks
+        self._placeholders = placeholders
         self._cluster = cluster
         self._worker = worker
         self._bound = bound
@@ -166,7 +171,7 @@ class _Way:
             RemoteError: the pass failed on the owner.
             WorkerLost: the owner is gone.
         """
-        graph, marks = self._graph, self._marks
+        graph, placeholders = self._graph, self._placeholders
         if graph is None:
             raise GraphError(ONCE)
         if not all(map(_is_plain, grads)):
@@ -175,18 +180,18 @@ class _Way:
                 "or vectorize=True"
             )
         accumulate = will_execute(anchor()[1])
-        inputs = any(map(will_execute, {mark.grad_fn for mark in marks}))
+        inputs = any(map(will_execute, {mark.grad_fn for mark in placeholders}))
         keep = keeps_graph()
         higher = torch.is_grad_enabled()
         self._shared |= higher
         if not keep:
-            self._graph, self._marks = None, ()
+            self._graph, self._placeholders = None, ()
         given = list(grads)
-        entered = enter(given) if higher else ()
+        entered = record_inputs(given) if higher else ()
         how = Pass(accumulate, inputs, keep or self._shared, higher)
-        found = leave(
+        found = attach_outputs(
             self._cluster.differentiate(self._worker, graph, given, how, self._bound),
-            (*entered, *marks),
+            (*entered, *placeholders),
             self._cluster,
             self._worker,
             self._bound,
@@ -194,7 +199,7 @@ class _Way:
         )
         return [
             grad if grad is None or grad.device == mark.device else grad.to(mark.device)
-            for grad, mark in zip(found, marks, strict=True)
+            for grad, mark in zip(found, placeholders, strict=True)
         ]
 
 

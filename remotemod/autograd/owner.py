@@ -12,7 +12,7 @@ from torch.autograd.function import FunctionCtx
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from remotemod.autograd.recompute import run_again_in_backward
-from remotemod.autograd.tensors import Recording, differentiable, replaced
+from remotemod.autograd.tensors import GraphMode, differentiable, replaced
 from remotemod.errors import GraphError
 
 __all__ = ["Graph", "Pass", "Recorded", "differentiate", "differentiate_kept", "record"]
@@ -176,7 +176,7 @@ def record(
         function: what to run.
         args: its positional arguments; the tensors in them that require grad are its inputs.
         kwargs: its keyword arguments.
-        how: :class:`Recording` ``KEPT`` or ``AGAIN``.
+        how: :class:`GraphMode` ``KEPT`` or ``AGAIN``.
         module: whose buffers the function changes, if it is run again.
 
     Returns:
@@ -189,7 +189,7 @@ def record(
             arrivals = (_Arrival(given),)
             args, kwargs = replaced((args, kwargs), arrivals[0].tensors)
             arrivals[0].tensors = ()
-        if how == Recording.AGAIN:
+        if how == GraphMode.RECOMPUTE:
             value = run_again_in_backward(function, args, kwargs, module)
         else:
             value = function(*args, **kwargs)
@@ -228,7 +228,7 @@ def differentiate(graph: Graph, grads: Sequence[Tensor | None], how: Pass) -> An
     """
     if not how.higher:
         return graph.run(grads, how)
-    found = record(lambda given: graph.run(given, how), (grads,), {}, Recording.KEPT)
+    found = record(lambda given: graph.run(given, how), (grads,), {}, GraphMode.KEEP)
     if type(found) is Recorded:
         return found._replace(graph=graph.continued(found.graph))
     return found

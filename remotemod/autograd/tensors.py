@@ -14,25 +14,25 @@ from torch import Tensor, nn
 from remotemod.torch_compat.tensors import ragged_dimension
 from remotemod.trees import map_tensors
 
-__all__ = ["Recording", "differentiable", "replaced"]
+__all__ = ["GraphMode", "differentiable", "replaced"]
 
 
 _CLOSED = (nn.Module, type, types.FunctionType, types.MethodType, types.ModuleType, enum.Enum)
 """What has attributes that do not travel with it, or never change."""
 
 
-class Recording(enum.IntEnum):
+class GraphMode(enum.IntEnum):
     """What an owner does with the graph of a call.
 
-    ``OFF``: there is none, the caller records nothing. ``SHARED``: it is one with the caller's, which sees
-    to it itself. ``KEPT``: the owner keeps it for the caller's backward. ``AGAIN``: the owner keeps
+    ``NONE``: there is none, the caller records nothing. ``SHARE``: it is one with the caller's, which sees
+    to it itself. ``KEEP``: the owner keeps it for the caller's backward. ``RECOMPUTE``: the owner keeps
     what it needs to run the call again, and does so in backward.
     """
 
-    OFF = 0
-    SHARED = 1
-    KEPT = 2
-    AGAIN = 3
+    NONE = 0
+    SHARE = 1
+    KEEP = 2
+    RECOMPUTE = 3
 
 
 def differentiable(value: Any) -> list[Tensor]:

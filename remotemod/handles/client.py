@@ -9,8 +9,8 @@ import torch
 from torch.autograd import forward_ad
 from torch.autograd.profiler import record_function
 
-from remotemod.autograd.caller import anchor, enter, leave
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.caller import anchor, attach_outputs, record_inputs
+from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import GraphError
 from remotemod.future import Future
 from remotemod.requests import Call, Invoke
@@ -21,7 +21,7 @@ from remotemod.stub.loader import LoadedStub, StubName
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 from remotemod.trees import map_tensors
 
-__all__ = ["Binding", "Packed"]
+__all__ = ["Client", "Packed"]
 
 
 class Packed(NamedTuple):
@@ -42,7 +42,7 @@ class Packed(NamedTuple):
     recompute: bool
 
 
-class Binding:
+class Client:
     """A remote module as calls reach it.
 
     Args:
@@ -122,12 +122,12 @@ class Binding:
         line = self._lines.get(method) or self._line(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
-        recording = self._recording(args, kwargs)
-        if recording < Recording.KEPT:
-            return line.call(args, kwargs, recording, self.bound)
-        marks = enter((args, kwargs))
-        answer = line.call(args, kwargs, recording, self.bound)
-        return leave(answer, marks, self.cluster, self.worker, self.bound)
+        graph_mode = self._graph_mode(args, kwargs)
+        if graph_mode < GraphMode.KEEP:
+            return line.call(args, kwargs, graph_mode, self.bound)
+        placeholders = record_inputs((args, kwargs))
+        answer = line.call(args, kwargs, graph_mode, self.bound)
+        return attach_outputs(answer, placeholders, self.cluster, self.worker, self.bound)
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """Starts a method on the owner."""
@@ -139,21 +139,25 @@ class Binding:
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         line = self._lines.get(method) or self._line(method)
         self.cluster.check_open()
-        recording = self._recording(args, kwargs)
-        if recording < Recording.KEPT:
-            return line.submit(args, kwargs, recording, self.bound)
-        marks = enter((args, kwargs))
-        future = line.submit(args, kwargs, recording, self.bound)
-        future.convert(lambda answer: leave(answer, marks, self.cluster, self.worker, self.bound))
+        graph_mode = self._graph_mode(args, kwargs)
+        if graph_mode < GraphMode.KEEP:
+            return line.submit(args, kwargs, graph_mode, self.bound)
+        placeholders = record_inputs((args, kwargs))
+        future = line.submit(args, kwargs, graph_mode, self.bound)
+        future.convert(
+            lambda answer: attach_outputs(
+                answer, placeholders, self.cluster, self.worker, self.bound
+            )
+        )
         return future
 
-    def _recording(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Recording:
+    def _graph_mode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> GraphMode:
         """What becomes of the graph of a call that is made now."""
         if dual_level() >= 0 or transforms_are_active():
             self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
-            return Recording.OFF
-        return self.cluster.recording(self.recompute)
+            return GraphMode.NONE
+        return self.cluster.graph_mode(self.recompute)
 
     def _refuse_transforms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raises where batches or forward-mode derivatives would be lost on the way."""
@@ -210,9 +214,9 @@ class Binding:
             self.recompute,
         )
 
-    def with_options(self, timeout: float | None, recompute: bool) -> Binding:
+    def with_options(self, timeout: float | None, recompute: bool) -> Client:
         """The same module with another bound, and other graphs on its owner."""
-        twin = Binding(
+        twin = Client(
             self.cluster,
             self.ref,
             self.device,

@@ -21,7 +21,7 @@ def another(handle: Any) -> Any:
     twin = cls.__new__(cls)
     vars(twin).update(vars(handle))
     vars(twin).pop(COMPILED_CALL, None)  # it would call the first one
-    twin._attach(handle._binding, cls, None)
+    twin._attach(handle._client, cls, None)
     return twin
 
 
@@ -37,20 +37,20 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
     memo[id(handle)] = twin
     nn.Module.__init__(twin)
     before = vars(twin).keys() - with_parameters({}).keys()
-    binding = handle._binding
-    source = id(binding.ref)
+    client = handle._client
+    source = id(client.ref)
     target = on_owner.existing if source in memo else on_owner.copied
-    request = Build(target, (memo.get(source, binding.ref),), {}, None)
-    recipe = Recipe(cls, binding.loaded)
+    request = Build(target, (memo.get(source, client.ref),), {}, None)
+    recipe = Recipe(cls, client.loaded)
     twin._build(
-        binding.cluster,
-        binding.worker,
+        client.cluster,
+        client.worker,
         request,
         recipe,
-        binding.device,
-        binding.timeout,
+        client.device,
+        client.timeout,
         None,
-        binding.recompute,
+        client.recompute,
     )
     memo[source] = twin.module_rref
     attached = vars(twin).keys() - before | {COMPILED_CALL}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from remotemod.errors import PlacementError, WorkerLost
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.handles.routes import ROUTER
 from remotemod.owner.inproc import process_cluster
 from remotemod.owner.module_functions import remote_module
@@ -20,10 +20,10 @@ from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import StubName
 from remotemod.torch_compat.script import is_script_module
 
-__all__ = ["Part", "announce", "find_part", "publish", "route_to", "way_to"]
+__all__ = ["NamedModule", "announce", "client_named", "client_of", "find_named", "publish"]
 
 
-class Part(NamedTuple):
+class NamedModule(NamedTuple):
     """A named remote module, as its owner tells of it.
 
     Attributes:
@@ -41,25 +41,25 @@ class Part(NamedTuple):
     recompute: bool
 
 
-def publish(binding: Binding, name: str) -> None:
+def publish(client: Client, name: str) -> None:
     """Makes a remote module known to its owner under a name; the last one of that name is found.
 
     A name keeps nothing alive: it goes with the module's last handle.
     """
-    stub = StubName(binding.stub.digest, binding.stub.declaration)
-    part = Part(None, binding.device, stub, binding.kind, binding.recompute)
-    binding.cluster.load(binding.worker, binding.loaded).wait()
+    stub = StubName(client.stub.digest, client.stub.declaration)
+    named = NamedModule(None, client.device, stub, client.kind, client.recompute)
+    client.cluster.load(client.worker, client.loaded).wait()
     # The cluster's bound, not the handle's: that one is for the user's calls.
-    binding.cluster.call(binding.worker, Invoke(_remember, (binding.ref, name, part)))
+    client.cluster.call(client.worker, Invoke(_remember, (client.ref, name, named)))
 
 
-def announce(binding: Binding, ref: str) -> None:
+def announce(client: Client, ref: str) -> None:
     """From now on operators find the module by its reference string, here and in other processes."""
-    if ROUTER.keep(ref, binding):
-        publish(binding, ref)
+    if ROUTER.keep(ref, client):
+        publish(client, ref)
 
 
-def find_part(cluster: Cluster, name: str) -> Part | None:
+def find_named(cluster: Cluster, name: str) -> NamedModule | None:
     """The remote module of a name on a cluster; None if no worker has one.
 
     Raises:
@@ -68,16 +68,16 @@ def find_part(cluster: Cluster, name: str) -> Part | None:
     """
     request = Invoke(_remembered, (name,))
     asked = [(worker, cluster.submit(worker, request)) for worker in cluster.workers]
-    found: dict[str, Part] = {}
+    found: dict[str, NamedModule] = {}
     lost = None
     for worker, future in asked:
         try:
-            part = future.wait()
+            named = future.wait()
         except WorkerLost as error:
             lost = error
         else:
-            if part is not None:
-                found[worker] = part
+            if named is not None:
+                found[worker] = named
     if len(found) > 1:
         raise PlacementError(
             f"there are remote modules called '{name}' on {', '.join(sorted(found))}: give each a name of its own"
@@ -87,14 +87,14 @@ def find_part(cluster: Cluster, name: str) -> Part | None:
     return next(iter(found.values()), None)
 
 
-def way_to(part: Part, cluster: Cluster) -> Binding:
+def client_of(named: NamedModule, cluster: Cluster) -> Client:
     """How calls reach a part that was found on a cluster."""
-    return Binding(
-        cluster, part.ref, part.device, part.stub, None, part.kind, False, part.recompute
+    return Client(
+        cluster, named.ref, named.device, named.stub, None, named.kind, False, named.recompute
     )
 
 
-def route_to(name: str) -> Binding:
+def client_named(name: str) -> Client:
     """The way to the remote module of a name, on the current cluster or in this process.
 
     Raises:
@@ -104,9 +104,9 @@ def route_to(name: str) -> Binding:
     current = current_cluster()
     clusters = [process_cluster()] if current is None else [current, process_cluster()]
     for cluster in clusters:
-        part = find_part(cluster, name)
-        if part is not None:
-            return way_to(part, cluster)
+        named = find_named(cluster, name)
+        if named is not None:
+            return client_of(named, cluster)
     where = "there is no current cluster" if current is None else f"{current!r} has none"
     raise PlacementError(
         f"no remote module is called '{name}': {where}. Open the cluster on which it lives first "
@@ -117,24 +117,24 @@ def route_to(name: str) -> Binding:
 # --- on the owner -----------------------------------------------------------------------------
 
 
-def _remember(ref: RemoteRef[nn.Module], name: str, part: Part) -> None:
+def _remember(ref: RemoteRef[nn.Module], name: str, named: NamedModule) -> None:
     owner = current_owner()
     assert owner is not None
-    owner.names[name] = _weakly(remote_module(ref)), part
+    owner.names[name] = _weakly(remote_module(ref)), named
 
 
-def _remembered(name: str) -> Part | None:
+def _remembered(name: str) -> NamedModule | None:
     owner = current_owner()
     assert owner is not None
     found = owner.names.get(name)
     if found is None:
         return None
-    module, part = found
+    module, named = found
     value = module()
     if value is None:
         del owner.names[name]
         return None
-    kept: Part = part._replace(ref=owner.keep(value))
+    kept: NamedModule = named._replace(ref=owner.keep(value))
     return kept
 
 

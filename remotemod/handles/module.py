@@ -13,7 +13,7 @@ from torch.compiler import is_compiling
 
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
-from remotemod.handles.client import Binding, Packed
+from remotemod.handles.client import Client, Packed
 from remotemod.handles.directory import announce, publish
 from remotemod.handles.recipe import Described, Recipe, recipe_for
 from remotemod.handles.routes import ROUTER
@@ -82,8 +82,8 @@ class RemoteModule(RemoteState):
     __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
     # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
     # reference cannot be saved.
-    __jit_ignored_attributes__ = ["_binding", "module_rref"]  # noqa: RUF012 - TorchScript's own name
-    __slots__ = ("_binding",)
+    __jit_ignored_attributes__ = ["_client", "module_rref"]  # noqa: RUF012 - TorchScript's own name
+    __slots__ = ("_client",)
 
     if TYPE_CHECKING:
         # At runtime TorchScript would read annotations of the class.
@@ -133,7 +133,7 @@ class RemoteModule(RemoteState):
             expected=None if recipe is None else recipe.expected,
         )
         self._build(cluster, worker, request, recipe, placement.device, timeout, name, recompute)
-        self._binding.fakes = fakes_of(fake, self._binding.stub.declaration)
+        self._client.fakes = fakes_of(fake, self._client.stub.declaration)
 
     @staticmethod
     def init_from_module_rref(
@@ -192,38 +192,38 @@ class RemoteModule(RemoteState):
             cluster.load(worker, recipe.stub).wait()
         else:
             built = cluster.build(worker, request, recipe.stub, bound)
-        binding = Binding(
+        client = Client(
             cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native, recompute
         )
-        self._attach(binding, recipe.cls, name)
+        self._attach(client, recipe.cls, name)
         return built
 
-    def _attach(self, binding: Binding, cls: type, name: str | None) -> None:
-        """Makes this object the handle on what ``binding`` reaches."""
+    def _attach(self, client: Client, cls: type, name: str | None) -> None:
+        """Makes this object the handle on what ``client`` reaches."""
         check_walks()
         # nn.Module's own way to set them asks each whether it is a parameter.
         vars(self).update(
-            on=binding.worker,
-            device=binding.device,
-            is_device_map_set=binding.is_device_map_set,
-            is_scriptable=binding.stub.declaration.form == "scripted",
-            module_rref=binding.ref,
-            _native=binding.native,
-            _route=binding.route,
+            on=client.worker,
+            device=client.device,
+            is_device_map_set=client.is_device_map_set,
+            is_scriptable=client.stub.declaration.form == "scripted",
+            module_rref=client.ref,
+            _native=client.native,
+            _route=client.route,
             # Torch's RPC takes a negative number for its own bound.
-            _seconds=-1.0 if binding.bound is None else float(binding.bound),
+            _seconds=-1.0 if client.bound is None else float(client.bound),
             # Workers are forked from one process, and only their own number tells them apart.
-            _ref=name or f"{binding.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
+            _ref=name or f"{client.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
             _named=name is not None,
             __module__=FX_LEAF,
             **with_parameters(RemoteParameters(self, parameters_of(self))),
         )
-        object.__setattr__(self, "_binding", binding)
-        ROUTER.know(self._ref, binding)
-        self.__class__ = native_class(cls) if binding.native else cls
+        object.__setattr__(self, "_client", client)
+        ROUTER.know(self._ref, client)
+        self.__class__ = native_class(cls) if client.native else cls
         if name is not None:
             ROUTER.forget(name)
-            publish(binding, name)
+            publish(client, name)
 
     def __prepare_scriptable__(self: Self) -> Self:
         """TorchScript asks for this before it compiles: from now on the operators must find the module.
@@ -235,15 +235,15 @@ class RemoteModule(RemoteState):
                 f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
-        announce(self._binding, self._ref)
+        announce(self._client, self._ref)
         compile_whole(self)
         return self
 
     # --- the way to another worker ------------------------------------------------------------
 
     def _packed(self) -> Packed:
-        binding: Binding = self._binding
-        return binding.packed(user_class(type(self)), self.training)
+        client: Client = self._client
+        return client.packed(user_class(type(self)), self.training)
 
     @staticmethod
     def _from_packed(packed: Packed, cluster: Cluster) -> RemoteModule:
@@ -252,7 +252,7 @@ class RemoteModule(RemoteState):
         define_stub_operators(stub)
         self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
-        binding = Binding(
+        client = Client(
             cluster,
             packed.ref,
             packed.device,
@@ -262,7 +262,7 @@ class RemoteModule(RemoteState):
             packed.native,
             packed.recompute,
         )
-        self._attach(binding, with_signatures(packed.cls, stub, {}), None)
+        self._attach(client, with_signatures(packed.cls, stub, {}), None)
         self.training = packed.training
         return self
 
@@ -272,12 +272,12 @@ class RemoteModule(RemoteState):
         if is_compiling():
             from remotemod.handles.tracing import traced
 
-            return traced.call(self._ref, method, self._binding.anchor, args, kwargs)
+            return traced.call(self._ref, method, self._client.anchor, args, kwargs)
         if is_symbolic():
             node = symbolic_call(self, method, args, kwargs)
             if node is not None:
                 return node
-        return self._binding.call(method, args, kwargs)
+        return self._client.call(method, args, kwargs)
 
     def _remote_submit(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -286,14 +286,14 @@ class RemoteModule(RemoteState):
             from remotemod.handles.tracing import traced
 
             pending: Future[Any] = traced.submit(
-                self._ref, method, self._binding.anchor, args, kwargs
+                self._ref, method, self._client.anchor, args, kwargs
             )
             return pending
         if is_symbolic():
             node: Any = symbolic_call(self, f"{method}_async", args, kwargs)
             if node is not None:
                 return node  # type: ignore[no-any-return]
-        future: Future[Any] = self._binding.submit(method, args, kwargs)
+        future: Future[Any] = self._client.submit(method, args, kwargs)
         return future
 
     # --- references and parameters ------------------------------------------------------------
@@ -323,19 +323,19 @@ class RemoteModule(RemoteState):
         """
         twin = type(self).__new__(type(self))
         nn.Module.__init__(twin)
-        mine: Binding = self._binding
+        mine: Client = self._client
         again = mine.recompute if recompute is None else recompute
-        binding = mine.with_options(timeout, again)
-        twin._attach(binding, type(self), None)
+        client = mine.with_options(timeout, again)
+        twin._attach(client, type(self), None)
         twin.training = self.training
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._binding.cluster.reduce(self)
+        return self._client.cluster.reduce(self)
 
     def extra_repr(self) -> str:
         """Where the module lives."""
-        return f"on='{self.on}', device='{self.device}', {self._binding.kind}"
+        return f"on='{self.on}', device='{self.device}', {self._client.kind}"
 
 
 def _cluster_for(placement: Placement, cluster: Cluster | None) -> Cluster:

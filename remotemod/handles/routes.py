@@ -104,10 +104,10 @@ class _Router:
             PlacementError: no worker has a remote module of that name, or several have.
         """
         from remotemod.handles.directory import (
-            route_to,  # it is built on what operators are built on
+            client_named,  # it is built on what operators are built on
         )
 
-        route = route_to(ref)
+        route = client_named(ref)
         self.keep(ref, route, found=True)
         return route
 

@@ -24,8 +24,8 @@ class RemoteState(nn.Module):
     """The part of a handle that reaches the module's state through functions on its owner."""
 
     def _on_owner(self, function: Callable[..., Any], *args: Any) -> Any:
-        binding: Any = self._binding
-        return binding.invoke(function, (self.module_rref, *args))
+        client: Any = self._client
+        return client.invoke(function, (self.module_rref, *args))
 
     # --- modes, gradients, functions ----------------------------------------------------------
 
@@ -81,7 +81,7 @@ class RemoteState(nn.Module):
         error_msgs: list[str],
     ) -> None:
         """How ``load_state_dict()``, the handle's own and a parent's, reaches the remote module."""
-        binding: Any = self._binding
+        client: Any = self._client
         # Runs the hooks. What it finds unexpected in a module without members is the remote one's.
         theirs: list[str] = []
         super()._load_from_state_dict(
@@ -96,7 +96,7 @@ class RemoteState(nn.Module):
                 {k: v for k, v in metadata_of_load().items() if k.startswith(prefix)}
                 | {prefix[:-1]: dict(local_metadata)},
                 bool(local_metadata.get("assign_to_params_buffers", False)),
-                copied=not binding.cluster.capabilities.shares_memory,
+                copied=not client.cluster.capabilities.shares_memory,
                 missing=missing_keys,
                 unexpected=unexpected_keys + [key for key in theirs if key not in state_dict],
             ),

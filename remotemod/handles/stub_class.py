@@ -122,7 +122,7 @@ class _Native:
     """What a handle refuses whose scripted form holds a reference of the engine's own."""
 
     # Compiled code calls by the reference here.
-    __jit_ignored_attributes__ = ["_binding"]  # noqa: RUF012 - TorchScript's own name
+    __jit_ignored_attributes__ = ["_client"]  # noqa: RUF012 - TorchScript's own name
 
     @export
     def __getstate__(self) -> None:

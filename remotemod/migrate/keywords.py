@@ -42,8 +42,8 @@ def _is_derived(source: Source, base: cst.CSTNode, derived: Collection[cst.CSTNo
         return True
     if not isinstance(base, cst.Name):
         return False
-    bindings = source.bindings(base.value, source.scope(base))
-    return bool(bindings) and all(getattr(b, "node", None) in derived for b in bindings)
+    clients = source.clients(base.value, source.scope(base))
+    return bool(clients) and all(getattr(b, "node", None) in derived for b in clients)
 
 
 def _takes_interface(

@@ -143,6 +143,6 @@ def _copies(source: Source) -> Iterator[Remark]:
 def _keys(source: Source, node: cst.CSTNode) -> set[object]:
     """What tells a variable from others: its bindings, or for an attribute its text."""
     if isinstance(node, cst.Name):
-        return set(source.bindings(node.value, source.scope(node)))
+        return set(source.clients(node.value, source.scope(node)))
     name = dotted(node)
     return set() if name is None else {name}

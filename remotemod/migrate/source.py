@@ -82,7 +82,7 @@ class Source:
         """The scope that a node's names are looked up in."""
         return self._scopes.get(node)
 
-    def bindings(self, name: str, scope: Scope | None) -> frozenset[BaseAssignment]:
+    def clients(self, name: str, scope: Scope | None) -> frozenset[BaseAssignment]:
         """What may have bound a plain name; nothing where that cannot be told."""
         if scope is None or self.is_unclear(name):
             return frozenset()
@@ -105,7 +105,7 @@ class Source:
         # The root alone is looked up: libcst finds ``import a.b`` by "a.b" even where "a" is hidden.
         return frozenset(
             q.name if q.source is QualifiedNameSource.IMPORT else f".{q.name}"
-            for assignment in self.bindings(name.partition(".")[0], scope)
+            for assignment in self.clients(name.partition(".")[0], scope)
             for q in assignment.get_qualified_names_for(name)
         )
 

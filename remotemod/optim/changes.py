@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remotemod.optim.part import Change
+from remotemod.optim.shard import Change
 from remotemod.trees import map_tensors
 
 __all__ = ["changes_between", "copied", "merged"]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remotemod.optim.given import by_site, read_groups
 from remotemod.optim.gradients import Norms, norms, scale
-from remotemod.optim.sites import Site, Sites, ask, settle
+from remotemod.optim.locations import Location, Locations, gather, scatter
+from remotemod.optim.parameters import by_location, read_groups
 
 __all__ = ["clip_grad_norm_"]
 
@@ -41,13 +41,15 @@ def clip_grad_norm_(
         RuntimeError: the norm is not finite, and ``error_if_nonfinite`` was set; nothing was scaled.
     """
     norm_type = float(norm_type)
-    groups = read_groups(params_or_modules, Sites())
+    groups = read_groups(params_or_modules, Locations())
     entries = [entry for group in groups for entry in group.entries]
-    sources = by_site(entries)
-    arguments = {site: (each, norm_type, foreach) for site, each in sources.items()}
-    found: dict[Site, Norms] = settle(ask(norms, arguments, None))
-    pieces = {site: iter(torch.split(each.norms, each.counts)) for site, each in found.items()}
-    ordered = [piece for entry in entries if (piece := next(pieces[entry.site])).numel()]
+    sources = by_location(entries)
+    arguments = {location: (each, norm_type, foreach) for location, each in sources.items()}
+    found: dict[Location, Norms] = gather(scatter(norms, arguments, None))
+    pieces = {
+        location: iter(torch.split(each.norms, each.counts)) for location, each in found.items()
+    }
+    ordered = [piece for entry in entries if (piece := next(pieces[entry.location])).numel()]
     if not ordered:
         return torch.tensor(0.0)
     total: Tensor = torch.linalg.vector_norm(torch.cat(ordered), norm_type)
@@ -58,7 +60,8 @@ def clip_grad_norm_(
         )
     factor = torch.clamp(float(max_norm) / (total + 1e-6), max=1.0)
     if float(factor) != 1.0:
-        settle(
-            ask(scale, {site: (each, factor) for site, each in sources.items()}, None), "clipped"
+        gather(
+            scatter(scale, {location: (each, factor) for location, each in sources.items()}, None),
+            "clipped",
         )
     return total

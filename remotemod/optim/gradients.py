@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from remotemod.optim.part import Source, collect, part_of
+from remotemod.optim.shard import Source, collect, shard_of
 from remotemod.torch_compat.tensors import multiply_all_, norm_of_all
 from remotemod.trees import to_caller
 
@@ -48,9 +48,9 @@ def scale(sources: Sequence[Source], factor: Tensor) -> None:
     _multiply(_values(itertools.chain(*collect(sources))), factor)
 
 
-def unscale(part: Any, factor: Tensor) -> bool:
+def unscale(shard: Any, factor: Tensor) -> bool:
     """Multiplies the gradients of an optimizer's parameters; whether one was not finite before."""
-    gradients = _values(part_of(part).parameters)
+    gradients = _values(shard_of(shard).parameters)
     found = not all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
     _multiply(gradients, factor)
     return found

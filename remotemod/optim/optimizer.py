@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from remotemod.optim import part as on_owner
-from remotemod.optim.given import Group, read_groups
+from remotemod.optim import shard as on_owner
 from remotemod.optim.gradients import unscale
-from remotemod.optim.part import Recipe
-from remotemod.optim.parts import NOT_SENT, Parts
-from remotemod.optim.sites import HERE
+from remotemod.optim.locations import LOCAL
+from remotemod.optim.parameters import Group, read_groups
+from remotemod.optim.shard import Recipe
+from remotemod.optim.shards import NOT_SENT, Shards
 from remotemod.optim.state import number_state, numbered, saved_groups, share_state
 from remotemod.torch_compat.modules import optimizer_hooks
 
@@ -55,29 +55,29 @@ class RemoteOptimizer(Optimizer):
                 "Its arguments come behind the parameters: RemoteOptimizer(SGD, model, lr=0.1)"
             )
         self._cls = optimizer_cls
-        self._parts = Parts(Recipe(optimizer_cls, args, kwargs))
-        found = read_groups(params_or_modules, self._parts.sites)
+        self._shards = Shards(Recipe(optimizer_cls, args, kwargs))
+        found = read_groups(params_or_modules, self._shards.locations)
         self._refuse_closure(found)
-        groups = self._parts.place(found)
-        if not self._parts:
+        groups = self._shards.place(found)
+        if not self._shards:
             raise ValueError(
                 "there is nothing to optimize: params_or_modules holds no parameters, here or on a worker"
             )
         # The base class makes groups of tensors that are here; this is its way to take groups as they are.
-        state = {"param_groups": groups, "state": self._parts.state_here}
-        self.__setstate__({"defaults": self._parts.defaults, **state})
+        state = {"param_groups": groups, "state": self._shards.state_here}
+        self.__setstate__({"defaults": self._shards.defaults, **state})
 
     @property
     def timeout(self) -> float | None:
         """Seconds that each owner may take for one request; None for its cluster's bound."""
-        return self._parts.timeout
+        return self._shards.timeout
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
-        self._parts.timeout = seconds
+        self._shards.timeout = seconds
 
     def _refuse_closure(self, groups: list[Group]) -> None:
-        remote = any(entry.site is not HERE for group in groups for entry in group.entries)
+        remote = any(entry.location is not LOCAL for group in groups for entry in group.entries)
         if remote and _needs_closure(self._cls):
             raise ValueError(
                 f"{self._cls.__name__}.step evaluates its closure as often as it likes, which parts on several "
@@ -105,16 +105,16 @@ class RemoteOptimizer(Optimizer):
                 "in the parameters' .grad: use loss.backward(), not torch's dist_autograd.backward()"
             )
         if closure is not None and _needs_closure(self._cls):
-            here = self._parts.optimizer_here  # there is no other part
+            here = self._shards.optimizer_here  # there is no other part
             assert here is not None
             return here.step(closure)
         result = None
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
-        news = self._parts.news(self.param_groups)
-        self._parts.ask(on_owner.step, "stepped", lambda site: (news[site],))
-        self._parts.heard(news)
+        news = self._shards.news(self.param_groups)
+        self._shards.scatter(on_owner.step, "stepped", lambda location: (news[location],))
+        self._shards.heard(news)
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -123,7 +123,9 @@ class RemoteOptimizer(Optimizer):
         Args:
             set_to_none: whether gradients become None, and not zeros.
         """
-        self._parts.ask(on_owner.zero_grad, "cleared their gradients", lambda _: (set_to_none,))
+        self._shards.scatter(
+            on_owner.zero_grad, "cleared their gradients", lambda _: (set_to_none,)
+        )
 
     def unscale_(self, scale: float | Tensor) -> bool:
         """Divides all gradients by a loss scale, for mixed precision.
@@ -137,7 +139,7 @@ class RemoteOptimizer(Optimizer):
         # As torch's GradScaler does: the reciprocal in double precision.
         factor = torch.as_tensor(scale, dtype=torch.float64).reciprocal().float().cpu()
         return any(
-            self._parts.ask(unscale, "unscaled their gradients", lambda _: (factor,)).values()
+            self._shards.scatter(unscale, "unscaled their gradients", lambda _: (factor,)).values()
         )
 
     @property
@@ -160,28 +162,31 @@ class RemoteOptimizer(Optimizer):
             raise TypeError(
                 f"param_group must be a dict with 'params'; got {type(param_group).__name__}"
             )
-        (group,) = read_groups([param_group], self._parts.sites, "param_group")
+        (group,) = read_groups([param_group], self._shards.locations, "param_group")
         named = any("param_names" in each for each in self.param_groups)
         if group.entries and named is (group.names is None):
             raise ValueError(
                 "the parameters of all groups must be given with names, or those of none"
             )
         self._refuse_closure([group])
-        self.param_groups += self._parts.place([group])
-        self.state = self._parts.state_here
+        self.param_groups += self._shards.place([group])
+        self.state = self._shards.state_here
 
     def state_dict(self) -> dict[str, Any]:
         """The state of all parts, as torch's optimizer has it over the same model all here."""
         for before in optimizer_hooks(self, "state_dict_pre"):
             before(self)
-        places = numbered(self._parts.layout)
-        parts = self._parts.ask(on_owner.state, "gave their state", lambda _: ())
+        places = numbered(self._shards.layout)
+        shards = self._shards.scatter(on_owner.state, "gave their state", lambda _: ())
         numbers = itertools.count()
         groups = [
-            {**_without(("params",), group), "params": list(itertools.islice(numbers, len(sites)))}
-            for group, sites in zip(self.param_groups, self._parts.layout, strict=True)
+            {
+                **_without(("params",), group),
+                "params": list(itertools.islice(numbers, len(locations))),
+            }
+            for group, locations in zip(self.param_groups, self._shards.layout, strict=True)
         ]
-        found: dict[str, Any] = {"state": number_state(parts, places), "param_groups": groups}
+        found: dict[str, Any] = {"state": number_state(shards, places), "param_groups": groups}
         for after in optimizer_hooks(self, "state_dict_post"):
             changed = after(self, found)
             found = found if changed is None else changed
@@ -200,22 +205,22 @@ class RemoteOptimizer(Optimizer):
         for before in optimizer_hooks(self, "load_state_dict_pre"):
             changed = before(self, found)
             found = found if changed is None else changed
-        groups = saved_groups(found["param_groups"], self._parts.layout)
-        states = share_state(found["state"], groups, numbered(self._parts.layout), self._parts)
+        groups = saved_groups(found["param_groups"], self._shards.layout)
+        states = share_state(found["state"], groups, numbered(self._shards.layout), self._shards)
         options = {number: _without(("params",), group) for number, group in enumerate(groups)}
         plain = {number: _without(NOT_SENT, group) for number, group in enumerate(groups)}
-        self._parts.ask(
+        self._shards.scatter(
             on_owner.load,
             "loaded their state",
-            lambda site: (states[site], options if site is HERE else plain),
+            lambda location: (states[location], options if location is LOCAL else plain),
         )
-        self._parts.heard_all(plain)
+        self._shards.heard_all(plain)
         for number, group in enumerate(self.param_groups):
-            if self._parts.here(number) is None:
+            if self._shards.here(number) is None:
                 names = {"param_names": group["param_names"]} if "param_names" in group else {}
                 group.clear()
                 group.update({"params": [], **names, **options[number]})
-        self.state = self._parts.state_here
+        self.state = self._shards.state_here
         for after in optimizer_hooks(self, "load_state_dict_post"):
             after(self)
 
@@ -223,11 +228,11 @@ class RemoteOptimizer(Optimizer):
 
     def __repr__(self) -> str:
         lines = [f"RemoteOptimizer({self._cls.__name__}"]
-        for site, numbers in numbered(self._parts.layout).items():
-            lines.append(f"  {site!r}: {len(numbers)} parameter{'s' * (len(numbers) != 1)}")
+        for location, numbers in numbered(self._shards.layout).items():
+            lines.append(f"  {location!r}: {len(numbers)} parameter{'s' * (len(numbers) != 1)}")
         for number, group in enumerate(self.param_groups):
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k not in NOT_SENT)
-            lines.append(f"  group {number} ({len(self._parts.layout[number])}): {options}")
+            lines.append(f"  group {number} ({len(self._shards.layout[number])}): {options}")
         return "\n".join([*lines, ")"])
 
     def __reduce_ex__(self, protocol: Any) -> Any:

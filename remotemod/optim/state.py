@@ -7,21 +7,21 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from remotemod.optim.sites import Site
+from remotemod.optim.locations import Location
 
 __all__ = ["number_state", "numbered", "saved_groups", "share_state"]
 
 
-def numbered(layout: Iterable[Iterable[Site]]) -> dict[Site, list[int]]:
+def numbered(layout: Iterable[Iterable[Location]]) -> dict[Location, list[int]]:
     """The number of each site's parameters among all, in the order that the site has them."""
-    found: dict[Site, list[int]] = {}
-    for number, site in enumerate(itertools.chain(*layout)):
-        found.setdefault(site, []).append(number)
+    found: dict[Location, list[int]] = {}
+    for number, location in enumerate(itertools.chain(*layout)):
+        found.setdefault(location, []).append(number)
     return found
 
 
 def number_state(
-    parts: Mapping[Site, Mapping[Any, Any]], places: Mapping[Site, Sequence[int]]
+    shards: Mapping[Location, Mapping[Any, Any]], places: Mapping[Location, Sequence[int]]
 ) -> dict[Any, Any]:
     """The state of all parameters by their number; what belongs to no parameter comes last.
 
@@ -31,17 +31,17 @@ def number_state(
     """
     found: dict[int, Any] = {}
     others: dict[Any, Any] = {}
-    for site, state in parts.items():
+    for location, state in shards.items():
         for key, value in state.items():
             if isinstance(key, int):
-                found[places[site][key]] = value
+                found[places[location][key]] = value
             else:
                 others.setdefault(key, value)
     return {**dict(sorted(found.items())), **others}
 
 
 def saved_groups(
-    groups: Sequence[Mapping[str, Any]], layout: Sequence[Sequence[Site]]
+    groups: Sequence[Mapping[str, Any]], layout: Sequence[Sequence[Location]]
 ) -> list[dict[str, Any]]:
     """A copy of saved groups.
 
@@ -53,11 +53,11 @@ def saved_groups(
             f"the saved state has {len(groups)} parameter groups and the optimizer {len(layout)}; build the "
             "optimizer with the groups that it was saved with"
         )
-    for number, (group, sites) in enumerate(zip(groups, layout, strict=True)):
-        if len(group["params"]) != len(sites):
+    for number, (group, locations) in enumerate(zip(groups, layout, strict=True)):
+        if len(group["params"]) != len(locations):
             raise ValueError(
                 f"group {number} of the saved state has {len(group['params'])} parameters and the optimizer's "
-                f"{len(sites)}; build the optimizer over the parameters that it was saved with, in that order"
+                f"{len(locations)}; build the optimizer over the parameters that it was saved with, in that order"
             )
     return copy.deepcopy([dict(group) for group in groups])
 
@@ -65,9 +65,9 @@ def saved_groups(
 def share_state(
     state: Mapping[Any, Any],
     groups: Iterable[Mapping[str, Any]],
-    places: Mapping[Site, Sequence[int]],
-    sites: Iterable[Site],
-) -> dict[Site, dict[Any, Any]]:
+    places: Mapping[Location, Sequence[int]],
+    locations: Iterable[Location],
+) -> dict[Location, dict[Any, Any]]:
     """The state of each site's parameters, by its own numbers.
 
     Args:
@@ -81,13 +81,13 @@ def share_state(
     # A number that no group knows is left over from another optimizer.
     others = {k: v for k, v in state.items() if k not in taken and not isinstance(k, int)}
     return {
-        site: {
+        location: {
             **{
                 own: state[keys[number]]
-                for own, number in enumerate(places[site])
+                for own, number in enumerate(places[location])
                 if keys[number] in state
             },
             **others,
         }
-        for site in sites
+        for location in locations
     }

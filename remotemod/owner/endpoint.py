@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from remotemod.autograd.owner import Graph, Pass, record
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 
-__all__ = ["GRAPHS", "GraphRoute", "LocalModule", "Route"]
+__all__ = ["GRAPHS", "Endpoint", "GraphEndpoint", "LocalModule"]
 
 GRAPHS = 0
 """What stands for a module's reference on the way to all kept graphs."""
@@ -48,7 +48,7 @@ class LocalModule:
         return getattr(self.forward, name)
 
 
-class Route:
+class Endpoint:
     """One method of one kept module, found once for all the calls that will come.
 
     It holds the reference's key and not the module: a route keeps nothing alive.
@@ -70,19 +70,19 @@ class Route:
         return self._owner.local(self.ref)
 
     def run(
-        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int
     ) -> Any:
         """Runs the method; returns :class:`Recorded` where its caller can go back through it."""
-        if recording >= Recording.KEPT:
+        if graph_mode >= GraphMode.KEEP:
             run = functools.partial(self._function, module, self._device, self._is_device_map_set)
-            return record(run, args, kwargs, recording, module.forward)
-        if torch.is_grad_enabled() is bool(recording):
+            return record(run, args, kwargs, graph_mode, module.forward)
+        if torch.is_grad_enabled() is bool(graph_mode):
             return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
-        with torch.set_grad_enabled(bool(recording)):
+        with torch.set_grad_enabled(bool(graph_mode)):
             return self._function(module, self._device, self._is_device_map_set, *args, **kwargs)
 
 
-class GraphRoute(Route):
+class GraphEndpoint(Endpoint):
     """The way to all graphs that an owner keeps for a peer: a call says which one, and what the pass is to do.
 
     A pass that need not keep its graph takes the reference with it, so that nobody has to release it.
@@ -98,7 +98,7 @@ class GraphRoute(Route):
         """Nothing: which graph, the arguments say."""
 
     def run(
-        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int
     ) -> Any:
         """Runs a graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
         ref, accumulate, inputs, keep, *grads = args

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from remotemod.errors import Cancelled
-from remotemod.future import Future, moment_after
+from remotemod.future import Future, deadline_after
 from remotemod.owner.owner import Owner, Peer
 from remotemod.requests import Request
 from remotemod.rpc.cluster import Cluster
@@ -52,7 +52,7 @@ class InprocBackend(Backend):
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Runs the request in the worker's thread."""
-        deadline = moment_after(timeout)
+        deadline = deadline_after(timeout)
         future: Future[Any] = Future(f"a call to '{worker}'", deadline=deadline)
         owner, peer = self._owners[worker], self._peers[worker]
 

@@ -13,10 +13,10 @@ from typing import Any
 from torch import nn
 
 from remotemod.autograd.owner import Graph, Recorded, record
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import InterfaceMismatch, ProtocolError, RemoteModError
 from remotemod.future import Future
-from remotemod.owner.endpoint import LocalModule, Route
+from remotemod.owner.endpoint import Endpoint, LocalModule
 from remotemod.owner.overloads import callable_form
 from remotemod.requests import (
     Adopt,
@@ -196,18 +196,18 @@ class Owner:
             future.set_exception(error)
         return future
 
-    def route(
+    def endpoint(
         self, ref: Any, stub: str, method: str, device: str, is_device_map_set: bool
-    ) -> Route:
+    ) -> Endpoint:
         """The way to one method of a kept module."""
         function = self._functions.get((stub, method))
         if function is None:
             function = functools.partial(self._unknown, stub, method)
-        return Route(self, ref, function, device, is_device_map_set)
+        return Endpoint(self, ref, function, device, is_device_map_set)
 
-    def route_of(self, call: Call) -> Route:
+    def endpoint_of(self, call: Call) -> Endpoint:
         """The way that a call takes."""
-        return self.route(call.ref, call.stub, call.method, call.device, call.is_device_map_set)
+        return self.endpoint(call.ref, call.stub, call.method, call.device, call.is_device_map_set)
 
     def _unknown(self, stub: str, method: str, *args: Any, **kwargs: Any) -> Any:
         raise InterfaceMismatch(
@@ -220,17 +220,17 @@ class Owner:
         return ref in self._kept
 
     def _call(self, request: Call, peer: Peer) -> Any:
-        route = self.route_of(request)
-        value = route.run(route.module(), request.args, request.kwargs, request.recording)
+        endpoint = self.endpoint_of(request)
+        value = endpoint.run(endpoint.module(), request.args, request.kwargs, request.graph_mode)
         return self._answer(value, peer)
 
     def _invoke(self, request: Invoke, peer: Peer) -> Any:
-        function, args, kwargs, keep, recording = request
+        function, args, kwargs, keep, graph_mode = request
         if keep:
             return self.keep(function(*args, **kwargs))
-        if recording < Recording.KEPT:
+        if graph_mode < GraphMode.KEEP:
             return self._answer(function(*args, **kwargs), peer)
-        found = record(function, args, kwargs, recording)
+        found = record(function, args, kwargs, graph_mode)
         if type(found) is Recorded and found.graph.is_of_leaves:
             return found.value  # parameters that somebody asks for are copied
         return self._answer(found, peer)

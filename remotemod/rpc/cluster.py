@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from remotemod.autograd.owner import Pass
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.requests import Build, Built, Call, Invoke, Load, Release, Request
@@ -79,9 +79,9 @@ class Cluster:
         """Whether results of a worker may stay on its accelerator."""
         return self._backend.keeps_device(worker)
 
-    def recording(self, recompute: bool) -> Recording:
+    def graph_mode(self, recompute: bool) -> GraphMode:
         """What owners do with the graph of a call; see :class:`remotemod.rpc.engine.Backend`."""
-        return self._backend.recording(recompute)
+        return self._backend.graph_mode(recompute)
 
     def differentiate(
         self,

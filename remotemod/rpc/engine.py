@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from torch import Tensor
 
 from remotemod.autograd.owner import Pass, differentiate_kept
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 from remotemod.future import Future
 from remotemod.requests import Call, Invoke, Request
 from remotemod.stub.loader import LoadedStub, StubName
@@ -17,7 +17,7 @@ from remotemod.stub.loader import LoadedStub, StubName
 if TYPE_CHECKING:
     from remotemod.handles.module import RemoteModule
 
-__all__ = ["Backend", "Capabilities", "Line", "RequestLine"]
+__all__ = ["Backend", "Capabilities", "Line", "PreparedRequest"]
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Line(Protocol):
     """One method of one remote module, with all worked out that its calls have in common."""
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits; see :meth:`Backend.call`."""
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method; see :meth:`Backend.submit`."""
 
@@ -99,7 +99,7 @@ class Backend(Protocol):
             worker: the module's owner.
             call: such a call, without arguments.
         """
-        return RequestLine(self, worker, call)
+        return PreparedRequest(self, worker, call)
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
@@ -108,16 +108,16 @@ class Backend(Protocol):
         """Whether results of a worker may stay on its accelerator (``is_device_map_set``)."""
         return self.capabilities.device_tensors
 
-    def recording(self, recompute: bool) -> Recording:
+    def graph_mode(self, recompute: bool) -> GraphMode:
         """What owners do with the graph of a call whose caller records gradients, at this moment.
 
         Args:
             recompute: whether the module's handle asks for calls to be run again in backward.
         """
         if recompute:
-            return Recording.AGAIN
+            return GraphMode.RECOMPUTE
         # Values that are handed over as they are bring their graph along.
-        return Recording.SHARED if self.capabilities.shares_memory else Recording.KEPT
+        return GraphMode.SHARE if self.capabilities.shares_memory else GraphMode.KEEP
 
     def differentiate(
         self,
@@ -165,7 +165,7 @@ class Backend(Protocol):
         """Ends the workers that this backend started; leaves no process, socket or file. Idempotent."""
 
 
-class RequestLine:
+class PreparedRequest:
     """A line that makes a request of each call.
 
     Args:
@@ -181,17 +181,17 @@ class RequestLine:
         self._tail = call.device, call.is_device_map_set
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits."""
-        return self.backend.call(self.worker, self.request(args, kwargs, recording), timeout)
+        return self.backend.call(self.worker, self.request(args, kwargs, graph_mode), timeout)
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method."""
-        return self.backend.submit(self.worker, self.request(args, kwargs, recording), timeout)
+        return self.backend.submit(self.worker, self.request(args, kwargs, graph_mode), timeout)
 
-    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int) -> Call:
+    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int) -> Call:
         """The request of one call."""
-        return Call(*self._head, args, kwargs, *self._tail, int(recording))
+        return Call(*self._head, args, kwargs, *self._tail, int(graph_mode))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.handles.directory import find_part
+from remotemod.handles.directory import find_named
 from remotemod.handles.routes import ROUTER
 from remotemod.testing.helpers import eventually
 from remotemod.testing.scripts import Doubler, DoublerInterface, Hybrid
@@ -73,10 +73,10 @@ class Names:
     def test_a_name_goes_with_the_last_handle(self, cluster: rm.Cluster, name: str) -> None:
         """A name keeps no module alive, and nobody finds one that is gone."""
         kept = rm.RemoteModule("one", Times, args=(3.0,), cluster=cluster, name=name)
-        assert find_part(cluster, name) is not None
+        assert find_named(cluster, name) is not None
         del kept
         gc.collect()
-        assert eventually(lambda: find_part(cluster, name) is None)
+        assert eventually(lambda: find_named(cluster, name) is None)
         with pytest.raises(rm.PlacementError, match=name):
             rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
 
@@ -107,7 +107,7 @@ class Names:
     def test_a_scripted_module_is_found_without_a_name(self, cluster: rm.Cluster) -> None:
         """What a scripted caller holds is found everywhere by its reference string, named or not."""
         remote = rm.RemoteModule("one", Doubler, interface=DoublerInterface, cluster=cluster)
-        assert find_part(cluster, remote._ref) is None
+        assert find_named(cluster, remote._ref) is None
         scripted = torch.jit.script(Hybrid(remote))
         found = rm.rpc_sync("two", call_by_name, (remote._ref, torch.ones(2), 2), timeout=30)
         assert torch.equal(found, torch.full((2,), 2.0))

@@ -24,7 +24,7 @@ from torch.fx import Proxy
 from remotemod.errors import ProtocolError
 from remotemod.torch_compat.script import load_script, save_script
 from remotemod.torch_compat.tensors import untyped
-from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
+from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
 from remotemod.wire.tags import CODE, MODULE, OBJECT, PARTIAL, SCRIPT, STORAGE
 from remotemod.wire.walk import Node, Reader, Refused, Unpacker, Writer
 
@@ -60,7 +60,7 @@ _NOT_TRUSTED = (
 def reference_to(value: Any) -> tuple[str, str] | None:
     """Return the module and qualified name that import this very object on any machine, if there are."""
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    if is_stand_in(value):
+    if is_placeholder(value):
         return value.__module__, value.__qualname__
     if isinstance(value, BuiltinFunctionType):
         return _builtin_reference(value, module)
@@ -116,7 +116,7 @@ def _load_code(reader: Reader, entry: Node) -> Any:
     place, rest = entry
     if type(place) is not str:
         return _unpickled(reader, place, rest)
-    stand_in = find_stand_in(place, rest)
+    stand_in = find_placeholder(place, rest)
     if reader.allow_code and place not in sys.modules:
         try:
             importlib.import_module(place)
@@ -276,7 +276,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return self._places[id(value)][0]
 
     def reducer_override(self, value: Any) -> Any:
-        if is_stand_in(value):
+        if is_placeholder(value):
             return class_named, (value.__module__, value.__qualname__)
         if isinstance(value, (type, FunctionType)):
             module = sys.modules.get(value.__module__)
@@ -297,7 +297,7 @@ class _Unpickler(pickle.Unpickler):
         return self._aside[place]
 
     def find_class(self, module: str, name: str) -> Any:
-        if find_stand_in(module, name) is not None:
+        if find_placeholder(module, name) is not None:
             return class_named(module, name)
         return super().find_class(module, name)
 

@@ -41,7 +41,7 @@ def test_the_archive_names_its_parts(inproc: rm.Cluster, zoo: ModuleType, tmp_pa
     assert [p["digest"] for p in found["parts"]] == [i["digest"] for i in found["interfaces"]]
     with zipfile.ZipFile(tmp_path / "model.pt") as archive:
         stub = archive.read(f"model/extra/{found['interfaces'][0]['stub']}").decode()
-    assert stub == head._binding.stub.text
+    assert stub == head._client.stub.text
 
 
 def test_the_model_is_left_as_it_was(inproc: rm.Cluster, zoo: ModuleType) -> None:

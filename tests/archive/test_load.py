@@ -126,9 +126,9 @@ def test_a_changed_interface_is_refused(
     archive: Path, zoo: ModuleType, kept: list[rm.RemoteModule]
 ) -> None:
     """Both digests are named, and what to do if one or the other is right."""
-    old = several(zoo)._binding.stub.declaration.digest
+    old = several(zoo)._client.stub.declaration.digest
     kept[0] = rm.RemoteModule("ps0/cpu", zoo.NamedModule, interface=zoo.Named, name="head")
-    new = kept[0]._binding.stub.declaration.digest
+    new = kept[0]._client.stub.declaration.digest
     with pytest.raises(rm.InterfaceMismatch) as caught:
         rm.load(archive)
     assert (

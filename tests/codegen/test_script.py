@@ -79,7 +79,7 @@ def instance(stub: LoadedStub) -> nn.Module:
     class Cluster:
         def on_close(self, callback: Callable[[], None]) -> None: ...
 
-    class Binding:
+    class Client:
         cluster = Cluster()
 
     module: Any = stub.cls.__new__(stub.cls)
@@ -87,9 +87,9 @@ def instance(stub: LoadedStub) -> nn.Module:
     module._ref = "somewhere"
     module._native = False
     module.is_scriptable = True
-    binding: Any = Binding()
-    ROUTES.keep(module._ref, binding)  # what is known already is not published
-    object.__setattr__(module, "_binding", binding)
+    client: Any = Client()
+    ROUTES.keep(module._ref, client)  # what is known already is not published
+    object.__setattr__(module, "_client", client)
     return module
 
 

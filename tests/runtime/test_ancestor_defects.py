@@ -48,7 +48,7 @@ def test_1_every_result_keeps_its_structure_in_the_device_moving_variant(
 ) -> None:
     """On an accelerator (meta stands in for it) inputs are moved and every structure comes back."""
     remote = rm.RemoteModule("ps0/meta", Shapes)
-    assert "move_to_caller" in remote._binding.stub.text
+    assert "move_to_caller" in remote._client.stub.text
     with torch.no_grad():
         found = remote(kind, torch.ones(2))
         expected = Shapes().to("meta")(kind, torch.ones(2, device="meta"))
@@ -96,8 +96,8 @@ def test_3_the_two_variants_do_not_share_a_cache_entry(shm: rm.Cluster) -> None:
     """The plain and the device-moving stub of one interface are two modules."""
     plain = rm.RemoteModule("ps0/cpu", Same, interface=OneTensor)
     moving = rm.RemoteModule("ps0/meta", Same, interface=OneTensor)
-    assert ".to(device)" not in plain._binding.stub.text
-    assert ".to(device)" in moving._binding.stub.text
+    assert ".to(device)" not in plain._client.stub.text
+    assert ".to(device)" in moving._client.stub.text
 
 
 def test_3_names_that_flatten_alike_do_not_collide(
@@ -326,7 +326,7 @@ def test_11_a_failing_constructor_is_heard_with_its_traceback(shm: rm.Cluster) -
 def test_the_stub_needs_no_import_of_its_own_module_on_the_owner(shm: rm.Cluster) -> None:
     """Stubs live in no module that could be imported, so that owners cannot miss one."""
     remote = rm.RemoteModule("ps0", Agent)
-    assert isinstance(remote._binding.stub.module, types.ModuleType)
+    assert isinstance(remote._client.stub.module, types.ModuleType)
     assert PathFinder.find_spec(type(remote).__module__) is None
     assert rm.rpc_sync("ps1", class_of, (remote,)) == type(remote).__name__
 

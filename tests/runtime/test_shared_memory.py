@@ -17,7 +17,7 @@ from torch import nn
 
 import remotemod as rm
 from remotemod.backends.shm.arena import Arena
-from remotemod.backends.shm.extents import Extents
+from remotemod.backends.shm.free_list import FreeList
 from remotemod.backends.shm.heap import Heap, heap
 from remotemod.backends.shm.memory import PAGE
 
@@ -27,7 +27,7 @@ KIB = 1024
 @given(st.lists(st.integers(1, 3000) | st.none(), max_size=60), st.randoms(use_true_random=False))
 def test_places_never_overlap_and_all_come_back(steps: list[int | None], random: object) -> None:
     """Whatever is taken and given back in whatever order, nothing is handed out twice or lost."""
-    extents = Extents(16 * KIB, 64)
+    extents = FreeList(16 * KIB, 64)
     taken: dict[int, int] = {}
     for size in steps:
         if size is None:

@@ -317,15 +317,15 @@ def test_a_forked_child_leaves_the_cluster_alone() -> None:
 
 def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
     """What calls of a module have in common is forgotten on this side when its last handle goes."""
-    routes = shm._backend._connections["ps0"]._routes
-    before = len(routes)
+    endpoints = shm._backend._connections["ps0"]._endpoints
+    before = len(endpoints)
     for _ in range(3):
         echo = rm.RemoteModule("ps0", Echo, cluster=shm)
         assert echo(1) == 1
-        assert len(routes) == before + 1
+        assert len(endpoints) == before + 1
         del echo
         gc.collect()
-        assert len(routes) == before
+        assert len(endpoints) == before
 
 
 def test_the_first_call_of_a_method_after_a_death_is_lost_too() -> None:

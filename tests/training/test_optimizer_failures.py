@@ -14,7 +14,7 @@ import torch
 from torch.optim import SGD
 
 import remotemod as rm
-from remotemod.optim.part import Part
+from remotemod.optim.shard import Shard
 from remotemod.testing.helpers import eventually
 from tests.training.hybrids import assert_equal, give_gradients, pair, train, weights
 
@@ -68,7 +68,7 @@ def test_what_an_owner_did_not_take_is_sent_again(cluster: rm.Cluster) -> None:
 
 def parts_alive() -> int:
     gc.collect()
-    return sum(type(found) is Part for found in gc.get_objects())
+    return sum(type(found) is Shard for found in gc.get_objects())
 
 
 def test_parts_go_with_their_optimizer(cluster: rm.Cluster) -> None:

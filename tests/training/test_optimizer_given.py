@@ -71,7 +71,7 @@ def test_a_remote_module_deep_in_a_model_has_its_place(cluster: rm.Cluster) -> N
 
     remote = rm.RemoteModule("ps0", tied)
     ours = rm.RemoteOptimizer(SGD, nested(remote), lr=0.1, momentum=0.9)
-    places = [str(site) for site in ours._parts.layout[0]]
+    places = [str(site) for site in ours._shards.layout[0]]
     assert places == ["here"] * 3 + ["'ps0'"] * 3 + ["here"] * 4
     assert len(list(nested(tied()).parameters())) == 10
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError
 from remotemod.testing.helpers import assert_same
-from remotemod.wire.express import (
+from remotemod.wire.fast_path import (
     LIMIT,
     Buffer,
     Packed,

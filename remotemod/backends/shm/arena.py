@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from remotemod.backends.shm.extents import Extents
+from remotemod.backends.shm.free_list import FreeList
 from remotemod.backends.shm.memory import PAGE, Shared, copy
 
 __all__ = ["DEFAULT_LIMIT", "Arena"]
@@ -27,7 +27,7 @@ class Arena:
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.shared = Shared(limit)
         self.shared.map()
-        self._extents = Extents(self.shared.size, PAGE)
+        self._extents = FreeList(self.shared.size, PAGE)
         self._returned: deque[int] = deque()
         self._messages = self._peak = 0
         self.committed = 0

@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from remotemod.autograd.owner import Pass
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.processes.workers import (
     DEFAULT_TIMEOUT,
     Loss,
@@ -25,12 +25,12 @@ from remotemod.backends.processes.workers import (
     import_path,
 )
 from remotemod.backends.shm.arena import DEFAULT_LIMIT
-from remotemod.backends.shm.carriage import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
 from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.backends.shm.introduction import extend_path
-from remotemod.backends.shm.line import ShmLine
+from remotemod.backends.shm.prepared import PreparedShmCall
+from remotemod.backends.shm.serialization import make_codec
 from remotemod.backends.shm.sockets import connected
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.future import Future
@@ -40,14 +40,14 @@ from remotemod.requests import Call, Invoke, Request
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Backend, Capabilities, Line
 from remotemod.rpc.ref import RemoteRef
-from remotemod.wire.express import pack_row
+from remotemod.wire.fast_path import pack_row
 
 __all__ = ["SCHEME", "ShmBackend", "check_sizes", "launch"]
 
 SCHEME = "shm://"
 
 _START_TIMEOUT = 120.0
-_BACKWARD = CALL | Recording.SHARED << RECORDING
+_BACKWARD = CALL | GraphMode.SHARE << RECORDING
 
 
 class ShmBackend(Backend):
@@ -106,7 +106,7 @@ class ShmBackend(Backend):
     def line(self, worker: str, call: Call) -> Line:
         """A way of its own for plain calls."""
         connection = self._connections.get(worker) or self._connect(worker)
-        return ShmLine(self, worker, call, connection)
+        return PreparedShmCall(self, worker, call, connection)
 
     def differentiate(
         self,
@@ -121,8 +121,8 @@ class ShmBackend(Backend):
         if packed is None or how.higher:
             return super().differentiate(worker, graph, grads, how, timeout)
         connection = self._connections.get(worker) or self._connect(worker)
-        route = connection.route(GRAPHS, (), timeout)
-        found = connection.exchange(_BACKWARD, packed, route, timeout)
+        endpoint = connection.endpoint(GRAPHS, (), timeout)
+        found = connection.exchange(_BACKWARD, packed, endpoint, timeout)
         if not how.keep:
             graph.is_gone()
         return found

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from remotemod.backends.shm.carriage import decode_answer, encode_request
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import CANCEL, REQUEST, ROUTE, VALUE, Message
-from remotemod.backends.shm.reading import Reading
-from remotemod.backends.shm.turn import Turn
+from remotemod.backends.shm.frames import CANCEL, ENDPOINT, REQUEST, VALUE, Message
+from remotemod.backends.shm.leader import Leader
+from remotemod.backends.shm.reader_lock import ReaderLock
+from remotemod.backends.shm.serialization import decode_answer, encode_request
 from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
-from remotemod.future import Future, moment_after
+from remotemod.future import Future, deadline_after
 from remotemod.requests import Release, Request
 from remotemod.rpc.ref import RemoteRef
 from remotemod.wire.codec import Codec
-from remotemod.wire.express import Packed
+from remotemod.wire.fast_path import Packed
 
 __all__ = ["DEFAULT_IN_FLIGHT", "Connection"]
 
@@ -38,7 +38,7 @@ class _Pending(Future[Any]):
         self.call = call
 
 
-class Connection(Reading):
+class Connection(Leader):
     """Sends requests to a worker and completes their futures.
 
     Args:
@@ -72,27 +72,27 @@ class Connection(Reading):
         self._attendant: threading.Thread | None = None
         self._attends_until: float | None = None
         # By reference, so that what a release ends is found at once.
-        self._routes: dict[int, dict[tuple[Any, ...], int]] = {}
+        self._endpoints: dict[int, dict[tuple[Any, ...], int]] = {}
         self._announcing = threading.Lock()
 
     # --- sending ------------------------------------------------------------------------------
 
-    def exchange(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Any:
+    def exchange(self, kind: int, packed: Packed, endpoint: int, timeout: float | None) -> Any:
         """Sends a plain call and reads until its answer is there, without a future."""
         turn, me = self.turn, threading.get_ident()
         if turn.holder == me:  # in a callback
-            return self.submit(kind, packed, route, timeout).wait()
-        until = moment_after(timeout)
+            return self.submit(kind, packed, endpoint, timeout).wait()
+        until = deadline_after(timeout)
         call = next(self._calls)
         message: Message | None = None
         try:
             if not turn.try_take():
-                return self.submit(kind, packed, route, timeout).wait()
+                return self.submit(kind, packed, endpoint, timeout).wait()
             if self.lost is not None:
                 raise self.lost
             self._pending[call] = None
             header, frames = packed
-            if self._channel.send(call, kind, header, frames, route, self.while_blocked, until):
+            if self._channel.send(call, kind, header, frames, endpoint, self.while_blocked, until):
                 message = self.answer_to(call, until)
         except (OSError, ValueError) as error:
             raise error if isinstance(error, RemoteModError) else self._lose(error) from error
@@ -114,10 +114,12 @@ class Connection(Reading):
         """Sends any request; see :class:`remotemod.rpc.engine.Backend`."""
         return self.submit(REQUEST, encode_request(self._codec, request), 0, timeout)
 
-    def submit(self, kind: int, packed: Packed, route: int, timeout: float | None) -> Future[Any]:
+    def submit(
+        self, kind: int, packed: Packed, endpoint: int, timeout: float | None
+    ) -> Future[Any]:
         """Sends a call and returns the future of its answer."""
         call = next(self._calls)
-        until = moment_after(timeout)
+        until = deadline_after(timeout)
         future = _Pending(call, f"a call to '{self.worker}'", self, until)
         if len(self._pending) >= self._most and not self._make_room(until):
             future.set_exception(self._late(timeout))
@@ -127,7 +129,9 @@ class Connection(Reading):
             if self.lost is not None:
                 raise self.lost
             header, frames = packed
-            if not self._channel.send(call, kind, header, frames, route, self.while_blocked, until):
+            if not self._channel.send(
+                call, kind, header, frames, endpoint, self.while_blocked, until
+            ):
                 self._pending.pop(call, None)
                 future.set_exception(self._late(timeout))
         except RemoteModError as error:
@@ -160,7 +164,7 @@ class Connection(Reading):
     def _futures(self) -> list[_Pending]:
         return [each for each in list(self._pending.values()) if each is not None]
 
-    def route(self, ref: int, common: tuple[Any, ...], timeout: float | None) -> int:
+    def endpoint(self, ref: int, common: tuple[Any, ...], timeout: float | None) -> int:
         """The number under which the worker knows what all calls of a method have in common.
 
         Args:
@@ -172,32 +176,32 @@ class Connection(Reading):
             WorkerLost: the worker is gone.
             DeadlineExceeded: it reads nothing.
         """
-        found = self._routes.get(ref, {}).get(common)
+        found = self._endpoints.get(ref, {}).get(common)
         if found is not None:
             return found
         with self._announcing:
-            found = self._routes.get(ref, {}).get(common)
+            found = self._endpoints.get(ref, {}).get(common)
             if found is None:
                 found = next(self._calls)
                 header, _ = self._codec.encode((ref, *common))
                 if self.lost is not None:
                     raise self.lost
-                until, blocked = moment_after(timeout), self.while_blocked
+                until, blocked = deadline_after(timeout), self.while_blocked
                 try:
-                    sent = self._channel.send(found, ROUTE, header, blocked=blocked, until=until)
+                    sent = self._channel.send(found, ENDPOINT, header, blocked=blocked, until=until)
                 except OSError as error:
                     raise self._lose(error) from error
                 if not sent:
                     raise self._late(timeout)
                 # Only now may others use it: their calls must not overtake the announcement.
-                self._routes.setdefault(ref, {})[common] = found
+                self._endpoints.setdefault(ref, {})[common] = found
         return found
 
     def post(self, request: Request) -> None:
         """Sends a request that nobody answers, now or with the next send; safe in finalizers."""
         if type(request) is Release:
             for ref in request.refs:
-                self._routes.pop(ref, None)
+                self._endpoints.pop(ref, None)
         if self.lost is None:
             self._channel.post(0, REQUEST, encode_request(self._codec, request)[0])
 
@@ -211,7 +215,7 @@ class Connection(Reading):
             self._kept[call] = message
         elif future is self:
             # Given up (deadline, cancel): the answer goes nowhere, but its references must be let go.
-            if message.kind != VALUE or message.route:
+            if message.kind != VALUE or message.endpoint:
                 decode_answer(self._codec, message, self._graph)
             return
         else:
@@ -292,7 +296,7 @@ class Connection(Reading):
 
     def disown(self, reason: RemoteModError) -> None:
         """In a forked process: whatever dies or is called here is no business of the worker's."""
-        self.turn = Turn()  # who had it is not here
+        self.turn = ReaderLock()  # who had it is not here
         self.lost = reason
         self._channel.disown()
 

@@ -6,11 +6,12 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from remotemod.wire.express import Buffer
+from remotemod.wire.fast_path import Buffer
 
 __all__ = [
     "CALL",
     "CANCEL",
+    "ENDPOINT",
     "FAILURE",
     "FRAME",
     "FREE",
@@ -23,7 +24,6 @@ __all__ = [
     "RECORDING",
     "REQUEST",
     "RESULT",
-    "ROUTE",
     "VALUE",
     "Message",
     "note",
@@ -38,7 +38,7 @@ FREE = 4
 CANCEL = 5
 # Calls of plain values: a route says once what all calls of one method on one module have in common; its number
 # stands where a call's does.
-ROUTE, CALL, VALUE = 6, 7, 8
+ENDPOINT, CALL, VALUE = 6, 7, 8
 
 PREFIX = struct.Struct("<QIIIQ")  # call, bytes of header, frames, kind and flags, route or graph
 FRAME = struct.Struct("<QQ")  # bytes, place in the sender's arena or INLINE
@@ -62,13 +62,13 @@ class Message(NamedTuple):
     kind: int
     header: bytearray
     frames: list[Buffer]
-    route: int = 0
-    recording: int = 0
+    endpoint: int = 0
+    graph_mode: int = 0
 
 
-def note(kind: int, number: int, header: bytes = b"", route: int = 0) -> bytes:
+def note(kind: int, number: int, header: bytes = b"", endpoint: int = 0) -> bytes:
     """A message without frames."""
-    return PREFIX.pack(number, len(header), 0, kind, route) + header
+    return PREFIX.pack(number, len(header), 0, kind, endpoint) + header
 
 
 def pack_places(places: Sequence[int]) -> bytes:

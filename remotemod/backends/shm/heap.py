@@ -12,7 +12,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from remotemod.backends.shm.extents import Extents
+from remotemod.backends.shm.free_list import FreeList
 from remotemod.backends.shm.memory import PAGE, Deaths, Shared
 
 __all__ = ["Heap", "empty", "heap"]
@@ -28,7 +28,7 @@ class Heap:
         self.pid = os.getpid()
         # As much as there is memory at all; only what is written takes any.
         self.shared = Shared(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        self._extents: Extents | None = None
+        self._extents: FreeList | None = None
         self._starts: list[int] = []
         self._holders: dict[int, int] = {}
         self._deaths = Deaths()
@@ -40,7 +40,7 @@ class Heap:
         with self._lock:
             if self._extents is None:
                 self.shared.map()
-                self._extents = Extents(self.shared.size, PAGE)
+                self._extents = FreeList(self.shared.size, PAGE)
             self._collect(self._extents)
             place = self._extents.take(size)
             if place is None:
@@ -64,7 +64,7 @@ class Heap:
         """A holder less."""
         self._released.append(place)
 
-    def _collect(self, extents: Extents) -> None:
+    def _collect(self, extents: FreeList) -> None:
         self._released.extend(self._deaths.collect())
         while self._released:
             start = self._start(self._released.popleft())

@@ -86,7 +86,7 @@ class Receiver:
             return self._finish(self._unfinished, until)
         if self._end - self._start < PREFIX.size and not self._need(PREFIX.size, until):
             return None
-        call, header_size, count, kind, route = PREFIX.unpack_from(self._buffer, self._start)
+        call, header_size, count, kind, endpoint = PREFIX.unpack_from(self._buffer, self._start)
         if not REQUEST <= kind & KIND <= VALUE:
             raise ProtocolError(
                 f"message of unknown kind {kind}: the peer does not speak remotemod"
@@ -97,7 +97,7 @@ class Receiver:
             return None
         at, end = self._start + PREFIX.size, self._start + size
         header = bytearray(self._view[at + table_size : end])
-        message = Message(call, kind & KIND, header, [], route, kind >> RECORDING & 3)
+        message = Message(call, kind & KIND, header, [], endpoint, kind >> RECORDING & 3)
         # What follows must be whole for Ctrl-C, which comes after calls: bytes count as read in the same step
         # as what they say is kept.
         if not count:

@@ -27,7 +27,7 @@ from remotemod.backends.shm.frames import (
 )
 from remotemod.backends.shm.heap import heap
 from remotemod.backends.shm.memory import Deaths
-from remotemod.backends.shm.turn import Turn
+from remotemod.backends.shm.reader_lock import ReaderLock
 from remotemod.errors import ProtocolError
 
 __all__ = ["HELLO", "Blocked", "Sender"]
@@ -50,7 +50,7 @@ class Sender:
 
     def __init__(self, sock: socket.socket, limit: int, deaths: Deaths) -> None:
         self._sock = sock
-        self._turn = Turn()
+        self._turn = ReaderLock()
         self._notes: deque[bytes] = deque()
         # Word of them goes along with the next message: to wake the peer for it alone would be dear.
         self._deaths = deaths
@@ -78,7 +78,7 @@ class Sender:
         kind: int,
         header: bytes,
         frames: Sequence[Tensor] = (),
-        route: int = 0,
+        endpoint: int = 0,
         blocked: Blocked | None = None,
         until: float | None = None,
     ) -> bool:
@@ -111,9 +111,9 @@ class Sender:
             if not turn.try_take() and not turn.take(until):
                 return False
             if frames:
-                sent = self._send_framed(call, kind, header, frames, route, blocked, until)
+                sent = self._send_framed(call, kind, header, frames, endpoint, blocked, until)
             else:
-                data = note(kind, call, header, route)
+                data = note(kind, call, header, endpoint)
                 sent = self._send_parts([data], [], blocked, until)
             if self.arena.committed:
                 self.arena.age()
@@ -240,7 +240,7 @@ class Sender:
         kind: int,
         header: bytes,
         frames: Sequence[Tensor],
-        route: int,
+        endpoint: int,
         blocked: Blocked | None,
         until: float | None,
     ) -> bool:
@@ -261,7 +261,7 @@ class Sender:
         except BaseException:  # Ctrl-C while it copies
             self.taken_back(places)
             raise
-        head = PREFIX.pack(call, len(header), len(frames), kind, route)
+        head = PREFIX.pack(call, len(header), len(frames), kind, endpoint)
         parts[0] = b"".join((head, table, header))
         return self._send_parts(parts, places, blocked, until)
 

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from remotemod.autograd.owner import Recorded
-from remotemod.autograd.tensors import Recording
-from remotemod.backends.shm.carriage import decode_request, encode_failure, make_codec
+from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import CALL, CANCEL, FAILURE, RESULT, ROUTE, VALUE, Message
+from remotemod.backends.shm.frames import CALL, CANCEL, ENDPOINT, FAILURE, RESULT, VALUE, Message
 from remotemod.backends.shm.introduction import is_about_imports
+from remotemod.backends.shm.serialization import decode_request, encode_failure, make_codec
 from remotemod.errors import ProtocolError
-from remotemod.owner.endpoint import GRAPHS, GraphRoute, Route
+from remotemod.owner.endpoint import GRAPHS, Endpoint, GraphEndpoint
 from remotemod.owner.owner import Owner, Peer
 from remotemod.requests import Adopt, Call, Load, Release, Request, Retain
 from remotemod.rpc.cluster import Cluster
-from remotemod.wire.express import pack_value, unpack_row
+from remotemod.wire.fast_path import pack_value, unpack_row
 
 __all__ = ["Server"]
 
@@ -36,11 +36,11 @@ class _Task(NamedTuple):
     """What was asked, ready to run: a call on a module, another request, or what is wrong with it."""
 
     call: int
-    route: Route | None = None
+    endpoint: Endpoint | None = None
     module: Any = None
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
-    recording: int = Recording.SHARED
+    graph_mode: int = GraphMode.SHARE
     request: Request | None = None
     error: BaseException | None = None
 
@@ -66,7 +66,7 @@ class Server:
         self._channel = Channel(sock, arena)
         self._peer = Peer(owner)
         self._codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=self._peer)
-        self._routes: dict[int, Route] = {}
+        self._endpoints: dict[int, Endpoint] = {}
         self._numbers: dict[int, list[int]] = {}
         self._inbox: OrderedDict[int, Message] = OrderedDict()
         self._unnumbered = 0
@@ -114,12 +114,12 @@ class Server:
         if task.error is not None:
             raise task.error
         # For the thread, not for a block: the next call mostly wants the same.
-        torch.set_grad_enabled(bool(task.recording))
-        if task.route is None:
+        torch.set_grad_enabled(bool(task.graph_mode))
+        if task.endpoint is None:
             assert task.request is not None
             value = self._owner.handle(task.request, self._peer)
             return RESULT, *self._codec.encode(value), 0
-        value = task.route.run(task.module, task.args, task.kwargs, task.recording)
+        value = task.endpoint.run(task.module, task.args, task.kwargs, task.graph_mode)
         graph = None
         if type(value) is Recorded:
             value, graph = value
@@ -132,7 +132,7 @@ class Server:
     def _next(self) -> _Task:
         while True:
             message = self._message()
-            task = self._route_task(message) if message.kind == CALL else self._task(message)
+            task = self._endpoint_task(message) if message.kind == CALL else self._task(message)
             if task is not None:
                 self._began = time.perf_counter()
                 return task
@@ -160,32 +160,39 @@ class Server:
             self._inbox[self._unnumbered] = message
         return True
 
-    def _route_task(self, message: Message) -> _Task:
+    def _endpoint_task(self, message: Message) -> _Task:
         try:
-            route = self._routes[message.route]
+            endpoint = self._endpoints[message.endpoint]
             args, kwargs = unpack_row(message.header, message.frames)
-            return _Task(message.call, route, route.module(), args, kwargs, message.recording)
+            return _Task(
+                message.call, endpoint, endpoint.module(), args, kwargs, message.graph_mode
+            )
         except Exception as error:
             return _Task(message.call, error=error)
 
     def _task(self, message: Message) -> _Task | None:
         """What a message asks for; None for what is done at once, because later calls build upon it."""
         call = message.call
-        if message.kind == ROUTE:
+        if message.kind == ENDPOINT:
             common = self._codec.decode(message.header, [])
             if common[0] == GRAPHS:
-                self._routes[call] = GraphRoute(self._owner, self._peer.release)
+                self._endpoints[call] = GraphEndpoint(self._owner, self._peer.release)
                 return None
-            route = self._owner.route(*common)
-            self._routes[call] = route
-            self._numbers.setdefault(route.ref, []).append(call)
+            endpoint = self._owner.endpoint(*common)
+            self._endpoints[call] = endpoint
+            self._numbers.setdefault(endpoint.ref, []).append(call)
             return None
         try:
             request = decode_request(self._codec, message)
             if isinstance(request, Call):
-                route = self._owner.route_of(request)
+                endpoint = self._owner.endpoint_of(request)
                 return _Task(
-                    call, route, route.module(), request.args, request.kwargs, request.recording
+                    call,
+                    endpoint,
+                    endpoint.module(),
+                    request.args,
+                    request.kwargs,
+                    request.graph_mode,
                 )
             if not isinstance(request, _IN_ORDER) and not is_about_imports(request):
                 return _Task(call, request=request)
@@ -203,4 +210,4 @@ class Server:
         for ref in refs:
             if not self._owner.keeps(ref):
                 for number in self._numbers.pop(ref, ()):
-                    del self._routes[number]
+                    del self._endpoints[number]

@@ -13,16 +13,9 @@ from torch import Tensor
 from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.autograd.owner import Pass, Recorded
-from remotemod.autograd.tensors import Recording
+from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.processes.workers import Loss
 from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
-from remotemod.backends.torch_rpc.carriage import (
-    is_plain,
-    pack,
-    reduce_handle,
-    register_scripted,
-    unpack,
-)
 from remotemod.backends.torch_rpc.futures import future_of, translated
 from remotemod.backends.torch_rpc.native import (
     NativeKey,
@@ -31,6 +24,13 @@ from remotemod.backends.torch_rpc.native import (
     importable_interface,
 )
 from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, run_graph, serve
+from remotemod.backends.torch_rpc.serialization import (
+    is_plain,
+    pack,
+    reduce_handle,
+    register_scripted,
+    unpack,
+)
 from remotemod.errors import WorkerLost
 from remotemod.future import Future
 from remotemod.handles.module import RemoteModule
@@ -107,7 +107,7 @@ class TorchRpcBackend(Backend):
         except RuntimeError as error:
             raise self._told(error, worker) from None
         told = functools.partial(self._told, worker=worker)
-        graph = isinstance(request, (Call, Invoke)) and request.recording >= Recording.KEPT
+        graph = isinstance(request, (Call, Invoke)) and request.graph_mode >= GraphMode.KEEP
         return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
@@ -152,12 +152,12 @@ class TorchRpcBackend(Backend):
         if type(request) is Call and type(request.ref) is NativeKey:
             key = request.ref
             function = key.functions.get(request.method)
-            if request.recording >= Recording.KEPT:
+            if request.graph_mode >= GraphMode.KEEP:
                 function = None  # TorchScript's RPC has no way to keep a graph
             if function is not None:
                 args = (key.ref, request.device, request.is_device_map_set, *request.args)
                 inner = rpc.rpc_async(worker, function, args, request.kwargs, seconds)
-                return inner, _as_it_is if request.recording else _without_grad
+                return inner, _as_it_is if request.graph_mode else _without_grad
             request = request._replace(ref=key.ref)
         elif isinstance(request, (Load, Build)):
             request = self._with_interface(request)
@@ -208,9 +208,9 @@ class TorchRpcBackend(Backend):
             self._mapped[worker] = has_device_map(worker)
         return self._mapped[worker]
 
-    def recording(self, recompute: bool) -> Recording:
+    def graph_mode(self, recompute: bool) -> GraphMode:
         """Inside of a ``torch.distributed.autograd`` context torch records calls itself."""
-        return Recording.SHARED if in_autograd_context() else super().recording(recompute)
+        return GraphMode.SHARE if in_autograd_context() else super().graph_mode(recompute)
 
     def reduce(self, module: RemoteModule) -> Any:
         """Inside of torch's own RPC pickler: the way to the module."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from remotemod.autograd.owner import Graph, Pass, Recorded, differentiate
 from remotemod.backends.torch_rpc.agent import generation
-from remotemod.backends.torch_rpc.carriage import is_plain, pack, unpack
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
 from remotemod.backends.torch_rpc.script_errors import script_failure
+from remotemod.backends.torch_rpc.serialization import is_plain, pack, unpack
 from remotemod.owner.module_functions import as_module
 from remotemod.owner.owner import Owner, Peer
 from remotemod.requests import Call, Load

@@ -13,7 +13,7 @@ from torch import Tensor
 from remotemod.autograd.caller import anchor
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.handles.routes import ROUTER
 from remotemod.handles.tracing.form import Form, put_together, take_apart
 from remotemod.torch_compat.engine import keeps_graph, will_execute
@@ -61,13 +61,13 @@ EXPECTED: dict[int, Result] = {}
 class _Called(NamedTuple):
     """A call as a graph makes it, whose tensors have memory of their own: compilers use it again as they like."""
 
-    binding: Binding
+    client: Client
     method: str
     site: int
 
     def given(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Arguments, where the module gets those of its caller."""
-        shared = self.binding.cluster.capabilities.shares_memory
+        shared = self.client.cluster.capabilities.shares_memory
         return [tensor.clone() for tensor in tensors] if shared else tensors
 
     def tensors(self, value: Any) -> list[Tensor]:
@@ -82,10 +82,10 @@ class _Called(NamedTuple):
         difference = None if expected is None else expected.difference(form, tensors)
         if difference is not None:
             raise RemoteModError(
-                f"{self.binding.kind}.{self.method} on '{self.binding.worker}' returned something else than when it was "
+                f"{self.client.kind}.{self.method} on '{self.client.worker}' returned something else than when it was "
                 f"traced: {difference}, or call {self.method} outside of what is compiled"
             )
-        if self.binding.cluster.capabilities.shares_memory:
+        if self.client.cluster.capabilities.shares_memory:
             found = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
         else:
             once = {id(tensor): i for i, tensor in enumerate(tensors)}
@@ -97,9 +97,9 @@ class _Called(NamedTuple):
 
 
 def _called(ref: str, method: str, site: int) -> _Called:
-    binding = ROUTER.find(ref)
-    assert isinstance(binding, Binding)
-    return _Called(binding, method, site)
+    client = ROUTER.find(ref)
+    assert isinstance(client, Client)
+    return _Called(client, method, site)
 
 
 class _Begun(NamedTuple):
@@ -128,7 +128,7 @@ def call(
     """Runs a method and returns the tensors of its result; autograd sees it as any remote call."""
     called = _called(ref, method, site)
     args, kwargs = put_together(form, called.given(tensors), sizes)
-    return called.tensors(called.binding.call(method, args, kwargs))
+    return called.tensors(called.client.call(method, args, kwargs))
 
 
 def begin(
@@ -162,7 +162,7 @@ def begin(
         inputs = [tensor for tensor in given if tensor.requires_grad]
     args, kwargs = put_together(form, given, sizes)
     with torch.set_grad_enabled(needs is not None or torch.is_grad_enabled()):
-        future = called.binding.submit(method, args, kwargs)
+        future = called.client.submit(method, args, kwargs)
     return _stand_in(_BEGUN, _Begun(future, inputs, called))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.fx import has_side_effect
 
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.handles.routes import ROUTER
 from remotemod.handles.tracing import calls
 from remotemod.handles.tracing.declared import SCHEMAS, declare
@@ -172,9 +172,9 @@ def _shapes(
     ref: str, method: str, form: str, tensors: list[Tensor], sizes: list[Any], site: int
 ) -> list[Tensor]:
     args, kwargs = put_together(form_of(form), tensors, sizes)
-    binding = ROUTER.find(ref)
-    assert isinstance(binding, Binding)
-    value = shapes_of(binding, method, args, kwargs)
+    client = ROUTER.find(ref)
+    assert isinstance(client, Client)
+    value = shapes_of(client, method, args, kwargs)
     found: list[Tensor] = []
     result = _THREAD.result = take_apart(value, found, None)
     calls.EXPECTED[site] = calls.Result.of(result, found)

@@ -14,24 +14,24 @@ import torch
 from torch import Tensor, nn
 
 from remotemod.errors import RemoteModError
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.owner.module_functions import remote_module
 from remotemod.rpc.ref import RemoteRef
 from remotemod.trees import move
 
 __all__ = ["outside", "shapes_of"]
 
-_SKELETONS: weakref.WeakKeyDictionary[Binding, bytes] = weakref.WeakKeyDictionary()
+_SKELETONS: weakref.WeakKeyDictionary[Client, bytes] = weakref.WeakKeyDictionary()
 
 
-def shapes_of(binding: Binding, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def shapes_of(client: Client, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The result of a method with tensors that have no data, for arguments that have none.
 
     It comes from the rule that the user gave (``fake=``), or else from the module: its owner sends it without the
     data of its tensors, and it is run here on torch's fake tensors.
 
     Args:
-        binding: the remote module.
+        client: the remote module.
         method: its method.
         args: positional arguments; their tensors are fake ones.
         kwargs: likewise.
@@ -39,20 +39,20 @@ def shapes_of(binding: Binding, method: str, args: tuple[Any, ...], kwargs: dict
     Raises:
         RemoteModError: neither gives an answer.
     """
-    rule = binding.fakes.get(method)
+    rule = client.fakes.get(method)
     try:
         if rule is None:
             # All on the CPU, wherever the tensors are: what is wanted are shapes.
             args, kwargs = move((args, kwargs), "cpu")
-            module = pickle.loads(_skeleton(binding))
+            module = pickle.loads(_skeleton(client))
             rule = module if method == "forward" else getattr(module, method)
         with torch.no_grad():
             result = rule(*args, **kwargs)
-        return move(result, binding.device if binding.is_device_map_set else "cpu")
+        return move(result, client.device if client.is_device_map_set else "cpu")
     except Exception as error:
         raise RemoteModError(
-            f"the shapes that {binding.kind}.{method} on '{binding.worker}' returns cannot be found by running "
-            f"{'it' if method not in binding.fakes else 'its rule (fake=)'} without data ({_shown(error)}). Say them "
+            f"the shapes that {client.kind}.{method} on '{client.worker}' returns cannot be found by running "
+            f"{'it' if method not in client.fakes else 'its rule (fake=)'} without data ({_shown(error)}). Say them "
             f"yourself: RemoteModule(…, fake={{'{method}': rule}}), where rule takes the method's arguments and returns "
             "what the method does, made of empty tensors of the right shapes"
         ) from error
@@ -82,10 +82,10 @@ def outside(function: Callable[..., Any], *args: Any) -> Any:
     return results[0]
 
 
-def _skeleton(binding: Binding) -> bytes:
-    found = _SKELETONS.get(binding)
+def _skeleton(client: Client) -> bytes:
+    found = _SKELETONS.get(client)
     if found is None:
-        found = _SKELETONS[binding] = outside(binding.invoke, _without_data, (binding.ref,))
+        found = _SKELETONS[client] = outside(client.invoke, _without_data, (client.ref,))
     return found
 
 

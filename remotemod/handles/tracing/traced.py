@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.compiler import is_exporting
 
 from remotemod.errors import RemoteModError
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.handles.directory import announce
 from remotemod.handles.routes import ROUTER
 from remotemod.handles.tracing.form import constant, put_together, take_apart, text_of
@@ -85,6 +85,6 @@ def _given(ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any])
 @constant
 def _announce(ref: str) -> None:
     """A program outlives the handle that it was made with: its parts must be found by their names."""
-    binding = ROUTER.find(ref)
-    assert isinstance(binding, Binding)
-    outside(announce, binding, ref)
+    client = ROUTER.find(ref)
+    assert isinstance(client, Client)
+    outside(announce, client, ref)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assigned",
-    "Binding",
+    "Client",
     "Code",
     "Import",
     "Names",
@@ -63,7 +63,7 @@ class Parameter:
     default: str | None
 
 
-Binding: TypeAlias = "Import | Assigned | TypeParameter | Class | Function"
+Client: TypeAlias = "Import | Assigned | TypeParameter | Class | Function"
 """Whatever a name can be bound to."""
 
 
@@ -76,7 +76,7 @@ class Names:
     wins over its fallback, and an import wins over its stand-in exactly where it can be found.
     """
 
-    table: dict[str, tuple[Binding, ...]] = field(default_factory=dict)
+    table: dict[str, tuple[Client, ...]] = field(default_factory=dict)
     stars: list[Import] = field(default_factory=list)
     exported: list[str] | None = None
     attributes: dict[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Names:
     results: list[str] = field(default_factory=list)
     """What the ``return`` statements of a function's body give back."""
 
-    def bind(self, name: str, binding: Binding) -> None:
+    def bind(self, name: str, binding: Client) -> None:
         """Bind ``name`` anew."""
         self.table[name] = (binding,)
 

@@ -11,7 +11,7 @@ from remotemod.interface.source.syntax import Class, Function
 from remotemod.interface.types import Symbol
 
 if TYPE_CHECKING:
-    from remotemod.interface.source.bindings import Binding
+    from remotemod.interface.source.bindings import Client
     from remotemod.interface.source.file import Source
     from remotemod.interface.source.program import Program
 
@@ -184,7 +184,7 @@ class Scope:
                     return found_in_star
         return unread
 
-    def _define(self, name: str, binding: Binding) -> Definition:
+    def _define(self, name: str, binding: Client) -> Definition:
         match binding:
             case Class():
                 return ClassDef(self, binding)

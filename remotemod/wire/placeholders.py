@@ -9,9 +9,9 @@ from typing import Any
 
 from remotemod.errors import ProtocolError
 
-__all__ = ["class_named", "find_stand_in", "is_stand_in", "named_tuple_class"]
+__all__ = ["class_named", "find_placeholder", "is_placeholder", "named_tuple_class"]
 
-_STAND_INS: dict[tuple[str, str], type] = {}
+_PLACEHOLDERS: dict[tuple[str, str], type] = {}
 
 
 def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> type:
@@ -30,12 +30,12 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
     real = _look_up(module, qualname)
     if isinstance(real, type) and getattr(real, "_fields", None) == fields:
         return real
-    known: Any = _STAND_INS.get((module, qualname))
+    known: Any = _PLACEHOLDERS.get((module, qualname))
     if known is None:
         made: Any = collections.namedtuple(qualname.rpartition(".")[2], fields)  # type: ignore[misc]
         made.__module__ = module
         made.__qualname__ = qualname
-        known = _STAND_INS.setdefault((module, qualname), made)
+        known = _PLACEHOLDERS.setdefault((module, qualname), made)
     if known._fields != fields:
         raise ProtocolError(
             f"{module}.{qualname} has the fields {', '.join(known._fields)} in one archive and {', '.join(fields)} "
@@ -45,18 +45,18 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
     return cls
 
 
-def find_stand_in(module: str, qualname: str) -> type | None:
+def find_placeholder(module: str, qualname: str) -> type | None:
     """What stands in for a class of the user's that is not here; None where nothing does."""
-    return _STAND_INS.get((module, qualname))
+    return _PLACEHOLDERS.get((module, qualname))
 
 
-def is_stand_in(value: object) -> bool:
+def is_placeholder(value: object) -> bool:
     """Whether this is a class that stands in for one that other processes can import."""
-    if not _STAND_INS or not isinstance(value, type):
+    if not _PLACEHOLDERS or not isinstance(value, type):
         return False
     name = value.__qualname__
     local = value.__module__ == "__main__" or "<locals>" in name
-    return not local and _STAND_INS.get((value.__module__, name)) is value
+    return not local and _PLACEHOLDERS.get((value.__module__, name)) is value
 
 
 def class_named(module: str, qualname: str) -> Any:
@@ -64,7 +64,7 @@ def class_named(module: str, qualname: str) -> Any:
     try:
         importlib.import_module(module)
     except ImportError:
-        found = find_stand_in(module, qualname)
+        found = find_placeholder(module, qualname)
         if found is None:
             raise
         return found

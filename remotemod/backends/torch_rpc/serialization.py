@@ -28,7 +28,7 @@ from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, referen
 from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
 from remotemod.trees import to_caller
 from remotemod.wire.code import NO_PROXY
-from remotemod.wire.stand_ins import class_named, find_stand_in, is_stand_in
+from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
 
 __all__ = [
     "Parcel",
@@ -130,7 +130,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
             return reduce_scripted(value)
         if isinstance(value, Proxy):
             raise pickle.PicklingError(NO_PROXY)
-        if is_stand_in(value):
+        if is_placeholder(value):
             return class_named, (value.__module__, value.__qualname__)
         by_name = isinstance(value, (type, types.FunctionType)) and not self._main_by_value
         if by_name and value.__module__ == "__main__" and _is_in_main(value):
@@ -148,7 +148,7 @@ class _Unpickler(pickle.Unpickler):
         return self._tensors[number] if number >= 0 else self._refs[-number - 1]
 
     def find_class(self, module: str, name: str) -> Any:
-        if find_stand_in(module, name) is not None:
+        if find_placeholder(module, name) is not None:
             return class_named(module, name)
         return super().find_class(module, name)
 
@@ -204,11 +204,11 @@ def reduce_scripted(module: Any) -> Any:
     """
     from remotemod.handles.stub_class import user_class
 
-    binding = module.__dict__.get("_binding")
-    if binding is not None:
+    client = module.__dict__.get("_client")
+    if client is not None:
         cls = user_class(python_class_of(module))
-        return _restore_scripted, _parts(binding.packed(cls, module.training))
-    parts = [part.__dict__["_binding"] for part in module.modules() if "_binding" in part.__dict__]
+        return _restore_scripted, _parts(client.packed(cls, module.training))
+    parts = [part.__dict__["_client"] for part in module.modules() if "_client" in part.__dict__]
     if any(part.native for part in parts):
         raise RuntimeError(
             "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "

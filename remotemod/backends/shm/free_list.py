@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-__all__ = ["Extents"]
+__all__ = ["FreeList"]
 
 
-class Extents:
+class FreeList:
     """Hands out places of a stretch of memory. Not safe for threads: its owner has a lock or one thread.
 
     Low places go first, so that the pages in use are few and warm.

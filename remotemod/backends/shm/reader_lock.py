@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Turn"]
+__all__ = ["ReaderLock"]
 
 
-class Turn:
+class ReaderLock:
     """A lock that knows its holder.
 
     Python raises KeyboardInterrupt after any call, so a lock that is taken before a ``try`` can stay taken for

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from remotemod.handles.module import RemoteModule
-from remotemod.optim.part import Source
-from remotemod.optim.sites import HERE, Site, Sites
+from remotemod.optim.locations import LOCAL, Location, Locations
+from remotemod.optim.shard import Source
 from remotemod.rpc.cluster import current_cluster
 from remotemod.rpc.ref import RemoteRef
 
-__all__ = ["Entry", "Group", "by_site", "read_groups"]
+__all__ = ["Entry", "Group", "by_location", "read_groups"]
 
 TAKEN = (
     "a RemoteModule, an nn.Module (with RemoteModules anywhere in it), a parameter, a reference from "
@@ -25,7 +25,7 @@ TAKEN = (
 class Entry(NamedTuple):
     """Something that holds parameters, and where."""
 
-    site: Site
+    location: Location
     source: Source
 
 
@@ -43,7 +43,7 @@ class Group(NamedTuple):
     names: list[str] | None
 
 
-def read_groups(given: Any, sites: Sites, where: str = "params_or_modules") -> list[Group]:
+def read_groups(given: Any, locations: Locations, where: str = "params_or_modules") -> list[Group]:
     """The groups of parameters in what a user gave.
 
     Args:
@@ -58,7 +58,7 @@ def read_groups(given: Any, sites: Sites, where: str = "params_or_modules") -> l
     items = _items(given, where)
     numbers = itertools.count()
     if not items or not isinstance(items[0], dict):
-        return [_group(items, {}, numbers, sites, where)]
+        return [_group(items, {}, numbers, locations, where)]
     groups = []
     for at, item in enumerate(items):
         here = f"{where}[{at}]"
@@ -68,17 +68,17 @@ def read_groups(given: Any, sites: Sites, where: str = "params_or_modules") -> l
             raise TypeError(f"{here} has no 'params'; put the group's parameters under that key")
         options = {key: value for key, value in item.items() if key != "params"}
         here += "['params']"
-        groups.append(_group(_items(item["params"], here), options, numbers, sites, here))
+        groups.append(_group(_items(item["params"], here), options, numbers, locations, here))
     if len({group.names is None for group in groups if group.entries}) > 1:
         raise ValueError(f"{where}: some groups have named parameters and some have not")
     return groups
 
 
-def by_site(entries: Iterable[Entry]) -> dict[Site, list[Source]]:
+def by_location(entries: Iterable[Entry]) -> dict[Location, list[Source]]:
     """What each site has, in order."""
-    found: dict[Site, list[Source]] = {}
+    found: dict[Location, list[Source]] = {}
     for entry in entries:
-        found.setdefault(entry.site, []).append(entry.source)
+        found.setdefault(entry.location, []).append(entry.source)
     return found
 
 
@@ -93,7 +93,11 @@ def _items(given: Any, where: str) -> list[Any]:
 
 
 def _group(
-    items: list[Any], options: dict[str, Any], numbers: Iterator[int], sites: Sites, where: str
+    items: list[Any],
+    options: dict[str, Any],
+    numbers: Iterator[int],
+    locations: Locations,
+    where: str,
 ) -> Group:
     names = [item[0] for item in items if _is_named(item)]
     if names and len(names) < len(items):
@@ -104,7 +108,7 @@ def _group(
         value = item[1] if names else item
         if names and isinstance(value, nn.Module):
             raise TypeError(f"{here} names a module; names are for parameters: give it alone")
-        entries += _entries(value, next(numbers), sites, here)
+        entries += _entries(value, next(numbers), locations, here)
     return Group(options, entries, names or options.get("param_names"))
 
 
@@ -112,31 +116,31 @@ def _is_named(item: Any) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
-def _entries(value: Any, item: int, sites: Sites, where: str) -> Iterator[Entry]:
+def _entries(value: Any, item: int, locations: Locations, where: str) -> Iterator[Entry]:
     if isinstance(value, Tensor):
-        yield Entry(HERE, Source(value, False, item))
+        yield Entry(LOCAL, Source(value, False, item))
     elif isinstance(value, nn.Module):
-        yield from _of_module(value, item, sites)
+        yield from _of_module(value, item, locations)
     elif _is_reference(value):
-        yield Entry(sites.of(value), Source(value, False, item))
+        yield Entry(locations.of(value), Source(value, False, item))
     else:
         raise TypeError(f"{where} is {_shown(value)}; give {TAKEN}")
 
 
-def _of_module(root: nn.Module, item: int, sites: Sites) -> Iterator[Entry]:
+def _of_module(root: nn.Module, item: int, locations: Locations) -> Iterator[Entry]:
     """In the order of ``parameters()`` of a module that is all here."""
     for module in root.modules():
         # A scripted handle is no RemoteModule, but has kept the way to its module.
-        binding = (
-            module._binding
+        client = (
+            module._client
             if isinstance(module, RemoteModule)
-            else vars(module).get("_binding", None)
+            else vars(module).get("_client", None)
         )
-        if binding is not None:
-            yield Entry(sites.of(binding.ref, binding.cluster), Source(binding.ref, True, item))
+        if client is not None:
+            yield Entry(locations.of(client.ref, client.cluster), Source(client.ref, True, item))
         for parameter in module._parameters.values():
             if parameter is not None:
-                yield Entry(HERE, Source(parameter, False, item))
+                yield Entry(LOCAL, Source(parameter, False, item))
 
 
 def _is_reference(value: Any) -> bool:

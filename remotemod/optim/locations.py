@@ -13,10 +13,10 @@ from remotemod.rpc.cluster import Cluster, find_cluster
 from remotemod.rpc.ref import RemoteRef
 from remotemod.rpc.registry import ambient_cluster
 
-__all__ = ["HERE", "Site", "Sites", "ask", "settle"]
+__all__ = ["LOCAL", "Location", "Locations", "gather", "scatter"]
 
 
-class Site:
+class Location:
     """A place where parameters live: an owner, or this process.
 
     Args:
@@ -49,20 +49,20 @@ class Site:
         return future
 
     def __repr__(self) -> str:
-        return "here" if self is HERE else f"'{self.name}'"
+        return "here" if self is LOCAL else f"'{self.name}'"
 
 
-HERE = Site("here", None, None)
+LOCAL = Location("here", None, None)
 """The caller itself, for parameters that it holds directly."""
 
 
-class Sites:
+class Locations:
     """The owners that were met so far."""
 
     def __init__(self) -> None:
-        self._found: dict[Any, Site] = {}
+        self._found: dict[Any, Location] = {}
 
-    def of(self, ref: Any, cluster: Cluster | None = None) -> Site:
+    def of(self, ref: Any, cluster: Cluster | None = None) -> Location:
         """The owner of a reference.
 
         Args:
@@ -77,9 +77,9 @@ class Sites:
             cluster = getattr(ref, "_cluster", None) or _engine(ref)
         ours = type(ref) is RemoteRef
         key = (name, owner or cluster) if ours else (name, "the engine's own")
-        site = self._found.setdefault(key, Site(name, cluster, owner))
-        site.cluster = site.cluster or cluster
-        return site
+        location = self._found.setdefault(key, Location(name, cluster, owner))
+        location.cluster = location.cluster or cluster
+        return location
 
 
 def _engine(ref: Any) -> Cluster:
@@ -95,9 +95,9 @@ def _engine(ref: Any) -> Cluster:
     return found
 
 
-def ask(
-    function: Callable[..., Any], args: Mapping[Site, tuple[Any, ...]], timeout: float | None
-) -> dict[Site, Future[Any]]:
+def scatter(
+    function: Callable[..., Any], args: Mapping[Location, tuple[Any, ...]], timeout: float | None
+) -> dict[Location, Future[Any]]:
     """Runs a function at every site and waits for all; what is here runs while the others do.
 
     Args:
@@ -105,14 +105,14 @@ def ask(
         args: its arguments at each site.
         timeout: seconds for each; None for the cluster's bound.
     """
-    order = sorted(args, key=lambda site: site.cluster is None)
-    futures = {site: site.submit(function, args[site], timeout) for site in order}
+    order = sorted(args, key=lambda location: location.cluster is None)
+    futures = {location: location.submit(function, args[location], timeout) for location in order}
     for future in futures.values():
         future.exception()
     return futures
 
 
-def settle(futures: Mapping[Site, Future[Any]], done: str = "") -> dict[Site, Any]:
+def gather(futures: Mapping[Location, Future[Any]], done: str = "") -> dict[Location, Any]:
     """The result of each site.
 
     Args:
@@ -122,19 +122,24 @@ def settle(futures: Mapping[Site, Future[Any]], done: str = "") -> dict[Site, An
     Raises:
         Exception: the first error there was.
     """
-    failed = {site: future.exception() for site, future in futures.items()}
-    failed = {site: error for site, error in failed.items() if error is not None}
+    failed = {location: future.exception() for location, future in futures.items()}
+    failed = {location: error for location, error in failed.items() if error is not None}
     if not failed:
-        return {site: future.wait() for site, future in futures.items()}
+        return {location: future.wait() for location, future in futures.items()}
     error = next(iter(failed.values()))
     assert error is not None
     if done:
-        _note(error, _report(done, [site for site in futures if site not in failed], failed))
+        _note(
+            error,
+            _report(done, [location for location in futures if location not in failed], failed),
+        )
     raise error
 
 
-def _report(done: str, good: list[Site], failed: Mapping[Site, BaseException | None]) -> str:
-    bad = ", ".join(f"{site!r} ({type(error).__name__})" for site, error in failed.items())
+def _report(
+    done: str, good: list[Location], failed: Mapping[Location, BaseException | None]
+) -> str:
+    bad = ", ".join(f"{location!r} ({type(error).__name__})" for location, error in failed.items())
     return f"{done}: {', '.join(map(repr, good)) or 'nobody'}; not, or without saying so: {bad}"
 
 

@@ -15,16 +15,16 @@ from remotemod.trees import map_tensors, move_to_caller
 
 __all__ = [
     "Change",
-    "Part",
     "Placed",
     "Recipe",
+    "Shard",
     "Share",
     "Source",
     "collect",
     "drop",
     "load",
-    "part_of",
     "place",
+    "shard_of",
     "state",
     "step",
     "zero_grad",
@@ -65,13 +65,13 @@ class Placed(NamedTuple):
     """What came of placing an owner's shares.
 
     Attributes:
-        part: the owner's :class:`Part`, or a reference to it.
+        part: the owner's :class:`Shard`, or a reference to it.
         counts: how many parameters each source of each share adds.
         options: the hyperparameters of each group that has parameters there.
         defaults: the optimizer's defaults; None where there is nothing to optimize.
     """
 
-    part: Any
+    shard: Any
     counts: list[list[int]]
     options: dict[int, dict[str, Any]]
     defaults: dict[str, Any] | None
@@ -84,7 +84,7 @@ class Change(NamedTuple):
     gone: list[str]
 
 
-class Part:
+class Shard:
     """One owner's optimizer, which has as many groups as have parameters there.
 
     Attributes:
@@ -120,9 +120,9 @@ class Part:
         self.numbers += groups
 
 
-def part_of(part: Any) -> Part:
+def shard_of(shard: Any) -> Shard:
     """The part itself, given it or a reference."""
-    found: Part = part if isinstance(part, Part) else part.local_value()
+    found: Shard = shard if isinstance(shard, Shard) else shard.local_value()
     return found
 
 
@@ -178,9 +178,9 @@ def _place() -> str:
 # --- what the caller asks for -----------------------------------------------------------------
 
 
-def place(part: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
+def place(shard: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
     """Takes parameters into an optimizer, a new one if ``part`` is None."""
-    found = Part() if part is None else part_of(part)
+    found = Shard() if shard is None else shard_of(shard)
     seen = {id(parameter): _OLD for parameter in found.parameters}
     held = [collect(share.sources, seen) for share in shares]
     groups = {
@@ -195,7 +195,7 @@ def place(part: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
     if found.optimizer is None:
         return Placed(None, counts, {}, None)
     owner = current_owner()
-    handle = part if part is not None else found if owner is None else owner.keep(found)
+    handle = shard if shard is not None else found if owner is None else owner.keep(found)
     return Placed(handle, counts, move_to_caller(options), dict(found.optimizer.defaults))
 
 
@@ -206,17 +206,17 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in group.items() if key != "params"}
 
 
-def drop(part: Any, number: int) -> None:
+def drop(shard: Any, number: int) -> None:
     """Takes a group out again, because another owner could not take its share."""
-    found = part_of(part)
+    found = shard_of(shard)
     if number in found.numbers:
         at = found.numbers.index(number)
         del found.numbers[at], found.groups[at]
 
 
-def step(part: Any, changes: dict[int, Change]) -> None:
+def step(shard: Any, changes: dict[int, Change]) -> None:
     """One step, after the groups were told what has changed."""
-    found = part_of(part)
+    found = shard_of(shard)
     for number, change in changes.items():
         group = found.group(number)
         assert group is not None
@@ -227,24 +227,24 @@ def step(part: Any, changes: dict[int, Change]) -> None:
     found.optimizer.step()
 
 
-def zero_grad(part: Any, set_to_none: bool) -> None:
+def zero_grad(shard: Any, set_to_none: bool) -> None:
     """Clears the gradients."""
-    optimizer = part_of(part).optimizer
+    optimizer = shard_of(shard).optimizer
     assert optimizer is not None
     optimizer.zero_grad(set_to_none)
 
 
-def state(part: Any) -> dict[Any, Any]:
+def state(shard: Any) -> dict[Any, Any]:
     """The optimizer's state, its parameters numbered in their order here."""
-    optimizer = part_of(part).optimizer
+    optimizer = shard_of(shard).optimizer
     assert optimizer is not None
     found: dict[Any, Any] = move_to_caller(dict(optimizer.state_dict()["state"]))
     return found
 
 
-def load(part: Any, state: dict[Any, Any], options: dict[int, dict[str, Any]]) -> None:
+def load(shard: Any, state: dict[Any, Any], options: dict[int, dict[str, Any]]) -> None:
     """Loads a state as :func:`state` gives it, and the groups' hyperparameters."""
-    found = part_of(part)
+    found = shard_of(shard)
     assert found.optimizer is not None
     numbers = itertools.count()
     groups = [

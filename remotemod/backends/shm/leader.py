@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import Message
-from remotemod.backends.shm.turn import Turn
+from remotemod.backends.shm.reader_lock import ReaderLock
 from remotemod.errors import ProtocolError, RemoteModError
 
-__all__ = ["Reading"]
+__all__ = ["Leader"]
 
 
-class Reading(ABC):
+class Leader(ABC):
     """Threads that take turns at reading one channel.
 
     There is no reader thread on the way of a blocking call: the first who waits reads until his own
@@ -33,7 +33,7 @@ class Reading(ABC):
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self.turn = Turn()
+        self.turn = ReaderLock()
         self.lost: RemoteModError | None = None
         # What was read where no callback may run.
         self._stash: deque[Message] = deque()

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from remotemod.errors import ArchiveError, InterfaceError
-from remotemod.handles.client import Binding
+from remotemod.handles.client import Client
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.stub_class import foreign_class
 from remotemod.torch_compat.modules import children_of, with_children
 from remotemod.torch_compat.script import is_script_module
 
-__all__ = ["Found", "find_parts", "portable"]
+__all__ = ["Found", "find_submodules", "portable"]
 
 
 class Found(NamedTuple):
@@ -21,11 +21,11 @@ class Found(NamedTuple):
 
     submodules: tuple[str, ...]
     ref: str
-    binding: Binding
+    client: Client
     named: bool
 
 
-def find_parts(model: nn.Module) -> list[Found]:
+def find_submodules(model: nn.Module) -> list[Found]:
     """The remote parts of a model, each name once.
 
     Raises:
@@ -34,29 +34,29 @@ def find_parts(model: nn.Module) -> list[Found]:
     """
     found: dict[str, Found] = {}
     for path, module in model.named_modules(remove_duplicate=False):
-        binding: Binding | None = None
+        client: Client | None = None
         if isinstance(module, RemoteModule):
             _check_interface(path, module)
-            binding = module._binding
+            client = module._client
         elif is_script_module(module):
-            binding = module.__dict__.get("_binding")
-            if binding is None and _was_a_part(module):
+            client = module.__dict__.get("_client")
+            if client is None and _was_a_part(module):
                 raise ArchiveError(
                     f"{_where(path)} is a remote part that was loaded from an archive: copy that file, or export the model "
                     "that it was made of"
                 )
-            if binding is not None and binding.native:
+            if client is not None and client.native:
                 raise ArchiveError(
                     f"{_where(path)} was scripted for torch's RPC, which reaches it by a reference that no file can hold; "
                     "export the model as it was before torch.jit.script"
                 )
-        if binding is None:
+        if client is None:
             continue
         handle: Any = module
         ref: str = handle._ref
         known = found.get(ref)
         paths = (path,) if known is None else (*known.submodules, path)
-        found[ref] = Found(paths, ref, binding, bool(handle._named))
+        found[ref] = Found(paths, ref, client, bool(handle._named))
     return list(found.values())
 
 
@@ -106,7 +106,7 @@ def _twin(module: RemoteModule) -> RemoteModule:
     cls = foreign_class(type(module))
     twin: RemoteModule = RemoteModule.__new__(cls)
     vars(twin).update(vars(module), _native=False)
-    object.__setattr__(twin, "_binding", module._binding)
+    object.__setattr__(twin, "_client", module._client)
     return twin
 
 

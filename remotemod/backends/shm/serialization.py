@@ -30,8 +30,8 @@ from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.ref import RemoteRef
 from remotemod.torch_compat.script import recursive_class
 from remotemod.wire.codec import Codec, Extension
-from remotemod.wire.express import Buffer, unpack_value
 from remotemod.wire.failure import pack_failure, unpack_failure
+from remotemod.wire.fast_path import Buffer, unpack_value
 
 __all__ = ["decode_answer", "decode_request", "encode_failure", "encode_request", "make_codec"]
 
@@ -85,7 +85,7 @@ def decode_answer(
         message: the answer.
         graph: makes a reference of a kept graph's number.
     """
-    kept = graph(message.route) if message.route else None
+    kept = graph(message.endpoint) if message.endpoint else None
     try:
         if message.kind == VALUE:
             value = unpack_value(message.header, message.frames)

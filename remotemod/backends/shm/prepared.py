@@ -7,51 +7,51 @@ from typing import TYPE_CHECKING, Any
 from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.future import Future
 from remotemod.requests import Call
-from remotemod.rpc.engine import RequestLine
-from remotemod.wire.express import pack_row
+from remotemod.rpc.engine import PreparedRequest
+from remotemod.wire.fast_path import pack_row
 
 if TYPE_CHECKING:
     from remotemod.backends.shm.connection import Connection
 
-__all__ = ["ShmLine"]
+__all__ = ["PreparedShmCall"]
 
-_KINDS = tuple(CALL | recording << RECORDING for recording in range(4))
+_KINDS = tuple(CALL | graph_mode << RECORDING for graph_mode in range(4))
 
 
-class ShmLine(RequestLine):
+class PreparedShmCall(PreparedRequest):
     """See :class:`remotemod.rpc.engine.Line`."""
 
-    __slots__ = ("_common", "_connection", "_ref", "_route")
+    __slots__ = ("_common", "_connection", "_endpoint", "_ref")
 
     def __init__(self, backend: Any, worker: str, call: Call, connection: Connection) -> None:
         super().__init__(backend, worker, call)
         self._connection = connection
         self._ref: int = call.ref
         self._common = call.stub, call.method, call.device, call.is_device_map_set
-        self._route = 0
+        self._endpoint = 0
 
     def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits."""
         packed = pack_row(args, kwargs)
         if packed is None:
-            return super().call(args, kwargs, recording, timeout)
+            return super().call(args, kwargs, graph_mode, timeout)
         return self._connection.exchange(
-            _KINDS[recording], packed, self._route or self._announced(timeout), timeout
+            _KINDS[graph_mode], packed, self._endpoint or self._announced(timeout), timeout
         )
 
     def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], recording: int, timeout: float | None
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method."""
         packed = pack_row(args, kwargs)
         if packed is None:
-            return super().submit(args, kwargs, recording, timeout)
+            return super().submit(args, kwargs, graph_mode, timeout)
         return self._connection.submit(
-            _KINDS[recording], packed, self._route or self._announced(timeout), timeout
+            _KINDS[graph_mode], packed, self._endpoint or self._announced(timeout), timeout
         )
 
     def _announced(self, timeout: float | None) -> int:
-        self._route = self._connection.route(self._ref, self._common, timeout)
-        return self._route
+        self._endpoint = self._connection.endpoint(self._ref, self._common, timeout)
+        return self._endpoint

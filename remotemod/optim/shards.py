@@ -10,17 +10,17 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from remotemod.optim.changes import changes_between, copied, merged
-from remotemod.optim.given import Group, by_site
-from remotemod.optim.part import Change, Placed, Recipe, Share, drop, part_of, place
-from remotemod.optim.sites import HERE, Site, Sites, ask, settle
+from remotemod.optim.locations import LOCAL, Location, Locations, gather, scatter
+from remotemod.optim.parameters import Group, by_location
+from remotemod.optim.shard import Change, Placed, Recipe, Share, drop, place, shard_of
 
-__all__ = ["NOT_SENT", "Parts"]
+__all__ = ["NOT_SENT", "Shards"]
 
 NOT_SENT = ("params", "param_names")
 """What a group has that is no hyperparameter."""
 
 
-class Parts:
+class Shards:
     """An optimizer on each owner of parameters.
 
     Args:
@@ -35,22 +35,22 @@ class Parts:
 
     def __init__(self, recipe: Recipe) -> None:
         self.timeout: float | None = None
-        self.sites = Sites()
-        self.layout: list[list[Site]] = []
+        self.locations = Locations()
+        self.layout: list[list[Location]] = []
         self.defaults: dict[str, Any] = {}
         self._recipe = recipe
-        self._parts: dict[Site, Any] = {}
-        self._told: dict[Site, dict[int, dict[str, Any]]] = {}
+        self._shards: dict[Location, Any] = {}
+        self._told: dict[Location, dict[int, dict[str, Any]]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._parts)
+        return bool(self._shards)
 
     def __iter__(self) -> Any:
-        return iter(self._parts)
+        return iter(self._shards)
 
-    def ask(
-        self, function: Callable[..., Any], done: str, args: Callable[[Site], tuple[Any, ...]]
-    ) -> dict[Site, Any]:
+    def scatter(
+        self, function: Callable[..., Any], done: str, args: Callable[[Location], tuple[Any, ...]]
+    ) -> dict[Location, Any]:
         """Runs a function on every part, all at the same time.
 
         Args:
@@ -58,8 +58,8 @@ class Parts:
             done: what it does, in the past tense, for the error if one of them fails.
             args: its further arguments at a site.
         """
-        arguments = {site: (part, *args(site)) for site, part in self._parts.items()}
-        return settle(ask(function, arguments, self.timeout), done)
+        arguments = {location: (shard, *args(location)) for location, shard in self._shards.items()}
+        return gather(scatter(function, arguments, self.timeout), done)
 
     # --- groups -------------------------------------------------------------------------------
 
@@ -70,28 +70,35 @@ class Parts:
             The groups as the caller has them.
         """
         first = len(self.layout)
-        shares: dict[Site, list[Share]] = {}
+        shares: dict[Location, list[Share]] = {}
         for number, group in enumerate(groups, first):
-            for site, sources in by_site(group.entries).items():
-                shares.setdefault(site, []).append(Share(number, _options(group, site), sources))
+            for location, sources in by_location(group.entries).items():
+                shares.setdefault(location, []).append(
+                    Share(number, _options(group, location), sources)
+                )
         arguments = {
-            site: (self._parts.get(site), self._recipe, each) for site, each in shares.items()
+            location: (self._shards.get(location), self._recipe, each)
+            for location, each in shares.items()
         }
-        futures = ask(place, arguments, self.timeout)
+        futures = scatter(place, arguments, self.timeout)
         try:
-            placed: dict[Site, Placed] = settle(futures)
+            placed: dict[Location, Placed] = gather(futures)
         except Exception:
-            done = [site for site, future in futures.items() if future.exception() is None]
-            taken = {site: (self._parts[site], first) for site in done if site in self._parts}
-            ask(drop, taken, self.timeout)
+            done = [location for location, future in futures.items() if future.exception() is None]
+            taken = {
+                location: (self._shards[location], first)
+                for location in done
+                if location in self._shards
+            }
+            scatter(drop, taken, self.timeout)
             raise
         for number, group in enumerate(groups, first):
             self.layout.append(_sites_of(group, number, shares, placed))
-        for site, found in placed.items():
-            if found.part is not None:
-                self._parts[site] = found.part
-            if site is not HERE:
-                self._told.setdefault(site, {}).update(copied(found.options))
+        for location, found in placed.items():
+            if found.shard is not None:
+                self._shards[location] = found.shard
+            if location is not LOCAL:
+                self._told.setdefault(location, {}).update(copied(found.options))
             self.defaults = self.defaults or found.defaults or {}
         return [
             self._as_here(number, group, list(placed.values()))
@@ -110,14 +117,14 @@ class Parts:
 
     def here(self, number: int) -> dict[str, Any] | None:
         """A group of the part here; None if none of its parameters is here."""
-        part = self._parts.get(HERE)
-        return None if part is None else part_of(part).group(number)
+        shard = self._shards.get(LOCAL)
+        return None if shard is None else shard_of(shard).group(number)
 
     @property
     def optimizer_here(self) -> Optimizer | None:
         """The optimizer of the parameters that are here; None without any."""
-        part = self._parts.get(HERE)
-        return None if part is None else part_of(part).optimizer
+        shard = self._shards.get(LOCAL)
+        return None if shard is None else shard_of(shard).optimizer
 
     @property
     def state_here(self) -> defaultdict[Tensor, Any]:
@@ -127,26 +134,26 @@ class Parts:
 
     # --- hyperparameters ----------------------------------------------------------------------
 
-    def news(self, groups: list[dict[str, Any]]) -> dict[Site, dict[int, Change]]:
+    def news(self, groups: list[dict[str, Any]]) -> dict[Location, dict[int, Change]]:
         """What each owner has not been told of its groups yet; the part here has the very groups.
 
         Args:
             groups: all groups as they are now.
         """
         return {
-            site: {
+            location: {
                 number: change
-                for number, told in self._told.get(site, {}).items()
+                for number, told in self._told.get(location, {}).items()
                 if (change := changes_between(told, groups[number], NOT_SENT)) is not None
             }
-            for site in self._parts
+            for location in self._shards
         }
 
-    def heard(self, news: Mapping[Site, Mapping[int, Change]]) -> None:
+    def heard(self, news: Mapping[Location, Mapping[int, Change]]) -> None:
         """Notes that the owners know what they were told."""
-        for site, changes in news.items():
+        for location, changes in news.items():
             for number, change in changes.items():
-                self._told[site][number] = merged(self._told[site][number], change)
+                self._told[location][number] = merged(self._told[location][number], change)
 
     def heard_all(self, options: Mapping[int, dict[str, Any]]) -> None:
         """Notes that the owners know these hyperparameters of each group, and no others."""
@@ -154,21 +161,24 @@ class Parts:
             told.update({number: copied(options[number]) for number in told})
 
 
-def _options(group: Group, site: Site) -> dict[str, Any]:
+def _options(group: Group, location: Location) -> dict[str, Any]:
     """A group's own hyperparameters as a part takes them; only the part here knows names."""
     options = {key: value for key, value in group.options.items() if key != "param_names"}
-    named = site is HERE and group.names is not None
+    named = location is LOCAL and group.names is not None
     return {**options, "param_names": group.names} if named else options
 
 
 def _sites_of(
-    group: Group, number: int, shares: Mapping[Site, list[Share]], placed: Mapping[Site, Placed]
-) -> list[Site]:
+    group: Group,
+    number: int,
+    shares: Mapping[Location, list[Share]],
+    placed: Mapping[Location, Placed],
+) -> list[Location]:
     """The site of each parameter of a group."""
     counts = {
-        site: iter(count)
-        for site, each in shares.items()
-        for share, count in zip(each, placed[site].counts, strict=True)
+        location: iter(count)
+        for location, each in shares.items()
+        for share, count in zip(each, placed[location].counts, strict=True)
         if share.group == number
     }
-    return [entry.site for entry in group.entries for _ in range(next(counts[entry.site]))]
+    return [entry.location for entry in group.entries for _ in range(next(counts[entry.location]))]
