@@ -20,7 +20,8 @@ from remotemod.handles.directory import announce, client_of, find_named
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.routes import ROUTER
 from remotemod.owner.inproc import process_cluster
-from remotemod.rpc.cluster import Cluster, current_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import current_cluster
 from remotemod.stub.declaration import STUB_ABI, Stub
 from remotemod.stub.loader import StubName
 from remotemod.torch_compat.script import is_script_module, jit, without_advice

@@ -15,7 +15,7 @@ from remotemod.errors import GraphError
 from remotemod.future import Future
 from remotemod.requests import Call, Invoke
 from remotemod.rpc.cluster import Cluster
-from remotemod.rpc.engine import Line
+from remotemod.rpc.engine import PreparedCall
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import LoadedStub, StubName
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
@@ -60,7 +60,7 @@ class Client:
         "__weakref__",
         "_digest",
         "_key",
-        "_lines",
+        "_prepared",
         "anchor",
         "bound",
         "cluster",
@@ -96,11 +96,11 @@ class Client:
         self.worker = ref.owner_name()
         self.kind = kind
         self.bound = cluster.timeout if timeout is None else timeout
-        self.is_device_map_set = cluster.keeps_device(self.worker)
+        self.is_device_map_set = cluster.engine.keeps_device(self.worker)
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = stub.digest
-        self._lines: dict[str, Line] = {}
-        self._key, self.native = cluster.key(ref, stub, native)
+        self._prepared: dict[str, PreparedCall] = {}
+        self._key, self.native = cluster.engine.key(ref, stub, native)
         self.recompute = recompute
         self.fakes: Mapping[str, Callable[..., Any]] = {}  # what the user says of shapes
         self.anchor, _ = anchor()  # for graphs that must see it
@@ -119,14 +119,14 @@ class Client:
         return self._call(method, args, kwargs)
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        line = self._lines.get(method) or self._line(method)
+        prepared = self._prepared.get(method) or self._prepare(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return line.call(args, kwargs, graph_mode, self.bound)
+            return prepared.call(args, kwargs, graph_mode, self.bound)
         placeholders = record_inputs((args, kwargs))
-        answer = line.call(args, kwargs, graph_mode, self.bound)
+        answer = prepared.call(args, kwargs, graph_mode, self.bound)
         return attach_outputs(answer, placeholders, self.cluster, self.worker, self.bound)
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -137,13 +137,13 @@ class Client:
         return self._submit(method, args, kwargs)
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        line = self._lines.get(method) or self._line(method)
+        prepared = self._prepared.get(method) or self._prepare(method)
         self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return line.submit(args, kwargs, graph_mode, self.bound)
+            return prepared.submit(args, kwargs, graph_mode, self.bound)
         placeholders = record_inputs((args, kwargs))
-        future = line.submit(args, kwargs, graph_mode, self.bound)
+        future = prepared.submit(args, kwargs, graph_mode, self.bound)
         future.convert(
             lambda answer: attach_outputs(
                 answer, placeholders, self.cluster, self.worker, self.bound
@@ -180,10 +180,10 @@ class Client:
 
         map_tensors((args, kwargs), check)
 
-    def _line(self, method: str) -> Line:
+    def _prepare(self, method: str) -> PreparedCall:
         call = Call(self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, 0)
-        line = self._lines[method] = self.cluster.line(self.worker, call)
-        return line
+        prepared = self._prepared[method] = self.cluster.prepare(self.worker, call)
+        return prepared
 
     def _record(self, method: str) -> Any:
         """Names the call for the profiler, by the keys that torch's own RPC uses."""

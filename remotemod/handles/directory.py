@@ -15,7 +15,8 @@ from remotemod.owner.inproc import process_cluster
 from remotemod.owner.module_functions import remote_module
 from remotemod.owner.owner import current_owner
 from remotemod.requests import Invoke
-from remotemod.rpc.cluster import Cluster, current_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import current_cluster
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import StubName
 from remotemod.torch_compat.script import is_script_module

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from remotemod.autograd.caller import submit
 from remotemod.future import Future
 from remotemod.requests import Invoke
-from remotemod.rpc.cluster import find_cluster
+from remotemod.rpc.current import find_cluster
 from remotemod.rpc.ref import RemoteRef
 
 __all__ = ["remote", "rpc_async", "rpc_sync"]

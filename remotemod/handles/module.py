@@ -29,7 +29,8 @@ from remotemod.handles.tracing.symbolic import symbolic_call
 from remotemod.owner import module_functions as on_owner
 from remotemod.owner.inproc import process_cluster
 from remotemod.requests import Build, Built
-from remotemod.rpc.cluster import UNSET, Cluster, find_cluster
+from remotemod.rpc.cluster import UNSET, Cluster
+from remotemod.rpc.current import find_cluster
 from remotemod.rpc.placement import Placement, check_device, check_owner
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import load_stub
@@ -161,7 +162,7 @@ class RemoteModule(RemoteState):
         """
         interface = interface if interface is not None else _module_interface_cls
         placement = Placement.parse(remote_device)
-        found = _cluster_for(placement, cluster or getattr(module_rref, "_cluster", None))
+        found = _cluster_for(placement, cluster or getattr(module_rref, "cluster", None))
         owner = module_rref.owner_name()
         check_owner(remote_device, placement.resolve(found.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
@@ -331,7 +332,7 @@ class RemoteModule(RemoteState):
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._client.cluster.reduce(self)
+        return self._client.cluster.engine.reduce(self)
 
     def extra_repr(self) -> str:
         """Where the module lives."""

@@ -13,10 +13,11 @@ from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CANCEL, ENDPOINT, REQUEST, VALUE, Message
 from remotemod.backends.shm.leader import Leader
 from remotemod.backends.shm.reader_lock import ReaderLock
-from remotemod.backends.shm.serialization import decode_answer, encode_request
+from remotemod.backends.shm.replies import decode_answer
 from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.future import Future, deadline_after
 from remotemod.requests import Release, Request
+from remotemod.rpc.messages import encode_request
 from remotemod.rpc.ref import RemoteRef
 from remotemod.wire.codec import Codec
 from remotemod.wire.fast_path import Packed
@@ -111,7 +112,7 @@ class Connection(Leader):
         return value
 
     def request(self, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends any request; see :class:`remotemod.rpc.engine.Backend`."""
+        """Sends any request; see :class:`remotemod.rpc.engine.Engine`."""
         return self.submit(REQUEST, encode_request(self._codec, request), 0, timeout)
 
     def submit(

@@ -22,7 +22,7 @@ from remotemod.backends.torch_rpc.native import declare, declared
 from remotemod.errors import ProtocolError
 from remotemod.handles.client import Packed
 from remotemod.handles.module import RemoteModule
-from remotemod.rpc.cluster import find_cluster
+from remotemod.rpc.current import find_cluster
 from remotemod.stub.loader import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
 from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
@@ -183,7 +183,7 @@ def _load(
     return text, bound
 
 
-def reduce_handle(module: RemoteModule) -> Any:
+def reduce_handle(module: Any) -> Any:
     """What pickle makes of a handle."""
     return _restore, _parts(module._packed())
 
