@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from remotemod.errors import BackendUnavailable
+from remotemod.hints import did_you_mean
 
 if TYPE_CHECKING:
     from remotemod.rpc.cluster import Cluster
@@ -50,8 +50,7 @@ def launcher(name: str) -> Callable[..., Cluster]:
             found = entry.load()
     except ValueError:
         names = backend_names()
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, names, lead="; ")
         raise BackendUnavailable(
             f"there is no backend '{name}'; installed are {', '.join(names)}{hint}"
         ) from None
