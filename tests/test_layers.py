@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = [
-    ["remotemod.errors", "remotemod.version"],
+    ["remotemod.errors", "remotemod.version", "remotemod.process"],
+    ["remotemod.files", "remotemod.hints", "remotemod.objects"],
     ["remotemod.torch_compat"],
     ["remotemod.requests", "remotemod.future", "remotemod.trees"],
     ["remotemod.migrate"],

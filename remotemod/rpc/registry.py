@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
 import importlib
 import importlib.metadata
 from collections.abc import Iterator
 from typing import Any
 
 from remotemod.errors import BackendUnavailable
+from remotemod.hints import did_you_mean
+from remotemod.process import cached
 
 __all__ = ["DEFAULT", "ENTRY_POINTS", "ambient_doors", "backend_names", "door_of", "door_to"]
 
@@ -31,7 +31,7 @@ def backend_names() -> list[str]:
     return sorted({*_OWN, *(e.name for e in importlib.metadata.entry_points(group=ENTRY_POINTS))})
 
 
-@functools.cache
+@cached()
 def door_of(name: str) -> Any:
     """A backend's door: an object (mostly a module) with ``launch`` or ``connect``, or both.
 
@@ -49,8 +49,7 @@ def door_of(name: str) -> Any:
         return entry.load()
     except ValueError:
         names = backend_names()
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, names, lead="; ")
         raise BackendUnavailable(
             f"there is no backend '{name}'; installed are {', '.join(names)}{hint}"
         ) from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 from remotemod.bench.peers.base import Peer
+from remotemod.objects import find, split_name
 
 __all__ = ["CHOICES", "FLOORS", "OURS", "PEERS", "load"]
 
@@ -31,6 +30,5 @@ CHOICES = tuple(name for name in PEERS if name not in (OURS, FLOORS))
 
 def load(spec: str) -> Peer:
     """A peer, given as ``module:class``; its own libraries stay unloaded until it is prepared."""
-    module, _, name = spec.partition(":")
-    peer: Peer = getattr(importlib.import_module(module), name)()
+    peer: Peer = find(*split_name(spec), load=True)()
     return peer
