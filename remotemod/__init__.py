@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from remotemod.codegen.render import render
     from remotemod.future import Future
     from remotemod.handles.functions import remote, rpc_async, rpc_sync
+    from remotemod.handles.lookup import lookup
     from remotemod.handles.module import RemoteModule
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
@@ -70,6 +71,7 @@ __all__ = [
     "generate",
     "launch",
     "load",
+    "lookup",
     "read_interface",
     "remote",
     "render",
@@ -92,6 +94,7 @@ _HOMES = {
     "generate": "remotemod.codegen.generate",
     "launch": "remotemod.rpc.launch",
     "load": "remotemod.archive.load",
+    "lookup": "remotemod.handles.lookup",
     "read_interface": "remotemod.interface.read",
     "remote": "remotemod.handles.functions",
     "render": "remotemod.codegen.render",

@@ -14,9 +14,10 @@ from torch.compiler import is_compiling
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.handles.client import Client, Packed
-from remotemod.handles.directory import announce, publish
+from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.named import publish
 from remotemod.handles.recipe import Described, Recipe, recipe_for
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.spec import HandleSpec
 from remotemod.handles.state import RemoteState
 from remotemod.handles.stub_class import (
     define_stub_operators,
@@ -193,10 +194,10 @@ class RemoteModule(RemoteState):
             cluster.load(worker, recipe.stub).wait()
         else:
             built = cluster.build(worker, request, recipe.stub, bound)
-        client = Client(
-            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native, recompute
+        spec = HandleSpec(
+            built.ref, device, recipe.stub, built.kind, timeout, built.native, recompute
         )
-        self._attach(client, recipe.cls, name)
+        self._attach(Client(cluster, spec), recipe.cls, name)
         return built
 
     def _attach(self, client: Client, cls: type, name: str | None) -> None:
@@ -220,10 +221,10 @@ class RemoteModule(RemoteState):
             **with_parameters(RemoteParameters(self, parameters_of(self))),
         )
         object.__setattr__(self, "_client", client)
-        ROUTER.know(self._ref, client)
+        DIRECTORY.know(self._ref, client)
         self.__class__ = native_class(cls) if client.native else cls
         if name is not None:
-            ROUTER.forget(name)
+            DIRECTORY.forget(name)
             publish(client, name)
 
     def __prepare_scriptable__(self: Self) -> Self:
@@ -236,7 +237,7 @@ class RemoteModule(RemoteState):
                 f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
-        announce(self._client, self._ref)
+        DIRECTORY.announce(self._ref, self._client)
         compile_whole(self)
         return self
 
@@ -253,16 +254,7 @@ class RemoteModule(RemoteState):
         define_stub_operators(stub)
         self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
-        client = Client(
-            cluster,
-            packed.ref,
-            packed.device,
-            stub,
-            packed.timeout,
-            packed.kind,
-            packed.native,
-            packed.recompute,
-        )
+        client = Client(cluster, packed.spec._replace(stub=stub))
         self._attach(client, with_signatures(packed.cls, stub, {}), None)
         self.training = packed.training
         return self
@@ -324,10 +316,8 @@ class RemoteModule(RemoteState):
         """
         twin = type(self).__new__(type(self))
         nn.Module.__init__(twin)
-        mine: Client = self._client
-        again = mine.recompute if recompute is None else recompute
-        client = mine.with_options(timeout, again)
-        twin._attach(client, type(self), None)
+        client: Client = self._client
+        twin._attach(client.with_options(timeout, recompute), type(self), None)
         twin.training = self.training
         return twin
 
