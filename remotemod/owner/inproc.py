@@ -12,6 +12,7 @@ from remotemod.errors import Cancelled
 from remotemod.future import Future, deadline_after
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
+from remotemod.process import Slot, slot
 from remotemod.requests import Request
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine
@@ -114,13 +115,13 @@ def _graph_ref(session: Session, number: int) -> RemoteRef[Any]:
     )
 
 
-_HERE: list[Cluster] = []
-_HERE_LOCK = threading.Lock()
+_LOCAL: Slot[Cluster | None] = slot("the cluster of this process alone", lambda: None)
+_LOCAL_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
 
 
 def process_cluster() -> Cluster:
     """The cluster of one worker that is this process itself."""
-    with _HERE_LOCK:
-        if not _HERE:
-            _HERE.append(Cluster(InprocEngine([LOCAL_WORKER])))
-        return _HERE[0]
+    with _LOCAL_LOCK.value:
+        if _LOCAL.value is None:
+            _LOCAL.value = Cluster(InprocEngine([LOCAL_WORKER]))
+        return _LOCAL.value

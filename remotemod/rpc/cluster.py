@@ -13,6 +13,7 @@ from remotemod.autograd.owner import Pass
 from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
+from remotemod.process import Slot, slot
 from remotemod.requests import Build, Built, Call, Differentiate, Invoke, Load, Release, Request
 from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
 from remotemod.rpc.placement import Placement
@@ -210,9 +211,8 @@ class Cluster:
         if self.was_closed:
             return
         self.was_closed = True
-        with _STACK_LOCK:
-            if self in _STACK:
-                _STACK.remove(self)
+        with _OPEN_LOCK.value:
+            _take_out(self)
         for closer in self._closers:
             closer()
         self.engine.close()
@@ -244,19 +244,23 @@ def _failed(loading: Future[Any]) -> bool:
     return loading.settled and loading.exception() is not None
 
 
-_STACK: list[Cluster] = []
-_STACK_LOCK = threading.Lock()
+_OPEN: Slot[list[Cluster]] = slot("the clusters that are open, the current one last", list)
+_OPEN_LOCK: Slot[threading.Lock] = slot("guards the open clusters", threading.Lock, in_child="new")
 
 
 def make_current(cluster: Cluster) -> None:
     """Makes a cluster the one that is used by default, until it is closed."""
-    with _STACK_LOCK:
-        if cluster in _STACK:
-            _STACK.remove(cluster)
-        _STACK.append(cluster)
+    with _OPEN_LOCK.value:
+        _take_out(cluster)
+        _OPEN.value.append(cluster)
 
 
 def latest_open() -> Cluster | None:
     """The cluster that was made current last, of those that are open; None where there is none."""
-    with _STACK_LOCK:
-        return _STACK[-1] if _STACK else None
+    with _OPEN_LOCK.value:
+        return _OPEN.value[-1] if _OPEN.value else None
+
+
+def _take_out(cluster: Cluster) -> None:
+    if cluster in _OPEN.value:
+        _OPEN.value.remove(cluster)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from remotemod.errors import RemoteModError
+from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster, latest_open
 from remotemod.rpc.registry import ambient_doors
 
 __all__ = ["ambient_cluster", "current_cluster", "find_cluster", "set_process_cluster"]
 
-_PROCESS: list[Cluster] = []
+_OWN: Slot[Cluster | None] = slot("on a worker: the cluster that it belongs to", lambda: None)
 
 
 def set_process_cluster(cluster: Cluster) -> None:
     """On a worker: the cluster that the worker itself belongs to."""
-    _PROCESS[:] = [cluster]
+    _OWN.value = cluster
 
 
 def current_cluster() -> Cluster | None:
     """The cluster that is used where none is named; None where there is none."""
-    return latest_open() or (_PROCESS[0] if _PROCESS else ambient_cluster())
+    return latest_open() or _OWN.value or ambient_cluster()
 
 
 def ambient_cluster() -> Cluster | None:

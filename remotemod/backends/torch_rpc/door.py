@@ -13,11 +13,14 @@ import torch.distributed.rpc as rpc
 from remotemod.backends.processes.workers import DEFAULT_TIMEOUT
 from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.errors import BackendUnavailable
+from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster
 
 __all__ = ["ambient", "connect", "launch"]
 
-_AMBIENT: list[tuple[Any, Cluster]] = []
+_AMBIENT: Slot[tuple[Any, Cluster | None]] = slot(
+    "the cluster of this process's agent, and that agent's generation", lambda: (None, None)
+)
 
 
 def ambient() -> Cluster | None:
@@ -25,9 +28,9 @@ def ambient() -> Cluster | None:
     now = generation()
     if now is None:
         return None
-    if not _AMBIENT or _AMBIENT[0][0] is not now:
-        _AMBIENT[:] = [(now, _cluster(None))]
-    return _AMBIENT[0][1]
+    if _AMBIENT.value[0] is not now:
+        _AMBIENT.value = now, _cluster(None)
+    return _AMBIENT.value[1]
 
 
 def connect(address: str, *, timeout: float | None = None) -> Cluster:

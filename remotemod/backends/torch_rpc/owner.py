@@ -17,6 +17,7 @@ from remotemod.backends.torch_rpc.serialization import is_plain, pack, unpack
 from remotemod.owner.module_functions import as_module
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
+from remotemod.process import Slot, slot
 from remotemod.requests import Call, Load
 from remotemod.stub.loader import LoadedStub
 from remotemod.torch_compat.script import is_script_error, is_script_module
@@ -64,8 +65,8 @@ class RpcOwner(Owner):
         return self.keep(module), False
 
 
-_ON_THEIR_WAY: dict[int, Any] = {}
-_NUMBERS = itertools.count()
+_IN_TRANSIT: Slot[dict[int, Any]] = slot("objects on their way into a call of this process", dict)
+_NUMBERS: Slot[itertools.count[int]] = slot("numbers these objects", itertools.count)
 
 
 def _untyped(module: object) -> Any:
@@ -80,35 +81,39 @@ class _Direct:
         self.value = value
 
     def __reduce__(self) -> Any:
-        number = next(_NUMBERS)
-        _ON_THEIR_WAY[number] = self.value
+        number = next(_NUMBERS.value)
+        _IN_TRANSIT.value[number] = self.value
         return _arrived, (
             number,
         )  # a function: pickle would copy the dict that a method belongs to
 
 
 def _arrived(number: int) -> Any:
-    return _ON_THEIR_WAY.pop(number)
+    return _IN_TRANSIT.value.pop(number)
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-_LOCK = threading.Lock()
-_SESSION: list[tuple[Any, Session]] = []
+_SESSION: Slot[tuple[Any, Session | None]] = slot(
+    "the session of this process's agent, and that agent's generation", lambda: (None, None)
+)
+_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
 
 
 def _session() -> Session:
     """The one session of all callers: torch counts what each of them holds."""
     now = generation()
-    if _SESSION and _SESSION[0][0] is now:
-        return _SESSION[0][1]
-    with _LOCK:
-        if not _SESSION or _SESSION[0][0] is not now:
-            owner = RpcOwner(rpc.get_worker_info().name, reachable=True)
-            _SESSION[:] = [(now, Session(owner))]
-        return _SESSION[0][1]
+    made_for, session = _SESSION.value
+    if session is not None and made_for is now:
+        return session
+    with _LOCK.value:
+        made_for, session = _SESSION.value
+        if session is None or made_for is not now:
+            session = Session(RpcOwner(rpc.get_worker_info().name, reachable=True))
+            _SESSION.value = now, session
+        return session
 
 
 PLAIN, PACKED, FAILED = range(3)
