@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from remotemod.rpc.cluster import Cluster
     from remotemod.rpc.launch import connect, launch
     from remotemod.rpc.ref import RemoteRef
+    from remotemod.waiting import as_completed, wait_all
 
 __all__ = [
     "ArchiveError",
@@ -63,6 +64,7 @@ __all__ = [
     "RemoteRef",
     "WorkerLost",
     "__version__",
+    "as_completed",
     "clip_grad_norm_",
     "connect",
     "empty",
@@ -76,6 +78,7 @@ __all__ = [
     "rpc_async",
     "rpc_sync",
     "testing",
+    "wait_all",
 ]
 
 _HOMES = {
@@ -85,6 +88,7 @@ _HOMES = {
     "RemoteModule": "remotemod.handles.module",
     "RemoteOptimizer": "remotemod.optim.optimizer",
     "RemoteRef": "remotemod.rpc.ref",
+    "as_completed": "remotemod.waiting",
     "clip_grad_norm_": "remotemod.optim.clip",
     "connect": "remotemod.rpc.launch",
     "empty": "remotemod.backends.shm.heap",
@@ -97,6 +101,7 @@ _HOMES = {
     "render": "remotemod.codegen.render",
     "rpc_async": "remotemod.handles.functions",
     "rpc_sync": "remotemod.handles.functions",
+    "wait_all": "remotemod.waiting",
 }
 
 

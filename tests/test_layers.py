@@ -16,9 +16,11 @@ ROOT = Path(__file__).parent.parent
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = [
     ["remotemod.errors", "remotemod.version", "remotemod.process"],
-    ["remotemod.files", "remotemod.hints", "remotemod.objects"],
+    ["remotemod.files", "remotemod.hints", "remotemod.objects", "remotemod.timeouts"],
     ["remotemod.torch_compat"],
+    ["remotemod.expiry", "remotemod.completion"],
     ["remotemod.requests", "remotemod.future", "remotemod.trees"],
+    ["remotemod.waiting"],
     ["remotemod.migrate"],
     ["remotemod.interface"],
     ["remotemod.stub"],

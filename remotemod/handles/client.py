@@ -18,6 +18,7 @@ from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Line
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import LoadedStub, StubName
+from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 from remotemod.trees import map_tensors
 
@@ -50,7 +51,7 @@ class Client:
         ref: the module.
         device: the module's device on its owner.
         stub: what the owner runs; who only calls it may know its name alone.
-        timeout: the handle's own bound in seconds; None for the cluster's.
+        timeout: the handle's own bound in seconds; None for the cluster's, ``math.inf`` for none.
         kind: the dotted name of the module's class.
         native: whether the owner offers TorchScript a way of its own.
         recompute: whether the owner keeps no graphs and runs calls again in backward.
@@ -95,7 +96,7 @@ class Client:
         self.timeout = timeout
         self.worker = ref.owner_name()
         self.kind = kind
-        self.bound = cluster.timeout if timeout is None else timeout
+        self.bound = resolve_timeout(timeout, cluster.timeout)
         self.is_device_map_set = cluster.keeps_device(self.worker)
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = stub.digest

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from remotemod.errors import Cancelled
-from remotemod.future import Future, deadline_after
+from remotemod.future import Future
 from remotemod.owner.owner import Owner, Peer
 from remotemod.requests import Request
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Backend, Capabilities
+from remotemod.timeouts import deadline_after
 
 __all__ = ["LOCAL_WORKER", "InprocBackend", "process_cluster"]
 
@@ -46,7 +47,7 @@ class InprocBackend(Backend):
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Runs the request in this thread; with a bound, in the worker's."""
-        if timeout is not None:
+        if deadline_after(timeout) is not None:
             return self.submit(worker, request, timeout).wait()
         return self._owners[worker].handle(request, self._peers[worker])
 

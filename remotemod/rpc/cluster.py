@@ -18,13 +18,12 @@ from remotemod.rpc.engine import Backend, Capabilities, Line
 from remotemod.rpc.placement import Placement
 from remotemod.rpc.registry import ambient_cluster
 from remotemod.stub.loader import LoadedStub, StubName
+from remotemod.timeouts import resolve_timeout
 
 if TYPE_CHECKING:
     from remotemod.handles.module import RemoteModule
 
 __all__ = ["Cluster", "current_cluster", "find_cluster", "set_process_cluster"]
-
-UNSET: Any = object()
 
 
 class Cluster:
@@ -35,12 +34,12 @@ class Cluster:
 
     Args:
         backend: carries the requests.
-        timeout: seconds that a call may take by default; None for no bound.
+        timeout: seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none.
     """
 
     def __init__(self, backend: Backend, *, timeout: float | None = None) -> None:
         self._backend = backend
-        self._timeout = timeout
+        self._timeout = resolve_timeout(timeout)
         self._loaded: dict[tuple[str, str], Future[Any]] = {}
         self._lock = threading.Lock()
         self.was_closed = False  # by close(); what every call looks at
@@ -105,11 +104,15 @@ class Cluster:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take by default; None for no bound."""
+        """Seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none."""
         return self._timeout
 
-    def ping(self, worker: str, timeout: float | None = UNSET) -> float:
+    def ping(self, worker: str, timeout: float | None = None) -> float:
         """Seconds that the worker takes to answer a request that does nothing.
+
+        Args:
+            worker: its name, or its rank.
+            timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
 
         Raises:
             WorkerLost: the worker is gone.
@@ -134,12 +137,12 @@ class Cluster:
 
     # --- what the runtime asks for ------------------------------------------------------------
 
-    def submit(self, worker: str, request: Request, timeout: float | None = UNSET) -> Future[Any]:
+    def submit(self, worker: str, request: Request, timeout: float | None = None) -> Future[Any]:
         """Sends a request to a worker; see :class:`remotemod.rpc.engine.Backend`."""
         self.check_open()
         return self._backend.submit(worker, request, self._bound(timeout))
 
-    def call(self, worker: str, request: Request, timeout: float | None = UNSET) -> Any:
+    def call(self, worker: str, request: Request, timeout: float | None = None) -> Any:
         """Sends a request to a worker and waits for its answer."""
         self.check_open()
         return self._backend.call(worker, request, self._bound(timeout))
@@ -186,7 +189,7 @@ class Cluster:
         return self._backend.line(worker, call)
 
     def _bound(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is UNSET or timeout is None else timeout
+        return resolve_timeout(timeout, self._timeout)
 
     @property
     def closed(self) -> bool:

@@ -83,7 +83,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         """A copy of the value (the value itself on the owner).
 
         Args:
-            timeout: seconds; None for the cluster's own bound.
+            timeout: seconds; None for the cluster's own bound, ``math.inf`` for none.
         """
         if self._local is not None:
             return self.local_value()

@@ -44,7 +44,7 @@ def connect(address: str, *, timeout: float | None = None) -> Cluster:
     Args:
         address: ``torchrpc://``; there is nothing to say behind it.
         timeout: seconds that a call may take by default; None for what ``init_rpc`` was told
-            (``rpc_backend_options.rpc_timeout``, 60 s if nothing was said).
+            (``rpc_backend_options.rpc_timeout``, 60 s if nothing was said), ``math.inf`` for no bound.
 
     Raises:
         BackendUnavailable: this process has no RPC agent.

@@ -10,13 +10,12 @@ from typing import Any
 import torch
 import torch.distributed.rpc as rpc
 from torch import Tensor
-from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.autograd.owner import Pass, Recorded
 from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.processes.workers import Loss
 from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
-from remotemod.backends.torch_rpc.futures import future_of, translated
+from remotemod.backends.torch_rpc.futures import future_of, rpc_timeout, translated
 from remotemod.backends.torch_rpc.native import (
     NativeKey,
     compiled,
@@ -142,7 +141,7 @@ class TorchRpcBackend(Backend):
     def _send(
         self, worker: str, request: Request, timeout: float | None
     ) -> tuple[Any, Callable[[Any], Any]]:
-        seconds = UNSET_RPC_TIMEOUT if timeout is None else timeout
+        seconds = rpc_timeout(timeout)
         keeps_device = False
         with contextlib.suppress(RuntimeError):  # what is wrong with the worker, sending says
             keeps_device = self.keeps_device(worker)

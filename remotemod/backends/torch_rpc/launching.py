@@ -22,8 +22,10 @@ from remotemod.backends.processes.workers import (
 )
 from remotemod.backends.torch_rpc.agent import is_running
 from remotemod.backends.torch_rpc.backend import TorchRpcBackend
+from remotemod.backends.torch_rpc.futures import rpc_timeout
 from remotemod.errors import BackendUnavailable
 from remotemod.rpc.cluster import Cluster, set_process_cluster
+from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.rpc import meetings, resume_meetings
 
 __all__ = ["launch", "run"]
@@ -45,7 +47,7 @@ def launch(
 
     Args:
         workers: their names.
-        timeout: seconds that a call may take by default; None for torch's own 60.
+        timeout: seconds that a call may take by default; None for torch's own 60, ``math.inf`` for no bound.
         threads: threads a worker computes with; by default as many as this process.
         rpc_threads: threads with which each process answers requests.
 
@@ -61,7 +63,7 @@ def launch(
         )
     if _CALLER in workers:
         raise BackendUnavailable(f"'{_CALLER}' is the calling process; name the worker otherwise")
-    group = _Group(list(workers), timeout, rpc_threads)
+    group = _Group(list(workers), resolve_timeout(timeout), rpc_threads)
     try:
         cluster = group.start(threads)
     except BaseException:
@@ -153,7 +155,7 @@ class _Group:
 
 def _join(name: str, rank: int, config: dict[str, Any]) -> None:
     timeout = config["timeout"]
-    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": timeout}
+    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": rpc_timeout(timeout)}
     options["init_method"] = f"file://{config['folder']}/store"
     options["num_worker_threads"] = config["rpc_threads"]
     with _on_loopback(), warnings.catch_warnings():
