@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from remotemod.rpc.cluster import Cluster
     from remotemod.rpc.launch import connect, launch
     from remotemod.rpc.ref import RemoteRef
+    from remotemod.waiting import as_completed, wait_all
 
 __all__ = [
     "ArchiveError",
@@ -64,6 +65,7 @@ __all__ = [
     "RemoteRef",
     "WorkerLost",
     "__version__",
+    "as_completed",
     "clip_grad_norm_",
     "connect",
     "empty",
@@ -78,6 +80,7 @@ __all__ = [
     "rpc_async",
     "rpc_sync",
     "testing",
+    "wait_all",
 ]
 
 _HOMES = {
@@ -87,6 +90,7 @@ _HOMES = {
     "RemoteModule": "remotemod.handles.module",
     "RemoteOptimizer": "remotemod.optim.optimizer",
     "RemoteRef": "remotemod.rpc.ref",
+    "as_completed": "remotemod.waiting",
     "clip_grad_norm_": "remotemod.optim.clip",
     "connect": "remotemod.rpc.launch",
     "empty": "remotemod.backends.shm.heap",
@@ -100,6 +104,7 @@ _HOMES = {
     "render": "remotemod.codegen.render",
     "rpc_async": "remotemod.handles.functions",
     "rpc_sync": "remotemod.handles.functions",
+    "wait_all": "remotemod.waiting",
 }
 
 

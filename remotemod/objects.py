@@ -28,7 +28,8 @@ class ObjectNotFound(LookupError):
         self.qualname = qualname
         self.missing = missing
         self.names = names
-        super().__init__(f"{module} has no {qualname}, or is not imported")
+        what = f"has no attribute '{qualname}'" if module in sys.modules else "is not imported"
+        super().__init__(f"module '{module}' {what}")
 
 
 def split_name(name: str) -> tuple[str, str]:

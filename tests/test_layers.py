@@ -18,9 +18,11 @@ from picture import PAGE, picture  # noqa: E402
 # From the ground up; a module may import from its own floor and from those below.
 FLOORS = [
     ["remotemod.errors", "remotemod.version", "remotemod.process"],
-    ["remotemod.files", "remotemod.hints", "remotemod.objects"],
+    ["remotemod.files", "remotemod.hints", "remotemod.objects", "remotemod.timeouts"],
     ["remotemod.torch_compat"],
+    ["remotemod.expiry", "remotemod.completion"],
     ["remotemod.requests", "remotemod.future", "remotemod.trees"],
+    ["remotemod.waiting"],
     ["remotemod.migrate"],
     ["remotemod.interface"],
     ["remotemod.stub"],

@@ -43,7 +43,7 @@ def test_nested_names_are_found() -> None:
 def test_what_is_not_stored_there_is_not_found(name: str) -> None:
     """Neither what instances and base classes would give, nor nothing at all."""
     assert find_or_none(HERE, name) is None
-    with pytest.raises(ObjectNotFound, match=f"{HERE} has no {name}"):
+    with pytest.raises(ObjectNotFound, match=f"{HERE}' has no attribute '{name}'"):
         find(HERE, name)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from remotemod.backends.outbox import Outbox
 from remotemod.backends.serialization import make_codec
-from remotemod.future import Future, deadline_after
+from remotemod.future import Future
 from remotemod.owner.owner import Owner
 from remotemod.requests import Release, Request
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine
 from remotemod.rpc.messages import Message, decode_reply, encode_request
 from remotemod.rpc.ref import RemoteRef
+from remotemod.timeouts import deadline_after
 from remotemod.wire.codec import Codec
 
 __all__ = ["MessageEngine", "Transport"]

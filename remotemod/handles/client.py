@@ -18,6 +18,7 @@ from remotemod.requests import Call, Invoke
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import PreparedCall
 from remotemod.stub.loader import LoadedStub, StubName
+from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 from remotemod.trees import map_tensors
 
@@ -80,7 +81,7 @@ class Client:
         self.cluster = cluster
         self.spec = spec
         self.worker: str = spec.ref.owner_name()
-        self.bound = cluster.timeout if spec.timeout is None else spec.timeout
+        self.bound = resolve_timeout(spec.timeout, cluster.timeout)
         self.is_device_map_set = cluster.engine.keeps_device(self.worker)
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = spec.stub.digest

@@ -30,7 +30,7 @@ def rpc_sync(
         func: a Python function, a torch builtin such as ``torch.add``, or a scripted function.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        timeout: seconds; None for the cluster's bound.
+        timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
 
     Raises:
         RemoteError: ``func`` raised; the exception is of the remote type too.

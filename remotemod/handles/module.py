@@ -30,7 +30,7 @@ from remotemod.handles.tracing.symbolic import symbolic_call
 from remotemod.owner import module_functions as on_owner
 from remotemod.owner.inproc import process_cluster
 from remotemod.requests import Build, Built
-from remotemod.rpc.cluster import UNSET, Cluster
+from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import find_cluster
 from remotemod.rpc.placement import Placement, check_device, check_owner
 from remotemod.rpc.ref import RemoteRef
@@ -64,7 +64,7 @@ class RemoteModule(RemoteState):
         interface: what can be called: a ``@torch.jit.interface`` class (the remote module can then be
             scripted), a ``typing.Protocol``, or an ``nn.Module`` class. By default ``module_cls`` itself.
         cluster: where the worker is; by default the current cluster.
-        timeout: seconds that a call may take; None for the cluster's bound.
+        timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
         name: a name for the remote module; scripted callers find it by that name.
         fake: for ``torch.compile`` and ``torch.export``, where the module itself cannot be run without data: a
             function with the parameters of ``forward`` (or a dict of such functions by method) that returns
@@ -154,7 +154,7 @@ class RemoteModule(RemoteState):
             module_rref: the reference (``get_module_rref()`` of another handle).
             interface: as in the constructor; by default the interface of the module's own class.
             cluster: where the worker is; by default the current cluster.
-            timeout: seconds that a call may take; None for the cluster's bound.
+            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
 
         Raises:
             PlacementError: the device string says another worker or device than the module's. A worker
@@ -186,14 +186,13 @@ class RemoteModule(RemoteState):
         recompute: bool = False,
     ) -> Built:
         """Has a module built and becomes the handle on it."""
-        bound = timeout if timeout is not None else UNSET
         if recipe is None:
             made = Described(type(self), request.target, device)
-            built = cluster.build(worker, request._replace(known=made.known), None, bound)
+            built = cluster.build(worker, request._replace(known=made.known), None, timeout)
             recipe = made.recipe(built.interface)
             cluster.load(worker, recipe.stub).wait()
         else:
-            built = cluster.build(worker, request, recipe.stub, bound)
+            built = cluster.build(worker, request, recipe.stub, timeout)
         spec = HandleSpec(
             built.ref, device, recipe.stub, built.kind, timeout, built.native, recompute
         )
@@ -311,7 +310,7 @@ class RemoteModule(RemoteState):
         """Another handle on the same remote module with other options.
 
         Args:
-            timeout: seconds that a call may take; None for the cluster's bound.
+            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
             recompute: as in the constructor; None leaves it as it is.
         """
         twin = type(self).__new__(type(self))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from remotemod.errors import Cancelled
-from remotemod.future import Future, deadline_after
+from remotemod.future import Future
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
 from remotemod.process import Slot, slot
@@ -18,6 +18,7 @@ from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine
 from remotemod.rpc.messages import recorded
 from remotemod.rpc.ref import RemoteRef
+from remotemod.timeouts import deadline_after
 
 __all__ = ["LOCAL_WORKER", "InprocEngine", "process_cluster"]
 
@@ -50,7 +51,7 @@ class InprocEngine(Engine):
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Runs the request in this thread; with a bound, in the worker's."""
-        if timeout is not None:
+        if deadline_after(timeout) is not None:
             return self.submit(worker, request, timeout).wait()
         return self._run(self._sessions[worker], request)
 

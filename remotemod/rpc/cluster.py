@@ -18,10 +18,9 @@ from remotemod.requests import Build, Built, Call, Differentiate, Invoke, Load, 
 from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
 from remotemod.rpc.placement import Placement
 from remotemod.stub.loader import LoadedStub
+from remotemod.timeouts import resolve_timeout
 
-__all__ = ["UNSET", "Cluster", "latest_open", "make_current"]
-
-UNSET: Any = object()
+__all__ = ["Cluster", "latest_open", "make_current"]
 
 
 class Cluster:
@@ -32,7 +31,7 @@ class Cluster:
 
     Args:
         engine: carries the requests.
-        timeout: seconds that a call may take by default; None for no bound.
+        timeout: seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none.
 
     Attributes:
         engine: carries the requests; for the runtime and for those who write engines.
@@ -42,7 +41,7 @@ class Cluster:
     def __init__(self, engine: Engine, *, timeout: float | None = None) -> None:
         self.engine = engine
         engine.cluster = self
-        self._timeout = timeout
+        self._timeout = resolve_timeout(timeout)
         self._loaded: dict[tuple[str, str], Future[Any]] = {}
         self._lock = threading.Lock()
         self.was_closed = False
@@ -79,11 +78,15 @@ class Cluster:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take by default; None for no bound."""
+        """Seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none."""
         return self._timeout
 
-    def ping(self, worker: str, timeout: float | None = UNSET) -> float:
+    def ping(self, worker: str, timeout: float | None = None) -> float:
         """Seconds that the worker takes to answer a request that does nothing.
+
+        Args:
+            worker: its name, or its rank.
+            timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
 
         Raises:
             WorkerLost: the worker is gone.
@@ -108,12 +111,12 @@ class Cluster:
 
     # --- what the runtime asks for ------------------------------------------------------------
 
-    def submit(self, worker: str, request: Request, timeout: float | None = UNSET) -> Future[Any]:
+    def submit(self, worker: str, request: Request, timeout: float | None = None) -> Future[Any]:
         """Sends a request to a worker; see :class:`remotemod.rpc.engine.Engine`."""
         self.check_open()
         return self.engine.submit(worker, request, self._bound(timeout))
 
-    def call(self, worker: str, request: Request, timeout: float | None = UNSET) -> Any:
+    def call(self, worker: str, request: Request, timeout: float | None = None) -> Any:
         """Sends a request to a worker and waits for its result."""
         self.check_open()
         return self.engine.call(worker, request, self._bound(timeout))
@@ -187,7 +190,7 @@ class Cluster:
         return built
 
     def _bound(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is UNSET or timeout is None else timeout
+        return resolve_timeout(timeout, self._timeout)
 
     @property
     def closed(self) -> bool:

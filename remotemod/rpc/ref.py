@@ -120,7 +120,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         """A copy of the value (the value itself on the owner).
 
         Args:
-            timeout: seconds; None for the cluster's own bound.
+            timeout: seconds; None for the cluster's own bound, ``math.inf`` for none.
         """
         if self.keeper is not None:
             return self.local_value()

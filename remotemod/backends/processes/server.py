@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remotemod.backends.processes.stderr import Outlet, Pipe, redirect
-from remotemod.objects import find, split_name
+from remotemod.objects import ObjectNotFound, find, split_name
 
 __all__ = ["main"]
 
@@ -150,7 +150,7 @@ class _Server:
             try:
                 text, fds = _received(connection)
                 return self._act(json.loads(text), fds, connection)
-            except (OSError, ValueError, ImportError, AttributeError) as error:
+            except (OSError, ValueError, ImportError, ObjectNotFound) as error:
                 _answer(connection, {"error": f"{type(error).__name__}: {error}"})
         return None
 

@@ -15,6 +15,7 @@ from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.errors import BackendUnavailable
 from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster
+from remotemod.timeouts import resolve_timeout
 
 __all__ = ["ambient", "connect", "launch"]
 
@@ -39,7 +40,7 @@ def connect(address: str, *, timeout: float | None = None) -> Cluster:
     Args:
         address: ``torchrpc://``; there is nothing to say behind it.
         timeout: seconds that a call may take by default; None for what ``init_rpc`` was told
-            (``rpc_backend_options.rpc_timeout``, 60 s if nothing was said).
+            (``rpc_backend_options.rpc_timeout``, 60 s if nothing was said), ``math.inf`` for no bound.
 
     Raises:
         BackendUnavailable: this process has no RPC agent.
@@ -73,7 +74,7 @@ def launch(
 
     Args:
         workers: their names.
-        timeout: seconds that a call may take by default; None for torch's own 60.
+        timeout: seconds that a call may take by default; None for torch's own 60, ``math.inf`` for no bound.
         threads: threads a worker computes with; by default as many as this process.
         rpc_threads: threads with which each process answers requests.
 
@@ -92,7 +93,7 @@ def launch(
         )
     if CALLER in workers:
         raise BackendUnavailable(f"'{CALLER}' is the calling process; name the worker otherwise")
-    group = Group(list(workers), timeout, rpc_threads)
+    group = Group(list(workers), resolve_timeout(timeout), rpc_threads)
     try:
         cluster = group.start(threads)
     except BaseException:

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 import torch.distributed.rpc as rpc
 from torch import nn
-from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.processes.workers import Loss
 from remotemod.backends.torch_rpc.agent import generation, is_running
-from remotemod.backends.torch_rpc.futures import future_of, translated
+from remotemod.backends.torch_rpc.futures import future_of, rpc_timeout, translated
 from remotemod.backends.torch_rpc.native import (
     NativeKey,
     compiled,
@@ -126,7 +125,7 @@ class TorchRpcEngine(Engine):
     def _send(
         self, worker: str, request: Request, timeout: float | None
     ) -> tuple[Any, Callable[[Any], Any]]:
-        seconds = UNSET_RPC_TIMEOUT if timeout is None else timeout
+        seconds = rpc_timeout(timeout)
         keeps_device = False
         with contextlib.suppress(RuntimeError):  # what is wrong with the worker, sending says
             keeps_device = self.keeps_device(worker)

@@ -17,6 +17,7 @@ import torch.distributed.rpc as rpc
 from remotemod.backends.processes.workers import Processes, become_worker
 from remotemod.backends.torch_rpc.agent import is_running
 from remotemod.backends.torch_rpc.engine import TorchRpcEngine
+from remotemod.backends.torch_rpc.futures import rpc_timeout
 from remotemod.errors import BackendUnavailable
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import set_process_cluster
@@ -126,7 +127,7 @@ class Group:
 
 def _join(name: str, rank: int, config: dict[str, Any]) -> None:
     timeout = config["timeout"]
-    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": timeout}
+    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": rpc_timeout(timeout)}
     options["init_method"] = f"file://{config['folder']}/store"
     options["num_worker_threads"] = config["rpc_threads"]
     with _on_loopback(), warnings.catch_warnings():
