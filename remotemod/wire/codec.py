@@ -29,16 +29,17 @@ from typing_extensions import Buffer
 
 from remotemod.errors import ProtocolError
 from remotemod.torch_compat.script import script_classes
+from remotemod.trees import Enumerated
 from remotemod.wire import code as code_parts
-from remotemod.wire import containers, records, values
+from remotemod.wire import containers, pickling, records, values
 from remotemod.wire.code import (
     pack_code,
     pack_module,
-    pack_object,
     pack_partial,
     pack_script,
     pack_storage,
 )
+from remotemod.wire.pickling import pack_object
 from remotemod.wire.tags import EXTENSION
 from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer
 
@@ -122,6 +123,7 @@ _DECODER = msgspec.msgpack.Decoder(list[Any])
 _PACKERS: dict[type, Packer] = {
     **containers.PACKERS,
     **values.PACKERS,
+    Enumerated: records.pack_enumerated,
     type: pack_code,
     FunctionType: pack_code,
     BuiltinFunctionType: pack_code,
@@ -173,6 +175,8 @@ class _Packers(dict[type, Packer]):
 
 
 def _pack_extension(extension: Extension, writer: Writer, value: Any) -> Node:
+    if writer.followed is not None:
+        writer.followed.demand_all(value)
     return [EXTENSION, extension.tag, writer.pack(extension.pack(value))]
 
 
@@ -199,5 +203,6 @@ _UNPACKERS: dict[int, Unpacker] = {
     **values.UNPACKERS,
     **records.UNPACKERS,
     **code_parts.UNPACKERS,
+    **pickling.UNPACKERS,
     EXTENSION: _unpack_extension,
 }

@@ -19,9 +19,10 @@ from typing import Any
 from torch import Tensor
 
 from remotemod.errors import ProtocolError, RemoteError
-from remotemod.wire.code import find, reference_to
+from remotemod.trees.importable import find
+from remotemod.trees.objects import is_built_in, slot_names
+from remotemod.wire.code import reference_to
 from remotemod.wire.codec import Codec
-from remotemod.wire.records import is_built_in, slot_names
 from remotemod.wire.walk import name_of
 
 __all__ = ["Failure", "pack_failure", "unpack_failure"]

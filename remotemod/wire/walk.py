@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
+from remotemod.trees import Followed
 from remotemod.wire.tensors import describe, restore
 
 __all__ = ["Node", "Packer", "Reader", "Refused", "Unpacker", "Writer", "name_of", "step_to"]
@@ -44,6 +45,7 @@ class Writer:
         "_kept",
         "allow_code",
         "codes",
+        "followed",
         "frames",
         "packers",
         "sets_aside",
@@ -59,6 +61,7 @@ class Writer:
         self.packers = packers
         self.sets_aside = sets_aside
         self.allow_code = allow_code
+        self.followed: Followed | None = None  # whose gradients are, if somebody asks
         self.frames: list[Tensor] = []
         self.tensors: list[Node] = []
         self.codes: list[Node] = []
