@@ -53,7 +53,8 @@ def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
     """
     row = _row(value)
     if row is not None:
-        return value, _followed_in_row(row)
+        found = {id(t): t for t in row if type(t) is Tensor and t.requires_grad}
+        return value, list(found.values())
     walk = Walk(value)
     tensors = [tensor for tensor in walk.tensors.values() if _is_followed(tensor)]
     copies: list[Tensor] = []
@@ -61,7 +62,7 @@ def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
         owned = _parameters_in_modules(walk)
         copies = [tensor for tensor in tensors if id(tensor) in owned]
         tensors = [tensor for tensor in tensors if id(tensor) not in owned]
-    if walk.is_regular and not any(isinstance(tensor, nn.Parameter) for tensor in tensors):
+    if walk.is_regular and not any(map(_is_parameter, tensors)):
         return value, tensors
     sent = Enumerated(value, [*tensors, *copies], len(tensors), is_call, os.getpid())
     return sent, tensors
@@ -85,7 +86,8 @@ def differentiable(value: Any) -> list[Tensor]:
     """The tensors in a value that require grad, each once, in the order of its structure."""
     row = _row(value)
     if row is not None:
-        return _followed_in_row(row)
+        found = {id(t): t for t in row if type(t) is Tensor and t.requires_grad}
+        return list(found.values())
     return [tensor for tensor in Walk(value).tensors.values() if _is_followed(tensor)]
 
 
@@ -106,6 +108,8 @@ def replaced(value: Any, tensors: Sequence[Tensor], parts: Sequence[Tensor]) -> 
         tensors: the tensors that are replaced.
         parts: what stands for the :func:`parts_of` them.
     """
+    if not tensors:
+        return value
     left = iter(parts)
     news = {id(tensor): _whole(tensor, left) for tensor in tensors}
     if _row(value) is not None:
@@ -115,6 +119,10 @@ def replaced(value: Any, tensors: Sequence[Tensor], parts: Sequence[Tensor]) -> 
 
 def _is_followed(tensor: Tensor) -> bool:
     return tensor.requires_grad and not nn.parameter.is_lazy(tensor)
+
+
+def _is_parameter(tensor: Tensor) -> bool:
+    return issubclass(type(tensor), nn.Parameter)  # isinstance() would ask each of them
 
 
 def _parameters_in_modules(walk: Walk) -> set[int]:
@@ -142,14 +150,6 @@ def _row(value: Any) -> Sequence[Any] | None:
         elif kind not in _ATOMS:
             return None
     return row
-
-
-def _followed_in_row(row: Sequence[Any]) -> list[Tensor]:
-    found: dict[int, Tensor] = {}
-    for item in row:
-        if type(item) is Tensor and item.requires_grad:
-            found[id(item)] = item
-    return list(found.values())
 
 
 def _row_replaced(value: Any, news: dict[int, Tensor]) -> Any:

@@ -11,6 +11,7 @@ __all__ = [
     "ATOM",
     "OPAQUE",
     "STRUCT_SEQUENCE",
+    "TENSOR",
     "Kind",
     "builtin_kinds",
     "is_struct_sequence",
@@ -62,6 +63,9 @@ class _Opaque(Kind):
 
 ATOM = Kind()
 """The kind of what holds nothing: numbers, text, names."""
+
+TENSOR = Kind()
+"""The kind of tensors, which are what a walk is after."""
 
 OPAQUE = _Opaque()
 """The kind of what cannot be entered, and might hold anything."""

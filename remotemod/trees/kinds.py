@@ -24,6 +24,7 @@ from remotemod.trees.containers import (
     ATOM,
     OPAQUE,
     STRUCT_SEQUENCE,
+    TENSOR,
     Kind,
     builtin_kinds,
     is_struct_sequence,
@@ -96,10 +97,12 @@ _KINDS: dict[type, Kind] = {
 
 @functools.lru_cache(maxsize=1024)
 def kind_of(cls: Any) -> Kind:
-    """Give the kind of a class; tensors have none."""
+    """Give the kind of a class."""
     known = _KINDS.get(cls)
     if known is not None:
         return known
+    if issubclass(cls, torch.Tensor):
+        return TENSOR
     if isinstance(cls, enum.EnumMeta):
         return ATOM
     if issubclass(cls, type):

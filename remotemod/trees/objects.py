@@ -149,12 +149,17 @@ class _Object(Kind):
         return twin
 
     def _attributes(self, value: Any) -> dict[str, Any]:
-        attributes = dict(getattr(value, "__dict__", ())) if self._items is not _PARTIAL else {}
+        attributes = {} if self._items is _PARTIAL else _own_attributes(value)
         for name in self._slots:
             item = getattr(value, name, _MISSING)
             if item is not _MISSING:
                 attributes[name] = item
         return attributes
+
+
+def _own_attributes(value: Any) -> dict[str, Any]:
+    attributes = getattr(value, "__dict__", None)
+    return dict(attributes) if type(attributes) is dict else {}
 
 
 _PARTIAL = function_kinds[functools.partial]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from remotemod.trees.containers import Kind
+from remotemod.trees.containers import TENSOR, Kind
 from remotemod.trees.kinds import ATOMS, kind_of
 
 __all__ = ["Walk", "map_tensors", "tensors_of"]
@@ -46,10 +46,10 @@ class Walk:
             key = id(item)
             if key in tensors or key in containers:
                 continue
-            if isinstance(item, Tensor):
+            kind = TENSOR if cls is Tensor else kind_of(cls)
+            if kind is TENSOR:
                 tensors[key] = item
                 continue
-            kind = kind_of(cls)
             if not kind.is_regular and not kind.is_regular_value(item):
                 self.is_regular = False
             parts = kind.parts(item)

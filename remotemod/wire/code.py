@@ -117,6 +117,7 @@ def _unpack_code(reader: Reader, node: Node) -> Any:
 
 def pack_partial(writer: Writer, value: functools.partial[Any]) -> Node:
     """Pack a partial by its parts, so that its tensors become frames."""
+    writer.enter(value)
     return [PARTIAL, *map(writer.pack, (value.func, value.args, value.keywords, vars(value)))]
 
 

@@ -8,8 +8,9 @@ What a peer may make this process do is decided by ``code``:
 * ``code=True`` is for peers that are processes of the same user: classes and functions travel by reference or by
   cloudpickle, and any other object by cloudpickle with its tensors as frames.
 
-A tensor that occurs twice in a value arrives as one tensor twice. Containers that occur twice arrive as equal copies,
-and so do two tensors that view one storage; a value that contains itself is refused.
+A tensor that occurs twice in a value arrives as one tensor twice, and two tensors that view one storage as equal copies.
+With ``code=True`` a container that occurs twice, or holds itself, arrives as it was: such a value is pickled. Without, it
+arrives as equal copies, and a value that contains itself is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from remotemod.wire.code import (
 )
 from remotemod.wire.pickling import pack_object
 from remotemod.wire.tags import EXTENSION
-from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer
+from remotemod.wire.walk import Node, Packer, Reader, Refused, Repeated, Unpacker, Writer
 
 __all__ = ["Codec", "Extension"]
 
@@ -89,7 +90,11 @@ class Codec:
         """
         writer = Writer(self._packers, self._packers.sets_aside, self.code)
         try:
-            tree = writer.pack(value)
+            try:
+                tree = writer.pack(value)
+            except Repeated:
+                writer = Writer(self._packers, self._packers.sets_aside, True, writer.extended)
+                tree = pack_object(writer, value)
         except Refused as refused:
             raise ProtocolError(refused.message(name)) from refused.__cause__
         except RecursionError as error:
@@ -177,7 +182,7 @@ class _Packers(dict[type, Packer]):
 def _pack_extension(extension: Extension, writer: Writer, value: Any) -> Node:
     if writer.followed is not None:
         writer.followed.demand_all(value)
-    return [EXTENSION, extension.tag, writer.pack(extension.pack(value))]
+    return [EXTENSION, extension.tag, writer.pack(writer.extend(value, extension.pack))]
 
 
 def _unpack_extension(reader: Reader, node: list[Node]) -> Any:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import cloudpickle
 from torch import Tensor
 from torch.fx import Proxy
+from torch.nn import Parameter
 
 from remotemod.errors import GraphError, ProtocolError
 from remotemod.trees import Enumerated, Followed
 from remotemod.trees.importable import is_importable_module
+from remotemod.trees.kinds import ATOMS
 from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
 from remotemod.wire.tags import OBJECT
-from remotemod.wire.walk import Node, Reader, Refused, Unpacker, Writer
+from remotemod.wire.walk import Node, Reader, Refused, Repeated, Unpacker, Writer
 
 __all__ = [
     "NOT_TRUSTED",
@@ -71,7 +73,7 @@ def pickled(writer: Writer, value: Any) -> list[Node]:
     pickler = _Pickler(buffer, writer, value)
     try:
         pickler.dump(value)
-    except (Refused, GraphError):
+    except (Refused, Repeated, GraphError):
         raise
     except Exception as error:
         why = f"it cannot be pickled ({error}); build it on the worker, or send what it is made of"
@@ -129,6 +131,12 @@ def _with_slots(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     return build, (*args[: names[0]], namespace, *args[names[0] + 1 :]), *rest
 
 
+_UNCHANGED = frozenset(
+    {tuple, frozenset, type, FunctionType, BuiltinFunctionType, Tensor, Parameter}
+)
+"""Of these a copy is as good, or the codec keeps them one by itself."""
+
+
 class _Pickler(ObjectPickler):
     """Sets aside what the codec packs better than pickle: tensors, arrays, scripts, extensions."""
 
@@ -138,17 +146,26 @@ class _Pickler(ObjectPickler):
         self._root = root
         self._places: dict[int, tuple[int, object]] = {}
         self.followed = writer.followed
+        self._entered: set[int] = set()
         self.aside: list[Node] = []
 
     def persistent_id(self, value: Any) -> int | None:
         if isinstance(value, Tensor):
             self.demand(value)
-        if value is self._root or not self._writer.sets_aside(type(value)):
+        cls = type(value)
+        if cls not in ATOMS and cls not in _UNCHANGED:
+            self._enter(value)
+        if value is self._root or not self._writer.sets_aside(cls):
             return None
         if id(value) not in self._places:
             self.aside.append(self._writer.pack(value))
             self._places[id(value)] = len(self.aside) - 1, value
         return self._places[id(value)][0]
+
+    def _enter(self, value: Any) -> None:
+        if id(value) not in self._entered:  # what occurs twice in here, pickle keeps one
+            self._writer.enter(value)
+            self._entered.add(id(value))
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, (type, FunctionType)):

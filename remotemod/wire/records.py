@@ -94,6 +94,8 @@ def _unpack_flag(reader: Reader, node: list[Node]) -> Any:
 
 def _pack_named_tuple(writer: Writer, value: Any) -> Node:
     attributes = writer.pack(getattr(value, "__dict__", None))
+    if attributes:
+        writer.enter(value)
     node = [NAMED_TUPLE, class_index(writer, type(value)), attributes]
     try:
         return pack_items(writer, node, value)
@@ -140,6 +142,7 @@ def _unpack_struct_sequence(reader: Reader, node: list[Node]) -> Any:
 
 
 def _pack_dataclass(writer: Writer, value: Any) -> Node:
+    writer.enter(value)
     cls: Any = type(value)
     attributes = dict(getattr(value, "__dict__", ()))
     for name in slot_names(cls):

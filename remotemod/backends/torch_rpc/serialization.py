@@ -90,17 +90,26 @@ def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
 
 
 _REFERENCES = (reference_class(), RRef)
+_DEPTH = 16
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.Tensor, *_REFERENCES})
 
 
 def is_plain(value: Any) -> bool:
     """Whether torch's own pickler will do: nothing in it names code or a class."""
+    return _is_plain(value, _DEPTH)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind in _ATOMS:
         return True
+    if not depth:  # a value may hold itself
+        return False
     if kind is tuple or kind is list:
-        return all(map(is_plain, value))
-    return kind is dict and all(map(is_plain, value)) and all(map(is_plain, value.values()))
+        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is not dict:
+        return False
+    return all(_is_plain(part, depth - 1) for pair in value.items() for part in pair)
 
 
 class _Pickler(ObjectPickler):
