@@ -56,15 +56,15 @@ def run(
         flags += [] if device_moves else ["--no-device-moves"]
         flags += ["--import"] if live else []
         count = f"{len(behind)} stub{'s are' if len(behind) > 1 else ' is'} out of date"
-        terminal.stdout().print(f"{count}; mend with:", style="bold")
-        command = mending_command(_mending_targets(targets, behind), output, flags)
+        terminal.stdout().print(f"{count}; regenerate with:", style="bold")
+        command = mending_command(_targets_to_regenerate(targets, behind), output, flags)
         terminal.stdout().print("  " + command, markup=False)
     elif not diff:
         _print_table(outcomes)
     return 1 if failed or (check and behind) else 0
 
 
-def _mending_targets(targets: Sequence[str], behind: Sequence[Outcome]) -> list[str]:
+def _targets_to_regenerate(targets: Sequence[str], behind: Sequence[Outcome]) -> list[str]:
     """The least to name: the outcomes' own targets, or the given ones where that is shorter."""
     own = [o.target for o in behind]
     stale = any(o.status == "stale" for o in behind)

@@ -44,7 +44,7 @@ def _print_remarks(outcome: Outcome) -> None:
     for remark in outcome.remarks:
         console.print("remark:", style="bold yellow", end=" ")
         console.print(f"{outcome.path}:{remark.line}: {remark.what}", markup=False)
-        console.print(f"  mend: {remark.how}", markup=False)
+        console.print(f"  hint: {remark.how}", markup=False)
 
 
 def _print_count(changed: int, total: int, failed: int, write: bool) -> None:

@@ -196,7 +196,7 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
     lines = []
     for submodule in parts:
         build = f"rm.RemoteModule('{submodule.worker}/{submodule.device}', …, interface={submodule.source.partition(':')[2]}, name='{submodule.name}')"
-        mend = (
+        hint = (
             f"build it there: {build}"
             if submodule.named
             else (
@@ -204,7 +204,7 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
             )
         )
         lines.append(
-            f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {mend}"
+            f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {hint}"
         )
     none = "" if found is None else " none of"
     count = "a remote part is" if len(parts) == 1 else f"{len(parts)} remote parts are"
