@@ -7,7 +7,7 @@ from typing import Any
 from remotemod.archive.manifest import Manifest, SavedInterface, SavedMethod
 from remotemod.archive.rules import maker
 from remotemod.errors import ArchiveError, ProtocolError
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.stub.declaration import Stub
 from remotemod.stub.operators import Operator, define_operators
 from remotemod.wire.placeholders import named_tuple_class
@@ -32,7 +32,7 @@ def define_for(manifest: Manifest) -> None:
             ) from error
         methods = tuple(method.name for method in interface.methods)
         stub = Stub(manifest.abi, interface.digest, interface.source, "scripted", False, methods)
-        define_operators(stub, operators, ROUTER)
+        define_operators(stub, operators, DIRECTORY)
 
 
 def _operator(interface: SavedInterface, method: SavedMethod) -> Operator:

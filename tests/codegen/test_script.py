@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from remotemod.codegen.render import render
 from remotemod.errors import InterfaceError
-from remotemod.handles.routes import ROUTER as ROUTES
+from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.read import read_interface
 from remotemod.interface.types import STR, TENSOR, ScalarType, Type
@@ -88,7 +88,7 @@ def instance(stub: LoadedStub) -> nn.Module:
     module._native = False
     module.is_scriptable = True
     client: Any = Client()
-    ROUTES.keep(module._ref, client)  # what is known already is not published
+    DIRECTORY.keep(module._ref, client)  # what is known already is not published
     object.__setattr__(module, "_client", client)
     return module
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import logging
 import sys
 import threading
@@ -14,6 +12,7 @@ from typing import Any
 
 import torch
 
+from remotemod.objects import ObjectNotFound, find, split_name
 from remotemod.stub.loader import LoadedStub, load_stub
 from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
 
@@ -104,13 +103,10 @@ def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
 
 
 def _find_interface(source: str) -> Any:
-    module, _, qualname = source.partition(":")
-    if module not in sys.modules:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
+    try:
+        found = find(*split_name(source), load=True)
+    except (ImportError, ObjectNotFound):
+        return None
     name = getattr(found, "__torch_script_interface__", None)
     # A mangled name was given to a second class of the same name; no other process has it.
     return found if name and "___torch_mangle" not in str(name) else None
