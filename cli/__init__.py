@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs the ``remotemod`` command."""
+    """Run the ``remotemod`` command."""
     import gc
     import sys
 

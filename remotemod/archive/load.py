@@ -1,4 +1,4 @@
-"""Loads a model with remote parts, and finds the parts on the cluster before anything is called."""
+"""Load a model with remote parts; they are found on the cluster before anything is called."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load(
     map_location: Any = None,
     cluster: Cluster | None = None,
 ) -> torch.jit.ScriptModule:
-    """Loads what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
+    """Load what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
 
     The code of the model, of its interfaces and of its remote parts is not needed here.
 
