@@ -29,7 +29,7 @@ STUB = Stub(
     digest="72c51b376ac71f24",
     source="plain:Nothing",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
     native=("forward",),
 )

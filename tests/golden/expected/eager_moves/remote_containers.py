@@ -8,7 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional, Tuple, Union
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import (
+    Future,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    move,
+    move_to_caller,
+    to_caller,
+)
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -23,7 +31,7 @@ STUB = Stub(
     digest="37da3f119e79152d",
     source="containers:Containers",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "lists", "optional", "scalar"),
 )
 
@@ -230,6 +238,32 @@ def _remote_forward(
 ) -> Tuple[Tensor, Dict[str, Tuple[Tensor, List[Optional[Tensor]]]], int]:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    nested = move(nested, device)
+    modern = move(modern, device)
+    either = move(either, device)
+    variadic = tuple(item.to(device) for item in variadic)
+    bare = move(bare, device)
+    bare_tuple = move(bare_tuple, device)
+    bare_dict = move(bare_dict, device)
+    bare_sequence = move(bare_sequence, device)
+    bare_callable = move(bare_callable, device)
+    function = move(function, device)
+    any_function = move(any_function, device)
+    no_arguments = move(no_arguments, device)
+    kind = move(kind, device)
+    choice = move(choice, device)
+    maybe_choice = move(maybe_choice, device)
+    box = move(box, device)
+    boxes = move(boxes, device)
+    maybe_box = move(maybe_box, device)
+    table = move(table, device)
+    ordered = move(ordered, device)
+    packed = move(packed, device)
+    items = move(items, device)
+    variable = move(variable, device)
+    unknown = move(unknown, device)
+    shaped = move(shaped, device)
+    prose = move(prose, device)
     ret: Tuple[Tensor, Dict[str, Tuple[Tensor, List[Optional[Tensor]]]], int] = module.forward(
         nested,
         modern,
@@ -259,7 +293,9 @@ def _remote_forward(
         shaped,
         prose,
     )  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_lists(
@@ -271,8 +307,11 @@ def _remote_lists(
 ) -> List[List[Tensor]]:
     """Runs ``lists`` where the module lives."""
     module = module_rref.local_value()
+    x = [[[item2.to(device) for item2 in item1] for item1 in item] for item in x]
     ret: List[List[Tensor]] = module.lists(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return [[to_caller(item1) for item1 in item] for item in ret]
 
 
 def _remote_optional(
@@ -284,8 +323,11 @@ def _remote_optional(
 ) -> Optional[Tensor]:
     """Runs ``optional`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: Optional[Tensor] = module.optional(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return None if ret is None else to_caller(ret)
 
 
 def _remote_scalar(

@@ -15,11 +15,14 @@ from remotemod.abi import (
     RemoteRef,
     Stub,
     given as given_,
+    move as move_,
+    move_to_caller as move_to_caller_,
+    to_caller as to_caller_,
 )
 from torch import Tensor as Tensor_
 
 if TYPE_CHECKING:
-    from shadows import Pair as Pair_, item as item_
+    from shadows import Pair as Pair_, item as item_2
 
 __all__ = ["RemoteShadows"]
 
@@ -28,7 +31,7 @@ STUB = Stub(
     digest="79c916a3bc77e67c",
     source="shadows:Shadows",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "loops", "builtins", "odd", "move", "self_named", "größe"),
 )
 
@@ -190,12 +193,12 @@ class RemoteShadows(RemoteModule):
         l: Tensor_,
         O: Tensor_,
         I: Tensor_,
-        ref: "item_",
+        ref: "item_2",
         Pair: "Pair_",
         print: builtins_.int = 1,
-    ) -> "Tuple[Pair_, item_]":
+    ) -> "Tuple[Pair_, item_2]":
         """Runs ``odd`` on the owner and waits for its result."""
-        ret: "Tuple[Pair_, item_]" = self._remote_call(
+        ret: "Tuple[Pair_, item_2]" = self._remote_call(
             "odd",
             (l, O, I, ref, Pair, print),
             {},
@@ -207,10 +210,10 @@ class RemoteShadows(RemoteModule):
         l: Tensor_,
         O: Tensor_,
         I: Tensor_,
-        ref: "item_",
+        ref: "item_2",
         Pair: "Pair_",
         print: builtins_.int = 1,
-    ) -> "Future_[Tuple[Pair_, item_]]":
+    ) -> "Future_[Tuple[Pair_, item_2]]":
         """Asynchronous form of ``odd``: the future of its result."""
         return self._remote_submit("odd", (l, O, I, ref, Pair, print), {})
 
@@ -277,6 +280,19 @@ def _remote_forward_(
 ) -> Tensor_:
     """Runs ``forward`` where the module lives."""
     module_ = module_rref_.local_value()
+    self = self.to(device_)
+    args = args.to(device_)
+    kwargs = kwargs.to(device_)
+    rpc = rpc.to(device_)
+    torch = torch.to(device_)
+    device = device.to(device_)
+    module = module.to(device_)
+    module_rref = module_rref.to(device_)
+    ret = ret.to(device_)
+    remotemod = remotemod.to(device_)
+    Tensor = Tensor.to(device_)
+    Future = Future.to(device_)
+    given = move_(given, device_)
     args_, kwargs_ = given_(
         {
             "self": self,
@@ -301,7 +317,9 @@ def _remote_forward_(
         {},
     )
     ret_: Tensor_ = module_.forward(*args_, **kwargs_)
-    return ret_
+    if is_device_map_set_:
+        return ret_
+    return to_caller_(ret_)
 
 
 def _remote_loops(
@@ -318,6 +336,12 @@ def _remote_loops(
 ) -> Dict[builtins_.str, List[Tensor_]]:
     """Runs ``loops`` where the module lives."""
     module = module_rref.local_value()
+    tuple = (*[item_.to(device) for item_ in tuple],)
+    item = [item_.to(device) for item_ in item]
+    key = move_(key, device)
+    list = None if list is None else [item_.to(device) for item_ in list]
+    dict = {key_: item_.to(device) for key_, item_ in dict.items()}
+    value = [item_.to(device) for item_ in value]
     ret: Dict[builtins_.str, List[Tensor_]] = module.loops(
         tuple,
         item,
@@ -326,7 +350,9 @@ def _remote_loops(
         dict,
         value,
     )
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller_(ret)
 
 
 def _remote_builtins(
@@ -353,14 +379,21 @@ def _remote_odd(
     l: Tensor_,
     O: Tensor_,
     I: Tensor_,
-    ref: "item_",
+    ref: "item_2",
     Pair: "Pair_",
     print: builtins_.int = 1,
-) -> "Tuple[Pair_, item_]":
+) -> "Tuple[Pair_, item_2]":
     """Runs ``odd`` where the module lives."""
     module = module_rref.local_value()
-    ret: "Tuple[Pair_, item_]" = module.odd(l, O, I, ref, Pair, print)
-    return ret
+    l = l.to(device)
+    O = O.to(device)
+    I = I.to(device)
+    ref = ref._replace(key=ref.key.to(device))
+    Pair = Pair._replace(first=Pair.first.to(device))
+    ret: "Tuple[Pair_, item_2]" = module.odd(l, O, I, ref, Pair, print)
+    if is_device_map_set:
+        return ret
+    return move_to_caller_(ret)
 
 
 def _remote_move(
@@ -374,8 +407,13 @@ def _remote_move(
 ) -> object:
     """Runs ``move`` where the module lives."""
     module = module_rref.local_value()
+    move = move.to(device)
+    to_caller = [item.to(device) for item in to_caller]
+    move_to_caller = move_(move_to_caller, device)
     ret: object = module.move(move, to_caller, move_to_caller)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller_(ret)
 
 
 def _remote_self_named(
@@ -388,8 +426,12 @@ def _remote_self_named(
 ) -> Tensor_:
     """Runs ``self_named`` where the module lives."""
     module = module_rref.local_value()
+    self = self.to(device)
+    self_2 = self_2.to(device)
     ret: Tensor_ = module.self_named(self, self_2)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller_(ret)
 
 
 def _remote_größe(
@@ -402,8 +444,11 @@ def _remote_größe(
 ) -> Tensor_:
     """Runs ``größe`` where the module lives."""
     module = module_rref.local_value()
+    länge = länge.to(device)
     ret: Tensor_ = module.größe(länge, μ)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller_(ret)
 
 
 REMOTE_METHODS: builtins_.dict[builtins_.str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ import builtins
 from collections.abc import Callable
 from typing import Any, Dict, List
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import Future, RemoteModule, RemoteRef, Stub, to_caller
 from torch import Tensor as Tensor_
 
 __all__ = ["RemoteMethods"]
@@ -19,7 +19,7 @@ STUB = Stub(
     digest="522d19516f5d02a2",
     source="methods:Methods",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "int", "str", "tuple", "list", "Tensor", "wait", "call"),
 )
 
@@ -122,8 +122,11 @@ def _remote_forward(
 ) -> Tensor_:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor_ = module.forward(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_int(
@@ -136,6 +139,7 @@ def _remote_int(
 ) -> List[builtins.str]:
     """Runs ``int`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: List[builtins.str] = module.int(x, n)
     return ret
 
@@ -189,8 +193,11 @@ def _remote_Tensor(
 ) -> Tensor_:
     """Runs ``Tensor`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor_ = module.Tensor(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_wait(
@@ -202,8 +209,11 @@ def _remote_wait(
 ) -> Tensor_:
     """Runs ``wait`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor_ = module.wait(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_call(
@@ -215,7 +225,9 @@ def _remote_call(
     """Runs ``call`` where the module lives."""
     module = module_rref.local_value()
     ret: Tensor_ = module.call()
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[builtins.str, Callable[..., Any]] = {

@@ -8,7 +8,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import Future, RemoteModule, RemoteRef, Stub, move, to_caller
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ STUB = Stub(
     digest="698f3a647d2b204c",
     source="misfits:WrongDefaults",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
 )
 
@@ -71,8 +71,12 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
+    mode = move(mode, device)
     ret: Tensor = module.forward(n, size, name, x, rate, mode)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

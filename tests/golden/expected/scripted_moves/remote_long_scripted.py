@@ -2,7 +2,6 @@
 # stub ABI 2, interface digest 4a50077144df3c6a
 # regenerate: remotemod gen long:LongScripted -o DIR
 # ruff: noqa: B006, B008, E741, I001, PYI041, RUF013, RUF100, UP006, UP007, UP035, UP037, UP045 (defaults and types as the source spells them)
-# mypy: disable-error-code="empty-body"
 """Remote stub of ``LongScripted`` (long:LongScripted)."""
 
 from collections.abc import Callable
@@ -12,14 +11,14 @@ import torch
 from remotemod.abi import (
     Future,
     Operator,
-    RRef,
     RemoteModule,
+    RemoteRef,
     Stub,
     export,
     fork,
     is_scripting,
-    record_function,
-    rpc_async,
+    move,
+    move_to_caller,
 )
 from torch import Tensor
 
@@ -30,30 +29,9 @@ STUB = Stub(
     digest="4a50077144df3c6a",
     source="long:LongScripted",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "deep"),
-    native=("forward", "deep"),
 )
-
-
-class _LongScripted:
-    # What ``_remote_*`` calls in TorchScript, which takes nothing but ``pass`` here.
-    def forward(
-        self,
-        hidden_states_of_the_whole_batch: Optional[Tuple[Tensor, Tensor]],
-        attention_mask: Optional[Tensor] = None,
-        past_key_values: Optional[List[Tuple[Tensor, Tensor]]] = None,
-    ) -> Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]]:
-        pass
-
-    def deep(
-        self,
-        x: Dict[
-            str,
-            Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]],
-        ],
-    ) -> Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]]:  # fmt: skip
-        pass
 
 
 def _collect_forward(
@@ -96,23 +74,6 @@ class RemoteLongScripted(RemoteModule):
                 {},
             )  # fmt: skip
             return ret
-        if self._native and not torch.is_grad_enabled():
-            with record_function("rpc_async_jit#forward" + self._route):
-                answer: Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]] = rpc_async(
-                    self.module_rref.owner(),
-                    _remote_forward,
-                    (
-                        self.module_rref,
-                        self.device,
-                        self.is_device_map_set,
-                        hidden_states_of_the_whole_batch,
-                        attention_mask,
-                        past_key_values,
-                    ),
-                    {},
-                    self._seconds,
-                ).wait()  # fmt: skip
-            return answer
         out: Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]] = torch.ops.remotemod_4a50077144df3c6a.forward(
             self._ref,
             hidden_states_of_the_whole_batch,
@@ -135,22 +96,6 @@ class RemoteLongScripted(RemoteModule):
                 (hidden_states_of_the_whole_batch, attention_mask, past_key_values),
                 {},
             )
-        if self._native and not torch.is_grad_enabled():
-            with record_function("rpc_async_jit#forward" + self._route):
-                return rpc_async(
-                    self.module_rref.owner(),
-                    _remote_forward,
-                    (
-                        self.module_rref,
-                        self.device,
-                        self.is_device_map_set,
-                        hidden_states_of_the_whole_batch,
-                        attention_mask,
-                        past_key_values,
-                    ),
-                    {},
-                    self._seconds,
-                )
         return fork(
             _collect_forward,
             torch.ops.remotemod_4a50077144df3c6a.forward_submit(
@@ -177,16 +122,6 @@ class RemoteLongScripted(RemoteModule):
                 {},
             )  # fmt: skip
             return ret
-        if self._native and not torch.is_grad_enabled():
-            with record_function("rpc_async_jit#deep" + self._route):
-                answer: Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]] = rpc_async(
-                    self.module_rref.owner(),
-                    _remote_deep,
-                    (self.module_rref, self.device, self.is_device_map_set, x),
-                    {},
-                    self._seconds,
-                ).wait()  # fmt: skip
-            return answer
         out: Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]] = torch.ops.remotemod_4a50077144df3c6a.deep(
             self._ref,
             x,
@@ -204,15 +139,6 @@ class RemoteLongScripted(RemoteModule):
         """Asynchronous form of ``deep``: the future of its result."""
         if not is_scripting():
             return self._remote_submit("deep", (x,), {})
-        if self._native and not torch.is_grad_enabled():
-            with record_function("rpc_async_jit#deep" + self._route):
-                return rpc_async(
-                    self.module_rref.owner(),
-                    _remote_deep,
-                    (self.module_rref, self.device, self.is_device_map_set, x),
-                    {},
-                    self._seconds,
-                )
         return fork(
             _collect_deep,
             torch.ops.remotemod_4a50077144df3c6a.deep_submit(self._ref, x),
@@ -220,7 +146,7 @@ class RemoteLongScripted(RemoteModule):
 
 
 def _remote_forward(
-    module_rref: RRef[_LongScripted],
+    module_rref: RemoteRef[Any],
     device: str,
     is_device_map_set: bool,
     hidden_states_of_the_whole_batch: Optional[Tuple[Tensor, Tensor]],
@@ -229,26 +155,34 @@ def _remote_forward(
 ) -> Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]]:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    hidden_states_of_the_whole_batch = move(hidden_states_of_the_whole_batch, device)
+    attention_mask = None if attention_mask is None else attention_mask.to(device)
+    past_key_values = move(past_key_values, device)
     ret: Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]] = module.forward(
         hidden_states_of_the_whole_batch,
         attention_mask,
         past_key_values,
     )  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_deep(
-    module_rref: RRef[_LongScripted],
+    module_rref: RemoteRef[Any],
     device: str,
     is_device_map_set: bool,
     x: Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]],
 ) -> Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]]:
     """Runs ``deep`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: Dict[str, Dict[str, Dict[str, List[Optional[Tuple[Tensor, int, str, Tensor]]]]]] = module.deep(
         x,
     )  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -20,6 +20,7 @@ from remotemod.abi import (
     is_scripting,
     record_function,
     rpc_async,
+    to_caller,
 )
 from torch import Tensor
 
@@ -30,7 +31,7 @@ STUB = Stub(
     digest="7a5ef53f3daf7efc",
     source="literals:Scripted",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
     native=("forward",),
 )
@@ -173,8 +174,11 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.forward(x, count, rate, word, on, nothing)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -7,7 +7,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from remotemod.abi import LEFT_OUT, Future, RemoteModule, RemoteRef, Stub, given
+from remotemod.abi import (
+    LEFT_OUT,
+    Future,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    given,
+    move,
+    move_to_caller,
+    to_caller,
+)
 from torch import Tensor
 
 __all__ = ["RemoteKinds"]
@@ -17,7 +27,7 @@ STUB = Stub(
     digest="266a8ba2e2b5031a",
     source="kinds:Kinds",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=(
         "forward",
         "keyword_only",
@@ -173,8 +183,14 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
+    y = y.to(device)
+    rest = move(rest, device)
+    extra = move(extra, device)
     ret: Tensor = module.forward(x, y, *rest, scale=scale, **extra)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_keyword_only(
@@ -188,8 +204,11 @@ def _remote_keyword_only(
 ) -> Tensor:
     """Runs ``keyword_only`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.keyword_only(x=x, factor=factor)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_positional_only(
@@ -202,8 +221,11 @@ def _remote_positional_only(
 ) -> Tensor:
     """Runs ``positional_only`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.positional_only(x, n)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_anything(  # type: ignore[no-untyped-def]
@@ -216,7 +238,12 @@ def _remote_anything(  # type: ignore[no-untyped-def]
 ):
     """Runs ``anything`` where the module lives."""
     module = module_rref.local_value()
-    return module.anything(*args, **kwargs)
+    args = move(args, device)
+    kwargs = move(kwargs, device)
+    ret = module.anything(*args, **kwargs)
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_unannotated(  # type: ignore[no-untyped-def]
@@ -231,7 +258,13 @@ def _remote_unannotated(  # type: ignore[no-untyped-def]
 ):
     """Runs ``unannotated`` where the module lives."""
     module = module_rref.local_value()
-    return module.unannotated(x, y, z=z)
+    x = move(x, device)
+    y = move(y, device)
+    z = move(z, device)
+    ret = module.unannotated(x, y, z=z)
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_half_annotated(  # type: ignore[no-untyped-def]
@@ -244,8 +277,12 @@ def _remote_half_annotated(  # type: ignore[no-untyped-def]
 ) -> Tensor:
     """Runs ``half_annotated`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
+    y = move(y, device)
     ret: Tensor = module.half_annotated(x, y)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_only_result(  # type: ignore[no-untyped-def]
@@ -257,6 +294,7 @@ def _remote_only_result(  # type: ignore[no-untyped-def]
 ) -> int:
     """Runs ``only_result`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: int = module.only_result(x)
     return ret
 
@@ -287,8 +325,16 @@ def _remote_mixed_opaque(  # type: ignore[no-untyped-def]
 ):
     """Runs ``mixed_opaque`` where the module lives."""
     module = module_rref.local_value()
+    b = move(b, device)
+    c = move(c, device)
+    args = move(args, device)
+    d = move(d, device)
+    kwargs = move(kwargs, device)
     args_, kwargs_ = given({"a": a, "b": b, "c": c}, args, {"d": d, **kwargs})
-    return module.mixed_opaque(*args_, **kwargs_)
+    ret = module.mixed_opaque(*args_, **kwargs_)
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

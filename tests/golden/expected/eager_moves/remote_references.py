@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from references import Colour, References
-from remotemod.abi import LEFT_OUT, Future, RemoteModule, RemoteRef, Stub, given
+from remotemod.abi import (
+    LEFT_OUT,
+    Future,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    given,
+    move,
+    to_caller,
+)
 from torch import Tensor, layout as layout_
 
 if TYPE_CHECKING:
@@ -23,7 +32,7 @@ STUB = Stub(
     digest="1cdc47e456b7f2f6",
     source="references:References",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
 )
 
@@ -125,6 +134,13 @@ def _remote_forward(  # type: ignore[no-untyped-def]
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device_)
+    colour = move(colour, device_)
+    mode = move(mode, device_)
+    both = move(both, device_)
+    settings = move(settings, device_)
+    layout = move(layout, device_)
+    callback = move(callback, device_)
     args, kwargs = given(
         {
             "x": x,
@@ -141,7 +157,9 @@ def _remote_forward(  # type: ignore[no-untyped-def]
         {"layout": layout, "callback": callback},
     )
     ret: Tensor = module.forward(*args, **kwargs)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -8,7 +8,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, List
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import Future, RemoteModule, RemoteRef, Stub, move, to_caller
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ STUB = Stub(
     digest="06cf01a3e2bd8ff8",
     source="misfits:ImplicitOptional",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
 )
 
@@ -62,8 +62,13 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = None if x is None else x.to(device)
+    settings = move(settings, device)
+    sizes = None if sizes is None else [item.to(device) for item in sizes]
     ret: Tensor = module.forward(x, settings, sizes)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -20,8 +20,11 @@ from remotemod.abi import (
     export,
     fork,
     is_scripting,
+    move,
+    move_to_caller,
     record_function,
     rpc_async,
+    to_caller,
 )
 from torch import Tensor
 
@@ -32,7 +35,7 @@ STUB = Stub(
     digest="3123e386d3b46093",
     source="named_tuples:NamedTuples",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=(
         "forward",
         "collections",
@@ -743,9 +746,12 @@ def _remote_forward(
 ) -> Pair:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    pair = pair._replace(first=pair.first.to(device))
     raw = module.forward(pair)
     ret: Pair = _make_pair(raw)
-    return ret
+    if is_device_map_set:
+        return ret
+    return ret._replace(first=to_caller(ret.first))
 
 
 def _remote_collections(
@@ -758,9 +764,14 @@ def _remote_collections(
 ) -> Dict[str, Pair]:
     """Runs ``collections`` where the module lives."""
     module = module_rref.local_value()
+    pairs = [item._replace(first=item.first.to(device)) for item in pairs]
+    table = move(table, device)
+    maybe = None if maybe is None else maybe._replace(first=maybe.first.to(device))
     raw = module.collections(pairs, table, maybe)
     ret: Dict[str, Pair] = {key: _make_pair(item) for key, item in raw.items()}
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_optional(
@@ -771,9 +782,12 @@ def _remote_optional(
 ) -> Optional[Pair]:
     """Runs ``optional`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     raw = module.optional(x)
     ret: Optional[Pair] = None if raw is None else _make_pair(raw)
-    return ret
+    if is_device_map_set:
+        return ret
+    return None if ret is None else ret._replace(first=to_caller(ret.first))
 
 
 def _remote_optional_list(
@@ -784,9 +798,12 @@ def _remote_optional_list(
 ) -> Optional[List[Pair]]:
     """Runs ``optional_list`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.optional_list(x)
     ret: Optional[List[Pair]] = None if raw is None else [_make_pair(item) for item in raw]  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_list_of_optional(
@@ -797,9 +814,12 @@ def _remote_list_of_optional(
 ) -> List[Optional[Pair]]:
     """Runs ``list_of_optional`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.list_of_optional(x)
     ret: List[Optional[Pair]] = [None if item is None else _make_pair(item) for item in raw]  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_dict_of_optional(
@@ -810,9 +830,12 @@ def _remote_dict_of_optional(
 ) -> Dict[str, Optional[Pair]]:
     """Runs ``dict_of_optional`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.dict_of_optional(x)
     ret: Dict[str, Optional[Pair]] = {key: None if item is None else _make_pair(item) for key, item in raw.items()}  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_tuple_of_optional(
@@ -823,9 +846,12 @@ def _remote_tuple_of_optional(
 ) -> Tuple[Optional[Pair], int]:
     """Runs ``tuple_of_optional`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.tuple_of_optional(x)
     ret: Tuple[Optional[Pair], int] = (_make_optional_pair(raw[0]), raw[1])
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_single(
@@ -836,9 +862,12 @@ def _remote_single(
 ) -> Single:
     """Runs ``single`` where the module lives."""
     module = module_rref.local_value()
+    x = x._replace(only=x.only.to(device))
     raw = module.single(x)
     ret: Single = _make_single(raw)
-    return ret
+    if is_device_map_set:
+        return ret
+    return ret._replace(only=to_caller(ret.only))
 
 
 def _remote_deep(
@@ -849,9 +878,12 @@ def _remote_deep(
 ) -> Deep:
     """Runs ``deep`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.deep(x)
     ret: Deep = _make_deep(raw)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_deeper(
@@ -862,9 +894,12 @@ def _remote_deeper(
 ) -> Dict[str, List[Deep]]:
     """Runs ``deeper`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.deeper(x)
     ret: Dict[str, List[Deep]] = {key: [_make_deep(item1) for item1 in item] for key, item in raw.items()}  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_either(
@@ -876,8 +911,12 @@ def _remote_either(
 ) -> Union[int, Tensor]:
     """Runs ``either`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
+    y = move(y, device)
     ret: Union[int, Tensor] = module.either(x, y)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_anything(
@@ -888,8 +927,11 @@ def _remote_anything(
 ) -> Any:
     """Runs ``anything`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: Any = module.anything(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_colour(
@@ -900,8 +942,11 @@ def _remote_colour(
 ) -> Colour:
     """Runs ``colour`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: Colour = module.colour(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_colours(
@@ -914,8 +959,13 @@ def _remote_colours(
 ) -> List[Colour]:
     """Runs ``colours`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
+    y = move(y, device)
+    z = move(z, device)
     ret: List[Colour] = module.colours(x, y, z)
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_coloured(
@@ -926,9 +976,12 @@ def _remote_coloured(
 ) -> Tuple[Colour, Pair]:
     """Runs ``coloured`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     raw = module.coloured(x)
     ret: Tuple[Colour, Pair] = (raw[0], _make_pair(raw[1]))
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_mixed(
@@ -954,8 +1007,11 @@ def _remote_tuples(
 ) -> List[Tuple[int, Tensor]]:
     """Runs ``tuples`` where the module lives."""
     module = module_rref.local_value()
+    x = [(item[0], item[1].to(device)) for item in x]
     ret: List[Tuple[int, Tensor]] = module.tuples(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return [(item[0], to_caller(item[1])) for item in ret]
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -19,8 +19,11 @@ from remotemod.abi import (
     export,
     fork as fork_,
     is_scripting as is_scripting_,
+    move,
+    move_to_caller,
     record_function,
     rpc_async,
+    to_caller,
 )
 from shadows import Pair
 from torch import Tensor as Tensor_
@@ -32,7 +35,7 @@ STUB = Stub(
     digest="75b66b76ba6dda8f",
     source="shadows:ScriptedShadows",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "loops", "unicode"),
     native=("forward", "unicode"),
 )
@@ -431,6 +434,23 @@ def _remote_forward(
 ) -> Tensor_:
     """Runs ``forward`` where the module lives."""
     module_ = module_rref_.local_value()
+    args = args.to(device_)
+    kwargs = kwargs.to(device_)
+    rpc = rpc.to(device_)
+    torch = torch.to(device_)
+    device = device.to(device_)
+    module = module.to(device_)
+    module_rref = module_rref.to(device_)
+    ret = ret.to(device_)
+    raw = raw.to(device_)
+    out = out.to(device_)
+    call = call.to(device_)
+    ref = ref.to(device_)
+    is_scripting = is_scripting.to(device_)
+    remotemod = remotemod.to(device_)
+    Tensor = Tensor.to(device_)
+    Future = Future.to(device_)
+    fork = fork.to(device_)
     ret_: Tensor_ = module_.forward(
         args,
         kwargs,
@@ -452,7 +472,9 @@ def _remote_forward(
         tuple,
         is_device_map_set,
     )
-    return ret_
+    if is_device_map_set_:
+        return ret_
+    return to_caller(ret_)
 
 
 def _remote_loops(
@@ -466,9 +488,15 @@ def _remote_loops(
 ) -> Dict[str, List[Pair]]:
     """Runs ``loops`` where the module lives."""
     module = module_rref.local_value()
+    item = [item_._replace(first=item_.first.to(device)) for item_ in item]
+    key = move(key, device)
+    value = None if value is None else value._replace(first=value.first.to(device))
+    item1 = move(item1, device)
     raw = module.loops(item, key, value, item1)
     ret: Dict[str, List[Pair]] = {key_: [_make_pair(item1_) for item1_ in item_] for key_, item_ in raw.items()}  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_unicode(
@@ -479,8 +507,11 @@ def _remote_unicode(
 ) -> Tensor_:
     """Runs ``unicode`` where the module lives."""
     module = module_rref.local_value()
+    länge = länge.to(device)
     ret: Tensor_ = module.unicode(länge)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -7,7 +7,15 @@
 from collections.abc import Callable
 from typing import Any, Dict, List, Optional, Tuple
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import (
+    Future,
+    RemoteModule,
+    RemoteRef,
+    Stub,
+    move,
+    move_to_caller,
+    to_caller,
+)
 from torch import Tensor
 
 __all__ = ["RemoteLongSignatures"]
@@ -17,7 +25,7 @@ STUB = Stub(
     digest="5496c961766077fd",
     source="long:LongSignatures",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=(
         "forward",
         "deep",
@@ -195,13 +203,19 @@ def _remote_forward(
 ) -> Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]]:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    hidden_states_of_the_whole_batch = move(hidden_states_of_the_whole_batch, device)
+    attention_mask = None if attention_mask is None else attention_mask.to(device)
+    head_mask = None if head_mask is None else head_mask.to(device)
+    past_key_values = move(past_key_values, device)
     ret: Tuple[Tensor, Optional[Tensor], Optional[List[Tuple[Tensor, Tensor]]]] = module.forward(
         hidden_states_of_the_whole_batch,
         attention_mask,
         head_mask,
         past_key_values,
     )  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_deep(
@@ -222,10 +236,13 @@ def _remote_deep(
 ) -> Dict[str, Dict[str, Dict[str, Dict[str, Tuple[Tensor, Optional[List[Tensor]], Dict[str, Tensor]]]]]]:  # fmt: skip
     """Runs ``deep`` where the module lives."""
     module = module_rref.local_value()
+    x = move(x, device)
     ret: Dict[str, Dict[str, Dict[str, Dict[str, Tuple[Tensor, Optional[List[Tensor]], Dict[str, Tensor]]]]]] = module.deep(
         x,
     )  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_a_method_with_quite_a_long_name_that_fills_the_line(
@@ -237,7 +254,9 @@ def _remote_a_method_with_quite_a_long_name_that_fills_the_line(
     """Runs ``a_method_with_quite_a_long_name_that_fills_the_line`` where the module lives."""
     module = module_rref.local_value()
     ret: Dict[str, Dict[str, Dict[str, Tensor]]] = module.a_method_with_quite_a_long_name_that_fills_the_line()  # fmt: skip
-    return ret
+    if is_device_map_set:
+        return ret
+    return move_to_caller(ret)
 
 
 def _remote_exactly_eighty_eight_columns(
@@ -251,6 +270,8 @@ def _remote_exactly_eighty_eight_columns(
 ) -> int:
     """Runs ``exactly_eighty_eight_columns`` where the module lives."""
     module = module_rref.local_value()
+    first = first.to(device)
+    second = second.to(device)
     ret: int = module.exactly_eighty_eight_columns(first, second, t)
     return ret
 
@@ -265,8 +286,12 @@ def _remote_one_more_than_eighty_eight_columns(
 ) -> Tensor:
     """Runs ``one_more_than_eighty_eight_columns`` where the module lives."""
     module = module_rref.local_value()
+    first = first.to(device)
+    second = second.to(device)
     ret: Tensor = module.one_more_than_eighty_eight_columns(first, second)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

@@ -8,7 +8,7 @@
 from collections.abc import Callable
 from typing import Any, Dict, List, Optional, Tuple
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import Future, RemoteModule, RemoteRef, Stub, move, to_caller
 from torch import Tensor
 
 __all__ = ["RemoteLiterals"]
@@ -18,7 +18,7 @@ STUB = Stub(
     digest="50ed2e98871b4ede",
     source="literals:Literals",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=("forward",),
 )
 
@@ -192,6 +192,8 @@ def _remote_forward(
 ) -> Tensor:  # fmt: skip
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
+    raw = move(raw, device)
     ret: Tensor = module.forward(
         x,
         yes,
@@ -218,7 +220,9 @@ def _remote_forward(
         text_long,
         list_long,
     )
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {

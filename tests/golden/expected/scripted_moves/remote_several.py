@@ -20,6 +20,7 @@ from remotemod.abi import (
     is_scripting,
     record_function,
     rpc_async,
+    to_caller,
 )
 from torch import Tensor
 
@@ -30,7 +31,7 @@ STUB = Stub(
     digest="c7e96d6f3cd1adf2",
     source="methods:Several",
     form="scripted",
-    device_moves=False,
+    device_moves=True,
     methods=("forward", "encode", "reset"),
     native=("forward", "encode", "reset"),
 )
@@ -196,8 +197,11 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.forward(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_encode(
@@ -209,8 +213,11 @@ def _remote_encode(
 ) -> List[Tensor]:
     """Runs ``encode`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: List[Tensor] = module.encode(x, level)
-    return ret
+    if is_device_map_set:
+        return ret
+    return [to_caller(item) for item in ret]
 
 
 def _remote_reset(

@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from remotemod.abi import Future, RemoteModule, RemoteRef, Stub
+from remotemod.abi import Future, RemoteModule, RemoteRef, Stub, to_caller
 from torch import Tensor
 
 __all__ = ["RemoteDocstrings"]
@@ -17,7 +17,7 @@ STUB = Stub(
     digest="2277830c9aa88deb",
     source="docstrings:Docstrings",
     form="eager",
-    device_moves=False,
+    device_moves=True,
     methods=(
         "forward",
         "triple",
@@ -141,8 +141,11 @@ def _remote_forward(
 ) -> Tensor:
     """Runs ``forward`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.forward(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_triple(
@@ -154,8 +157,11 @@ def _remote_triple(
 ) -> Tensor:
     """Runs ``triple`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.triple(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_begins(
@@ -167,8 +173,11 @@ def _remote_begins(
 ) -> Tensor:
     """Runs ``begins`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.begins(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_lines(
@@ -180,8 +189,11 @@ def _remote_lines(
 ) -> Tensor:
     """Runs ``lines`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.lines(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_ends(
@@ -193,8 +205,11 @@ def _remote_ends(
 ) -> Tensor:
     """Runs ``ends`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.ends(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_tabs(
@@ -206,8 +221,11 @@ def _remote_tabs(
 ) -> Tensor:
     """Runs ``tabs`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.tabs(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_empty(
@@ -219,8 +237,11 @@ def _remote_empty(
 ) -> Tensor:
     """Runs ``empty`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.empty(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_blank(
@@ -232,8 +253,11 @@ def _remote_blank(
 ) -> Tensor:
     """Runs ``blank`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.blank(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 def _remote_braces(
@@ -245,8 +269,11 @@ def _remote_braces(
 ) -> Tensor:
     """Runs ``braces`` where the module lives."""
     module = module_rref.local_value()
+    x = x.to(device)
     ret: Tensor = module.braces(x)
-    return ret
+    if is_device_map_set:
+        return ret
+    return to_caller(ret)
 
 
 REMOTE_METHODS: dict[str, Callable[..., Any]] = {
