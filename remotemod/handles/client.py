@@ -38,7 +38,7 @@ class Packed(NamedTuple):
     timeout: float | None
     training: bool
     kind: str
-    native: bool
+    extension: Any
     recompute: bool
 
 
@@ -52,7 +52,7 @@ class Client:
         stub: what the owner runs; who only calls it may know its name alone.
         timeout: the handle's own bound in seconds; None for the cluster's.
         kind: the dotted name of the module's class.
-        native: whether the owner offers TorchScript a way of its own.
+        extension: what the engine's owner says of the reference; only the engine reads it.
         recompute: whether the owner keeps no graphs and runs calls again in backward.
     """
 
@@ -65,10 +65,10 @@ class Client:
         "bound",
         "cluster",
         "device",
+        "extension",
         "fakes",
         "is_device_map_set",
         "kind",
-        "native",
         "recompute",
         "ref",
         "route",
@@ -85,7 +85,7 @@ class Client:
         stub: LoadedStub | StubName,
         timeout: float | None,
         kind: str,
-        native: bool,
+        extension: Any,
         recompute: bool = False,
     ) -> None:
         self.cluster = cluster
@@ -100,7 +100,8 @@ class Client:
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = stub.digest
         self._lines: dict[str, Line] = {}
-        self._key, self.native = cluster.key(ref, stub, native)
+        self.extension = extension
+        self._key = cluster.key(ref, stub, extension)
         self.recompute = recompute
         self.fakes: Mapping[str, Callable[..., Any]] = {}  # what the user says of shapes
         self.anchor, _ = anchor()  # for graphs that must see it
@@ -203,14 +204,14 @@ class Client:
         """
         return Packed(
             self.loaded.text,
-            dict(self.loaded.bound),
+            dict(self.loaded.injected),
             cls,
             self.ref,
             self.device,
             self.timeout,
             training,
             self.kind,
-            self.native,
+            self.extension,
             self.recompute,
         )
 
@@ -223,7 +224,7 @@ class Client:
             self.stub,
             timeout,
             self.kind,
-            self.native,
+            self.extension,
             recompute,
         )
         twin.fakes = self.fakes

@@ -90,7 +90,7 @@ def find_named(cluster: Cluster, name: str) -> NamedModule | None:
 def client_of(named: NamedModule, cluster: Cluster) -> Client:
     """How calls reach a part that was found on a cluster."""
     return Client(
-        cluster, named.ref, named.device, named.stub, None, named.kind, False, named.recompute
+        cluster, named.ref, named.device, named.stub, None, named.kind, None, named.recompute
     )
 
 

@@ -20,7 +20,6 @@ from remotemod.handles.routes import ROUTER
 from remotemod.handles.state import RemoteState
 from remotemod.handles.stub_class import (
     define_stub_operators,
-    native_class,
     user_class,
     with_signatures,
 )
@@ -77,13 +76,11 @@ class RemoteModule(RemoteState):
         RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
     """
 
-    _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
-    # TorchScript compiles the one way that a handle takes, and not the other.
-    __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
     # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
     # reference cannot be saved.
     __jit_ignored_attributes__ = ["_client", "module_rref"]  # noqa: RUF012 - TorchScript's own name
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "_is_portable")
+    _operator_class = None  # type: Any  # of a class that an engine made: the one that calls by operators
 
     if TYPE_CHECKING:
         # At runtime TorchScript would read annotations of the class.
@@ -92,7 +89,6 @@ class RemoteModule(RemoteState):
         is_device_map_set: bool
         is_scriptable: bool
         module_rref: Any
-        _native: bool
         _ref: str
 
         # Which methods there are is known when the interface is; generated stub classes say it exactly.
@@ -193,7 +189,7 @@ class RemoteModule(RemoteState):
         else:
             built = cluster.build(worker, request, recipe.stub, bound)
         client = Client(
-            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.native, recompute
+            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.extension, recompute
         )
         self._attach(client, recipe.cls, name)
         return built
@@ -208,10 +204,6 @@ class RemoteModule(RemoteState):
             is_device_map_set=client.is_device_map_set,
             is_scriptable=client.stub.declaration.form == "scripted",
             module_rref=client.ref,
-            _native=client.native,
-            _route=client.route,
-            # Torch's RPC takes a negative number for its own bound.
-            _seconds=-1.0 if client.bound is None else float(client.bound),
             # Workers are forked from one process, and only their own number tells them apart.
             _ref=name or f"{client.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
             _named=name is not None,
@@ -220,7 +212,7 @@ class RemoteModule(RemoteState):
         )
         object.__setattr__(self, "_client", client)
         ROUTER.know(self._ref, client)
-        self.__class__ = native_class(cls) if client.native else cls
+        self.__class__ = cls
         if name is not None:
             ROUTER.forget(name)
             publish(client, name)
@@ -236,6 +228,8 @@ class RemoteModule(RemoteState):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         announce(self._client, self._ref)
+        if not getattr(self, "_is_portable", False):  # that form is for a file, without any engine
+            self._client.cluster.prepare_script(self)
         compile_whole(self)
         return self
 
@@ -259,7 +253,7 @@ class RemoteModule(RemoteState):
             stub,
             packed.timeout,
             packed.kind,
-            packed.native,
+            packed.extension,
             packed.recompute,
         )
         self._attach(client, with_signatures(packed.cls, stub, {}), None)
@@ -268,7 +262,7 @@ class RemoteModule(RemoteState):
 
     # --- calls: what generated methods use ----------------------------------------------------
 
-    def _remote_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         if is_compiling():
             from remotemod.handles.tracing import traced
 
@@ -279,9 +273,7 @@ class RemoteModule(RemoteState):
                 return node
         return self._client.call(method, args, kwargs)
 
-    def _remote_submit(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[Any]:
+    def _submit(self, method: str, /, *args: Any, **kwargs: Any) -> Future[Any]:
         if is_compiling():
             from remotemod.handles.tracing import traced
 

@@ -59,7 +59,7 @@ def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recip
     generated = stub_of_class(cls)
     if generated is not None and interface is None:
         declared = generated.declaration
-        module, _, qualname = declared.source.partition(":")
+        module, _, qualname = declared.interface.partition(":")
         return Recipe(cls, generated, (module, qualname, declared.digest))
     moves = torch.device(device).type != "cpu"
     if isinstance(interface, Interface):

@@ -277,17 +277,17 @@ class Owner:
             interface, digest = describe(module)
             if digest == request.known:
                 interface = None
-        ref, native = self.keep_module(module, request.stub)
-        return Built(ref, type_name(module), _device_of(module), interface, native)
+        ref, extension = self.keep_module(module, request.stub)
+        return Built(ref, type_name(module), _device_of(module), interface, extension)
 
-    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
-        """Keeps a module; also says whether TorchScript reaches it without Python on the way.
+    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
+        """Keeps a module, and returns the reference and what the engine's callers are told of it.
 
         Args:
             module: the module.
             stub: the digest of the stub that will be called on it, if that is known.
         """
-        return self.keep(module), False
+        return self.keep(module), None
 
     def _retain(self, request: Retain, peer: Peer) -> None:
         self.retain(request.ref)

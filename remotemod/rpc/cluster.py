@@ -95,9 +95,13 @@ class Cluster:
         self.check_open()
         return self._backend.differentiate(worker, graph, grads, how, self._bound(timeout))
 
-    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
+    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
         """How calls name a module; see :class:`remotemod.rpc.engine.Backend`."""
-        return self._backend.key(ref, stub, native)
+        return self._backend.key(ref, stub, extension)
+
+    def prepare_script(self, module: RemoteModule) -> None:
+        """Prepare a handle for TorchScript; see :class:`remotemod.rpc.engine.Backend`."""
+        self._backend.prepare_script(module)
 
     def reduce(self, module: RemoteModule) -> Any:
         """What pickle makes of a handle; see :class:`remotemod.rpc.engine.Backend`."""
@@ -237,7 +241,7 @@ class Cluster:
 
 
 def _load(stub: LoadedStub) -> Load:
-    return Load(stub.digest, stub.text, dict(stub.bound))
+    return Load(stub.digest, stub.text, dict(stub.injected))
 
 
 def _failed(loading: Future[Any]) -> bool:

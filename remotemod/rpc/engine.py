@@ -138,15 +138,23 @@ class Backend(Protocol):
         """
         return self.call(worker, Invoke(differentiate_kept, (graph, grads, tuple(how))), timeout)
 
-    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
-        """How calls name a module, and whether TorchScript reaches it without Python on the way.
+    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
+        """How calls name a module.
 
         Args:
             ref: the reference, as the owner handed it out.
             stub: what will be called on it.
-            native: whether the owner offers TorchScript a way of its own.
+            extension: what the engine's owner said of the reference (:attr:`Built.extension`).
         """
-        return ref._id, False
+        return ref._id
+
+    def prepare_script(self, module: RemoteModule) -> None:
+        """Prepare a handle that TorchScript is about to compile.
+
+        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle a
+        class that calls otherwise; such a class has :attr:`RemoteModule._operator_class`.
+        """
+        return
 
     def reduce(self, module: RemoteModule) -> Any:
         """What pickle makes of a handle where the engine's users pickle by themselves.

@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from remotemod.stub.declaration import Stub
+from remotemod.stub.declaration import Declaration
 
 __all__ = ["Fake", "fakes_of"]
 
 Fake = Callable[..., Any] | Mapping[str, Callable[..., Any]]
 
 
-def fakes_of(fake: Fake | None, stub: Stub) -> Mapping[str, Callable[..., Any]]:
+def fakes_of(fake: Fake | None, stub: Declaration) -> Mapping[str, Callable[..., Any]]:
     """The rules by method.
 
     Args:
@@ -36,6 +36,6 @@ def fakes_of(fake: Fake | None, stub: Stub) -> Mapping[str, Callable[..., Any]]:
             close = difflib.get_close_matches(method, stub.methods, 1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise ValueError(
-                f"fake has a rule for '{method}', and {stub.source} has no such remote method{hint}"
+                f"fake has a rule for '{method}', and {stub.interface} has no such remote method{hint}"
             )
     return rules
