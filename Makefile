@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # A process of tests for each core; whole files and classes go to one, so what they share is made once.
 SHARED := -n auto --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test test-fast lint package matrix gpu-check bench docs clean
+.PHONY: demo test test-fast lint house package matrix gpu-check bench clean
 
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (once; torch is large)"
@@ -33,6 +33,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+house:
+	$(PYTHON) scripts/house.py
 
 package: $(READY)
 	$(BIN)/python scripts/package.py

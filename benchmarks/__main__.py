@@ -3,5 +3,5 @@
 import subprocess
 import sys
 
-for name in ("shm", "training", "torch_rpc", "generator"):
+for name in ("calls", "training", "torch_rpc", "generator"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import random
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 import remotemod as rm
-from remotemod.bench.modules import Echo, EchoInterface, big, scripted_echo
-from remotemod.bench.peers.torch_rpc import rpc_group
-from remotemod.bench.timing import Sample, interleaved
+from benchmarks.calls.peers.torch_rpc import rpc_group
+from benchmarks.modules import big, scripted_echo
+from remotemod.bench.modules import Echo, EchoInterface
+from remotemod.bench.timing import Sample
 from remotemod.bench.wording import human, machine
 
 SIZES = {4: 2000, 256 * 1024: 600, 4 * 1024**2: 60}
@@ -29,6 +32,25 @@ PAIRS = (
 )
 CREATED = 60
 PEER = "worker1"
+
+
+def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Sample]:
+    """Runs every way once a round, each round in another order: what one leaves behind, the next pays for.
+
+    The first rounds warm up and do not count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways.items())
+    shuffle = random.Random(0).shuffle
+    for turn in range(-3, rounds):
+        shuffle(order)
+        for name, way in order:
+            start = time.perf_counter()
+            way()
+            spent = time.perf_counter() - start
+            if turn >= 0:
+                times[name].append(spent)
+    return {name: Sample(tuple(found)) for name, found in times.items()}
 
 
 def measure_calls(peer: str) -> dict[str, dict[str, Sample]]:

@@ -18,8 +18,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.bench.modules import tower
-from remotemod.bench.peers.torch_rpc import rpc_group
+from benchmarks.calls.peers.torch_rpc import rpc_group
+from benchmarks.modules import tower
 from remotemod.bench.timing import Sample
 from remotemod.bench.wording import duration, machine
 

@@ -181,7 +181,7 @@ def bench(
         Optional[str],  # noqa: UP045 - typer reads this
         typer.Option(
             metavar="LIST",
-            help="Some of torch,ray,grpc,monarch,direct,inproc; by default all that are installed.",
+            help="Some of direct,inproc,torch_rpc; by default all that can run here.",
         ),
     ] = None,
     sizes: Annotated[
@@ -204,19 +204,15 @@ def bench(
         Optional[Path],  # noqa: UP045 - typer reads this
         typer.Option(metavar="FILE", help="Write all figures here, times in seconds."),
     ] = None,
-    plot: Annotated[
-        Optional[Path],  # noqa: UP045 - typer reads this
-        typer.Option(metavar="FILE.png", help="Draw latency by bytes here."),
-    ] = None,
 ) -> None:
-    """Measure remote calls on this machine, beside other libraries in the same run."""
+    """Measure remote calls on this machine, over each backend, and what no call can be faster than."""
     from .benching import options_of, run
 
     try:
-        options = options_of(only, against, sizes, workers, turns, quick, plot is not None)
+        options = options_of(only, against, sizes, workers, turns, quick)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    raise typer.Exit(run(options, json, plot))
+    raise typer.Exit(run(options, json))
 
 
 @app.command()

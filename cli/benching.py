@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from remotemod.bench.callers import Failure
 from remotemod.bench.options import QUANTITIES, Options, names_in, sizes_in, turns_in
-from remotemod.bench.peers import CHOICES, OURS
-from remotemod.bench.plot import draw, require_matplotlib
+from remotemod.bench.peers import OURS, PEERS, choices
 from remotemod.bench.report import Report, as_dict, measure
 from remotemod.bench.timing import Sample
 from remotemod.bench.turns import Outcome
 from remotemod.bench.wording import duration, human, machine
-from remotemod.errors import RemoteModError
 
 from . import output as terminal
 
@@ -37,7 +35,6 @@ def options_of(
     workers: int | None,
     turns: str,
     quick: bool,
-    plots: bool,
 ) -> Options:
     """What the command's words mean.
 
@@ -45,11 +42,9 @@ def options_of(
         ValueError: one of them means nothing; the message says what is allowed.
     """
     wanted = QUANTITIES if only is None else names_in(only, QUANTITIES)
-    if plots and "latency" not in wanted:
-        raise ValueError("--plot draws latency; add latency to --only")
     return Options(
         only=wanted,
-        against=None if against is None else names_in(against, CHOICES),
+        against=None if against is None else names_in(against, choices(PEERS)),
         sizes=None if sizes is None else sizes_in(sizes),
         workers=workers,
         quick=quick,
@@ -57,16 +52,10 @@ def options_of(
     )
 
 
-def run(options: Options, json_file: Path | None, plot: Path | None) -> int:
+def run(options: Options, json_file: Path | None) -> int:
     """Measures, prints, writes what was asked for, and returns the exit status."""
-    try:
-        if plot is not None:
-            require_matplotlib()
-        for path in (json_file, plot):
-            if path is not None and not path.parent.is_dir():
-                raise RemoteModError(f"there is no folder {path.parent} to write {path.name} into")
-    except RemoteModError as error:
-        terminal.error(error)
+    if json_file is not None and not json_file.parent.is_dir():
+        terminal.error(f"there is no folder {json_file.parent} to write {json_file.name} into")
         return 2
     with terminal.progress_bar() as progress:
         report = measure(options, progress)
@@ -74,9 +63,7 @@ def run(options: Options, json_file: Path | None, plot: Path | None) -> int:
     try:
         if json_file is not None:
             json_file.write_text(json.dumps(as_dict(report), indent=2) + "\n")
-        if plot is not None:
-            draw(report.latency, plot, machine())
-    except (OSError, RemoteModError) as error:
+    except OSError as error:
         terminal.error(str(error))
         return 1
     return 1 if report.measured_nothing else 0

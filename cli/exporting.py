@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from remotemod.errors import RemoteModError
+from remotemod.hints import did_you_mean
+from remotemod.objects import ObjectNotFound, attribute
 
 from . import output as terminal
 
@@ -60,11 +62,11 @@ def _factory(target: str) -> Any:
         raise RemoteModError(
             f"{target!r} names no factory; give pkg.mod:factory or path/to/file.py:factory"
         )
-    found: Any = _module(place)
-    for name in qualname.split("."):
-        found = getattr(found, name, None)
-    if found is None:
-        raise RemoteModError(f"{place} has no '{qualname}'")
+    try:
+        found = attribute(_module(place), qualname)
+    except ObjectNotFound as error:
+        hint = did_you_mean(error.missing, error.names, lead="; ")
+        raise RemoteModError(f"{place} has no '{qualname}'{hint}") from None
     if not callable(found):
         raise RemoteModError(
             f"{target} is a {type(found).__name__}; name a function without arguments that returns the model"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from remotemod.codegen.render import render
     from remotemod.future import Future
     from remotemod.handles.functions import remote, rpc_async, rpc_sync
+    from remotemod.handles.lookup import lookup
     from remotemod.handles.module import RemoteModule
     from remotemod.interface.model import Interface
     from remotemod.interface.read import read_interface
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from remotemod.rpc.cluster import Cluster
     from remotemod.rpc.launch import connect, launch
     from remotemod.rpc.ref import RemoteRef
+    from remotemod.waiting import as_completed, wait_all
 
 __all__ = [
     "ArchiveError",
@@ -63,6 +65,7 @@ __all__ = [
     "RemoteRef",
     "WorkerLost",
     "__version__",
+    "as_completed",
     "clip_grad_norm_",
     "connect",
     "empty",
@@ -70,12 +73,14 @@ __all__ = [
     "generate",
     "launch",
     "load",
+    "lookup",
     "read_interface",
     "remote",
     "render",
     "rpc_async",
     "rpc_sync",
     "testing",
+    "wait_all",
 ]
 
 _HOMES = {
@@ -85,6 +90,7 @@ _HOMES = {
     "RemoteModule": "remotemod.handles.module",
     "RemoteOptimizer": "remotemod.optim.optimizer",
     "RemoteRef": "remotemod.rpc.ref",
+    "as_completed": "remotemod.waiting",
     "clip_grad_norm_": "remotemod.optim.clip",
     "connect": "remotemod.rpc.launch",
     "empty": "remotemod.backends.shm.heap",
@@ -92,11 +98,13 @@ _HOMES = {
     "generate": "remotemod.codegen.generate",
     "launch": "remotemod.rpc.launch",
     "load": "remotemod.archive.load",
+    "lookup": "remotemod.handles.lookup",
     "read_interface": "remotemod.interface.read",
     "remote": "remotemod.handles.functions",
     "render": "remotemod.codegen.render",
     "rpc_async": "remotemod.handles.functions",
     "rpc_sync": "remotemod.handles.functions",
+    "wait_all": "remotemod.waiting",
 }
 
 

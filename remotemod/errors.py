@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+
 __all__ = [
     "ArchiveError",
     "BackendUnavailable",
@@ -113,7 +115,7 @@ class DeadlineExceeded(RemoteModError, TimeoutError):
     """A call did not finish within its timeout; its late result is thrown away."""
 
 
-class Cancelled(RemoteModError):
+class Cancelled(RemoteModError, CancelledError):
     """The call was cancelled before its result was there."""
 
 

@@ -1,11 +1,24 @@
-"""What can be asked of an owner: the whole vocabulary between callers and workers."""
+"""Requests and replies: the whole vocabulary between callers and workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Adopt", "Build", "Built", "Call", "Invoke", "Load", "Release", "Request", "Retain"]
+__all__ = [
+    "Adopt",
+    "Build",
+    "Built",
+    "Call",
+    "Differentiate",
+    "ExtendPath",
+    "Invoke",
+    "Load",
+    "Release",
+    "Reply",
+    "Request",
+    "Retain",
+]
 
 
 class Load(NamedTuple):
@@ -62,7 +75,7 @@ class Built(NamedTuple):
 class Call(NamedTuple):
     """Run a generated ``_remote_<method>`` on a kept module.
 
-    ``ref`` is the reference's key (see ``Backend.key``); ``graph_mode`` is a
+    ``ref`` is the reference's key (see ``Engine.key``); ``graph_mode`` is a
     :class:`remotemod.autograd.tensors.GraphMode`, as a number.
     """
 
@@ -109,4 +122,38 @@ class Adopt(NamedTuple):
     token: str
 
 
-Request = Load | Build | Call | Invoke | Release | Retain | Adopt
+class Differentiate(NamedTuple):
+    """Run a kept graph backwards; answers the gradients of its inputs.
+
+    ``graph`` is its number, ``grads`` has the gradient of each output (None where there is none), and ``how`` the
+    fields of a :class:`remotemod.autograd.owner.Pass`. A pass that need not keep its graph releases it too.
+    """
+
+    graph: int
+    grads: list[Any]
+    how: tuple[bool, ...]
+
+
+class ExtendPath(NamedTuple):
+    """Import from these places too; ``first`` puts them before those that are known already.
+
+    What is asked afterwards may need them to be read at all.
+    """
+
+    entries: list[str]
+    first: bool
+
+
+Request = Load | Build | Call | Invoke | Release | Retain | Adopt | Differentiate | ExtendPath
+
+
+class Reply(NamedTuple):
+    """What a request gave.
+
+    Attributes:
+        value: the result.
+        graph: the number of the graph that the worker keeps of it; 0 without one.
+    """
+
+    value: Any
+    graph: int = 0

@@ -1,4 +1,4 @@
-"""Prepares torch for remotemod, whichever of the two is imported first, without importing torch."""
+"""Prepare torch for archives with remote parts, whichever of the two is imported first, without importing torch."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ __all__ = ["prepare_torch"]
 
 
 def prepare_torch() -> None:
-    """Takes all steps as soon as torch is there: now, or at the end of its import."""
+    """Hook into torch as soon as it is there: now, or at the end of its import."""
     if hasattr(sys.modules.get("torch"), "library"):  # not one that is still being imported
-        _take_steps()
+        _hook_into_torch()
     elif not any(isinstance(finder, _WaitsForTorch) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WaitsForTorch())
 
 
-def _take_steps() -> None:
-    """All that torch is told of remotemod; a step is cheap and loads the rest when it is used."""
+def _hook_into_torch() -> None:
+    """Everything that changes in torch; a hook is cheap, and imports what it needs when it is called."""
     _load_archives_with_remote_parts()
     _load_programs_with_remote_calls()
 
 
 def _load_programs_with_remote_calls() -> None:
-    """``torch.export.load`` knows the operators that stand for remote calls."""
+    """Declare the operators that stand for remote calls, which ``torch.export.load`` looks up by name."""
     from remotemod.handles.tracing.declared import declare
 
     declare()
 
 
 def _load_archives_with_remote_parts() -> None:
-    """``torch.jit.load`` defines the operators that an archive's remote parts are called by."""
+    """Have ``torch.jit.load`` define the operators that an archive's remote parts are called by."""
     from remotemod.torch_compat.script import of_jit, replace_loader
 
     original = of_jit("load")
@@ -54,16 +54,16 @@ def _load_archives_with_remote_parts() -> None:
 
 
 class _WaitsForTorch(MetaPathFinder):
-    """Sees torch being imported, and then goes; it leaves the finding to the others."""
+    """Hooks into torch at the end of its import, and then removes itself; finding is left to the other finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The others' answer for torch, with a word to be had when it has been imported."""
+        """The other finders' spec for torch, with a loader that hooks in when the module has run."""
         if fullname != "torch":
             return None
         others = (f.find_spec(fullname, path, target) for f in sys.meta_path if f is not self)
-        spec = next((found for found in others if found is not None), None)
+        spec = next((spec for spec in others if spec is not None), None)
         loader: Any = None if spec is None else spec.loader
         if hasattr(loader, "exec_module"):
             run = loader.exec_module
@@ -73,7 +73,7 @@ class _WaitsForTorch(MetaPathFinder):
                 run(module)
                 if self in sys.meta_path:
                     sys.meta_path.remove(self)
-                _take_steps()
+                _hook_into_torch()
 
             loader.exec_module = exec_module
         return spec

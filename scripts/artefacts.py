@@ -23,17 +23,17 @@ _MADE = ("PKG-INFO", "setup.cfg", "remotemod.egg-info/")
 _NOT_SOURCES = {"build", "dist", "__pycache__", ".venv", ".git"}
 
 
-def source_files(root: Path = ROOT) -> list[str]:
+def source_files() -> list[str]:
     """The files that belong to the project: what git tracks or would track; without git, all but leavings."""
-    if (root / ".git").exists():
+    if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         names = [name for name in listed.stdout.split("\0") if name]
-        return sorted(name for name in names if os.path.lexists(root / name))
+        return sorted(name for name in names if os.path.lexists(ROOT / name))
     found = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in os.walk(ROOT):
         folders[:] = [f for f in folders if f not in _NOT_SOURCES and not f.endswith("_cache")]
-        found += [(Path(folder) / file).relative_to(root).as_posix() for file in files]
+        found += [(Path(folder) / file).relative_to(ROOT).as_posix() for file in files]
     return sorted(name for name in found if not _is_made(name))
 
 

@@ -70,9 +70,9 @@ class Need(NamedTuple):
         return f"{self.wanted} (for {self.by})"
 
 
-def requirements(root: Path = ROOT) -> list[Need]:
+def requirements() -> list[Need]:
     """What building, running and testing remotemod takes, torch left out, as pyproject.toml says."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needs = [Need(Requirement(text), "remotemod") for text in project["project"]["dependencies"]]
     needs += [
         Need(requirement, "its tests")

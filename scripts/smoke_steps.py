@@ -91,12 +91,12 @@ class Smoke:
         """The last line that a program of the user's prints."""
         return last_line(self.run([*self.python, name, *arguments]))
 
-    def remotemod(self, *words: object, cwd: Path | None = None, status: int = 0) -> str:
+    def remotemod(self, *words: object, status: int = 0) -> str:
         """What the installed command prints."""
         command = Path(sys.executable).with_name("remotemod")
         if not command.exists():
             raise StepFailed(f"there is no command {command}: was remotemod installed?")
-        return self.run([command, *words], cwd or self.elsewhere, status)
+        return self.run([command, *words], self.elsewhere, status)
 
     # The steps, in the order in which they run.
 

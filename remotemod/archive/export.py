@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
 from typing import IO, Any
 
 from torch import nn
@@ -13,6 +10,7 @@ from torch import nn
 from remotemod.archive.describe import describe
 from remotemod.archive.manifest import MANIFEST, ArchivePart, Manifest, SavedInterface
 from remotemod.archive.submodules import Found, find_submodules, portable
+from remotemod.files import replacing
 from remotemod.torch_compat.script import compile_script, is_script_module, save_script
 
 __all__ = ["export"]
@@ -49,7 +47,9 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
     if hasattr(path, "write"):
         save_script(scripted, path, _extra_files=files)
     else:
-        _save(scripted, os.fspath(path), files)
+        # Torch calls the archive's inner folder after the file, and the content has the file's own name from the beginning.
+        with replacing(os.fspath(path)) as content:
+            save_script(scripted, content, _extra_files=files)
     return manifest.parts
 
 
@@ -81,24 +81,3 @@ def _described(parts: list[Found]) -> tuple[Manifest, dict[str, str]]:
             )
         )
     return Manifest(tuple(saved), tuple(interfaces.values())), texts
-
-
-def _save(scripted: Any, path: str, files: dict[str, str]) -> None:
-    """Writes the file in a folder beside its place, and puts it there once it is whole."""
-    path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"there is no folder {folder} to write {name} into")
-    if os.path.isdir(path):
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    # Torch calls the archive's inner folder after the file, so the file has its own name from the beginning.
-    beside = tempfile.mkdtemp(prefix=f".{name[:200]}.", dir=folder)
-    try:
-        whole = os.path.join(beside, name)
-        save_script(scripted, whole, _extra_files=files)
-        with open(whole, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(whole, path)
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(beside)

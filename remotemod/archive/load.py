@@ -16,11 +16,12 @@ from remotemod.archive.manifest import ArchivePart, Manifest, read_manifest
 from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
 from remotemod.handles.client import Client
-from remotemod.handles.directory import announce, client_of, find_named
+from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.module import RemoteModule
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.named import find_named
 from remotemod.owner.inproc import process_cluster
-from remotemod.rpc.cluster import Cluster, current_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import current_cluster
 from remotemod.stub.declaration import Declaration
 from remotemod.stub.loader import StubName
 from remotemod.stub.versions import STUB_ABI
@@ -80,7 +81,7 @@ def load(
         raise PlacementError(f"{name}: {error}") from error
     model = _scripted(file, name, map_location)
     for way in ways:
-        ROUTER.keep(way.ref, way.client, found=isinstance(way.client.stub, StubName))
+        DIRECTORY.keep(way.ref, way.client, looked_up=isinstance(way.client.stub, StubName))
         if way.ref != way.submodule.name:
             for submodule in way.submodule.submodules:
                 _submodule(model, submodule)._ref = way.ref
@@ -149,13 +150,13 @@ def _find(submodule: ArchivePart, cluster: Cluster | None) -> _Way | None:
     for each in _clusters(cluster):
         found = find_named(each, submodule.name)
         if found is not None:
-            return _Way(submodule, client_of(found, each), _reference(submodule.name, each))
+            return _Way(submodule, Client(each, found), _reference(submodule.name, each))
     return None
 
 
 def _reference(name: str, cluster: Cluster) -> str:
     """The part's name, if that leads nowhere else in this process: two clusters may have parts of one name."""
-    known: Any = ROUTER.known(name)
+    known: Any = DIRECTORY.known(name)
     if known is None or known.cluster is cluster:
         return name
     return f"{name} ({next(_NUMBERS)})"
@@ -165,7 +166,7 @@ def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
     client: Client | None = None
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
         client = handle._client
-        announce(handle._client, handle._ref)
+        DIRECTORY.announce(handle._ref, handle._client)
     elif is_script_module(handle):
         client = handle.__dict__.get("_client")
     if client is None:

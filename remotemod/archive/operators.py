@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remotemod.archive.manifest import Manifest, SavedInterface
 from remotemod.errors import ArchiveError, ProtocolError
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.types import NamedTupleType, Symbol, Type
 from remotemod.stub.declaration import Declaration
 from remotemod.stub.operators import DispatcherMethod, define_operators
@@ -31,7 +31,7 @@ def define_for(manifest: Manifest) -> None:
         declaration = Declaration(
             manifest.abi, interface.source, interface.digest, methods, "scripted"
         )
-        define_operators(declaration, operators, ROUTER)
+        define_operators(declaration, operators, DIRECTORY)
 
 
 def _operators(interface: SavedInterface) -> list[DispatcherMethod]:

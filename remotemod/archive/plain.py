@@ -37,8 +37,8 @@ def prepare_for(file: Any) -> None:
             file.seek(where)
     if manifest is not None and manifest.interfaces:
         from remotemod.archive.operators import define_for
-        from remotemod.handles.routes import ROUTER
+        from remotemod.handles.directory import DIRECTORY
 
         define_for(manifest)
         for submodule in manifest.parts:
-            ROUTER.find_anew(submodule.name)
+            DIRECTORY.look_up_anew(submodule.name)

@@ -1,10 +1,10 @@
-"""Launches the backend without processes."""
+"""The door to inproc: workers that are threads of this process."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from remotemod.owner.inproc import InprocBackend
+from remotemod.owner.inproc import InprocEngine
 from remotemod.rpc.cluster import Cluster
 
 __all__ = ["launch"]
@@ -17,4 +17,4 @@ def launch(workers: Sequence[str], *, timeout: float | None = None) -> Cluster:
         workers: their names.
         timeout: seconds that a call may take by default; None (no bound, and no change of thread).
     """
-    return Cluster(InprocBackend(workers), timeout=timeout)
+    return Cluster(InprocEngine(workers), timeout=timeout)

@@ -10,13 +10,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
 
-from remotemod.bench.peers import PEERS, load
+from remotemod.bench.peers import load
 
 __all__ = [
     "CallerFailed",
@@ -53,19 +53,20 @@ class CallerHandle:
 
     Args:
         peer: the name of the peer that it calls.
+        spec: where that is implemented, as ``module:class``.
 
     Attributes:
         mark: an entry of the environment that its processes alone have.
     """
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, spec: str) -> None:
         self.peer = peer
         self.mark = f"{_MARK}={uuid.uuid4().hex}"
         self._stderr = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - closed by stop
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "remotemod.bench.caller", PEERS[peer], str(theirs.fileno())],
+                [sys.executable, "-m", "remotemod.bench.caller", spec, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
@@ -179,22 +180,22 @@ class Stage:
         return [player for player in self.players if ability in player.abilities]
 
 
-def usable(peers: Sequence[str]) -> tuple[list[str], dict[str, Failure]]:
-    """The peers that can run here, and why the others cannot."""
-    reasons = {name: load(PEERS[name]).available() for name in peers}
+def usable(peers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Failure]]:
+    """The peers that can run here, and why the others cannot; a peer is a name and where it is implemented."""
+    reasons = {name: load(spec).available() for name, spec in peers.items()}
     failed = {name: Failure(reason) for name, reason in reasons.items() if reason is not None}
-    return [name for name in peers if name not in failed], failed
+    return {name: spec for name, spec in peers.items() if name not in failed}, failed
 
 
 @contextlib.contextmanager
-def stage(peers: Sequence[str], workers: Sequence[str]) -> Iterator[Stage]:
+def stage(peers: Mapping[str, str], workers: Sequence[str]) -> Iterator[Stage]:
     """Opens peers, each with workers of these names, one after another; ends them with the context."""
     players: list[Player] = []
     with contextlib.ExitStack() as stack:
         able, failed = usable(peers)
         callers = []
-        for name in able:
-            callers.append(caller := CallerHandle(name))
+        for name, spec in able.items():
+            callers.append(caller := CallerHandle(name, spec))
             stack.callback(caller.stop)
         for caller in callers:
             stack.callback(caller.end)  # all are told first, and end side by side

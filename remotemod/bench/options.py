@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from remotemod.bench.peers import CHOICES, PEERS, load
+from remotemod.bench.peers import OURS, PEERS, choices, load
 from remotemod.bench.turns import Pace, Turns
 from remotemod.bench.wording import parse_size
 
@@ -29,6 +29,7 @@ class Options:
         workers: to launch, to call at once and to weigh; None for 20, 4 and 4.
         quick: measure less, for a first look.
         turns: whether a turn is a block of calls or a single one; see :class:`remotemod.bench.turns.Pace`.
+        known: the peers that there are, and where each is implemented, as ``module:class``.
 
     Raises:
         ValueError: there is no such thing; the message says what there is.
@@ -40,19 +41,22 @@ class Options:
     workers: int | None = None
     quick: bool = False
     turns: Turns = "blocks"
+    known: Mapping[str, str] = field(default_factory=lambda: PEERS)
 
     def __post_init__(self) -> None:
         if self.workers is not None and not 1 <= self.workers <= _MOST_WORKERS:
             raise ValueError(f"workers must be 1 to {_MOST_WORKERS}; got {self.workers}")
         _check(self.only, QUANTITIES)
-        _check(self.against or (), CHOICES)
+        _check(self.against or (), choices(self.known))
 
     @property
-    def peers(self) -> list[str]:
-        """The peers beside ours that are to be measured."""
-        if self.against is not None:
-            return list(self.against)
-        return [name for name in CHOICES if load(PEERS[name]).available() is None]
+    def peers(self) -> dict[str, str]:
+        """The peers to measure, ours first, and where each is implemented."""
+        against = self.against
+        if against is None:
+            names = choices(self.known)
+            against = [name for name in names if load(self.known[name]).available() is None]
+        return {name: self.known[name] for name in (OURS, *against)}
 
     @property
     def all_sizes(self) -> tuple[int, ...]:

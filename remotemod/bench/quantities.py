@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Stage, stage, usable
-from remotemod.bench.peers import PEERS, load
+from remotemod.bench.peers import load
 from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
 from remotemod.bench.timing import Sample
 from remotemod.bench.turns import Outcome, Pace, take_turns
@@ -54,12 +54,12 @@ def creation(stage: Stage, at_once: int, pace: Pace, progress: Progress) -> Crea
 
 
 def launch(
-    peers: Sequence[str], workers: int, rounds: int, seconds: float, progress: Progress
+    peers: Mapping[str, str], workers: int, rounds: int, seconds: float, progress: Progress
 ) -> Launch:
     """Measures launches, each in a new process; the peers take turns.
 
     Args:
-        peers: their names; those that start no processes are left out.
+        peers: their names and where they are implemented; those that start no processes are left out.
         workers: how many are launched.
         rounds: how often, if time allows.
         seconds: after this time no further round begins.
@@ -68,7 +68,7 @@ def launch(
     names = [f"w{i}" for i in range(workers)]
     failed, able = _launching(peers)
     cold: dict[str, list[float]] = {name: [] for name in able}
-    warm: dict[str, list[float]] = {name: [] for name in able if load(PEERS[name]).relaunches}
+    warm: dict[str, list[float]] = {name: [] for name in able if load(peers[name]).relaunches}
     shuffle, order, begun = random.Random(0).shuffle, list(able), time.monotonic()
     for turn in range(rounds):
         if turn and time.monotonic() - begun > seconds:
@@ -76,7 +76,7 @@ def launch(
         shuffle(order)
         for name in [name for name in order if name not in failed]:
             progress(f"{name}, round {turn + 1} of at most {rounds}")
-            caller = CallerHandle(name)
+            caller = CallerHandle(name, peers[name])
             try:
                 caller.wait_until_ready()
                 cold[name].append(caller.ask("open", names))
@@ -89,14 +89,14 @@ def launch(
     return Launch(workers, _outcomes(cold, failed), _outcomes(warm, {}))
 
 
-def memory(peers: Sequence[str], workers: int, progress: Progress) -> Memory:
+def memory(peers: Mapping[str, str], workers: int, progress: Progress) -> Memory:
     """Weighs workers that have answered one call each, one peer at a time."""
     names = [f"w{i}" for i in range(workers)]
     failed, able = _launching(peers)
     found: dict[str, list[float]] = {name: [] for name in able}
     for name in able:
         progress(name)
-        with stage([name], names) as alone:
+        with stage({name: peers[name]}, names) as alone:
             failed.update(alone.failed)
             if name in alone.failed:
                 continue
@@ -124,10 +124,10 @@ def pss(pid: int) -> int:
     return int(match[1]) * 1024
 
 
-def _launching(peers: Sequence[str]) -> tuple[dict[str, Failure], list[str]]:
+def _launching(peers: Mapping[str, str]) -> tuple[dict[str, Failure], list[str]]:
     """Those that cannot run here, and those that can and start processes."""
     able, failed = usable(peers)
-    return failed, [name for name in able if load(PEERS[name]).launches]
+    return failed, [name for name, spec in able.items() if load(spec).launches]
 
 
 def _outcomes(

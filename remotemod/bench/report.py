@@ -6,7 +6,7 @@ import dataclasses
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from remotemod.bench import quantities
 from remotemod.bench.callers import Failure, stage
 from remotemod.bench.options import Options
-from remotemod.bench.peers import FLOORS, OURS
+from remotemod.bench.peers import FLOORS
 from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
 from remotemod.bench.turns import Outcome, Pace
 from remotemod.bench.wording import human, version
@@ -23,8 +23,6 @@ from remotemod.version import VERSION
 __all__ = ["Report", "as_dict", "measure"]
 
 Progress = Callable[[int, int, str], None]
-
-_VERSIONED = ("torch", "numpy", "ray", "grpcio", "torchmonarch")
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,15 @@ def measure(options: Options, progress: Progress | None = None) -> Report:
         options: what to measure, and against whom.
         progress: told (quantities done, quantities in all, what is being measured).
     """
-    peers = [OURS, *options.peers]
+    peers = options.peers
     steps = _Steps(options, progress)
     report = Report(options, datetime.now(timezone.utc).isoformat(timespec="seconds"))
     wanted, found = set(options.only), dict[str, Any]()
     if wanted & {"latency", "throughput", "fanout", "creation"}:
-        floors = [FLOORS] if "latency" in wanted else []
+        floors = {FLOORS: options.known[FLOORS]} if "latency" in wanted else {}
         count = options.called_at_once if "fanout" in wanted else 1
         steps.begin("starting workers", counts=False)
-        with stage([*peers, *floors], [f"w{i}" for i in range(count)]) as one:
+        with stage({**peers, **floors}, [f"w{i}" for i in range(count)]) as one:
             if "latency" in wanted:
                 found["latency"] = tuple(
                     quantities.latency(one, n, options.pace, steps.begin(f"latency, {human(n)}"))
@@ -120,8 +118,13 @@ class _Steps:
         return tell
 
 
-def as_dict(report: Report) -> dict[str, Any]:
-    """The run as JSON can say it; times are in seconds, memory and sizes in bytes."""
+def as_dict(report: Report, distributions: Sequence[str] = ("torch", "numpy")) -> dict[str, Any]:
+    """The run as JSON can say it; times are in seconds, memory and sizes in bytes.
+
+    Args:
+        report: the run.
+        distributions: those whose versions stand beside the figures.
+    """
     options = report.options
     found: dict[str, Any] = {
         "date": report.date,
@@ -133,7 +136,7 @@ def as_dict(report: Report) -> dict[str, Any]:
         "versions": {
             "remotemod": VERSION,
             "python": sys.version.split()[0],
-            **version(_VERSIONED),
+            **version(distributions),
         },
         "method": {
             "turns": options.turns,

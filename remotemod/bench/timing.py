@@ -1,14 +1,11 @@
-"""Samples of times, and the turns of ways that share one process."""
+"""What is measured of one way: the values, and what is said of them."""
 
 from __future__ import annotations
 
-import random
 import statistics
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Sample", "interleaved"]
+__all__ = ["Sample"]
 
 
 @dataclass(frozen=True)
@@ -39,22 +36,3 @@ class Sample:
     def after_pause(self) -> float | None:
         """The median of the calls that began a block; None where there were no blocks."""
         return statistics.median(self.firsts) if self.firsts else None
-
-
-def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Sample]:
-    """Runs every way once a round, each round in another order: what one leaves behind, the next pays for.
-
-    The first rounds warm up and do not count.
-    """
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    order = list(ways.items())
-    shuffle = random.Random(0).shuffle
-    for turn in range(-3, rounds):
-        shuffle(order)
-        for name, way in order:
-            start = time.perf_counter()
-            way()
-            spent = time.perf_counter() - start
-            if turn >= 0:
-                times[name].append(spent)
-    return {name: Sample(tuple(found)) for name, found in times.items()}

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
-import tempfile
 from pathlib import Path
+
+from remotemod.files import replace_file
 
 __all__ = ["current", "difference", "write_if_changed"]
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Writes ``text`` unless the file holds it already; whether it wrote.
-
-    The file is replaced in one step: a reader sees the old stub or the new one.
-    """
+    """Write ``text`` in one step unless the file holds it already; return whether it wrote."""
     if current(path) == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    replace_file(path, text.encode(), durable=False)  # it can be generated again
     return True
 
 
@@ -52,9 +39,3 @@ def current(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

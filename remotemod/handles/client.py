@@ -1,4 +1,4 @@
-"""How one handle reaches its module: worker, reference, stub and bound, worked out once."""
+"""How one handle reaches its module: all that its calls have in common, worked out once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from remotemod.autograd.caller import anchor, attach_outputs, record_inputs
 from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import GraphError
 from remotemod.future import Future
+from remotemod.handles.spec import HandleSpec
 from remotemod.requests import Call, Invoke
 from remotemod.rpc.cluster import Cluster
-from remotemod.rpc.engine import Line
-from remotemod.rpc.ref import RemoteRef
+from remotemod.rpc.engine import PreparedCall
 from remotemod.stub.loader import LoadedStub, StubName
+from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 from remotemod.trees import map_tensors
 
@@ -28,18 +29,20 @@ class Packed(NamedTuple):
     """What travels when a handle is passed to another worker: the way to the module, not the module.
 
     The stub comes first: whoever unpacks must know it before the reference, which may be typed by it.
+
+    Attributes:
+        text: the stub's text.
+        bound: the objects that the text cannot import.
+        cls: the handle's own class, without what was generated.
+        spec: everything else that makes the handle; of the stub no more than its name.
+        training: the handle's mode.
     """
 
     text: str
     bound: dict[str, object]
     cls: Any
-    ref: Any
-    device: str
-    timeout: float | None
+    spec: HandleSpec
     training: bool
-    kind: str
-    extension: Any
-    recompute: bool
 
 
 class Client:
@@ -47,70 +50,70 @@ class Client:
 
     Args:
         cluster: where the owner is.
-        ref: the module.
-        device: the module's device on its owner.
-        stub: what the owner runs; who only calls it may know its name alone.
-        timeout: the handle's own bound in seconds; None for the cluster's.
-        kind: the dotted name of the module's class.
-        extension: what the engine's owner says of the reference; only the engine reads it.
-        recompute: whether the owner keeps no graphs and runs calls again in backward.
+        spec: the module, and how it is called.
+
+    Attributes:
+        worker: the owner's name.
+        bound: seconds that a call may take; None for no bound.
+        is_device_map_set: whether results may stay on the owner's accelerator.
+        route: caller and owner, as profiles show them.
+        fakes: what the user says of the shapes that methods return.
+        anchor: what requires grad on behalf of the remote parameters.
     """
 
     __slots__ = (
         "__weakref__",
         "_digest",
         "_key",
-        "_lines",
+        "_prepared",
         "anchor",
         "bound",
         "cluster",
-        "device",
-        "extension",
         "fakes",
         "is_device_map_set",
-        "kind",
-        "recompute",
-        "ref",
         "route",
-        "stub",
-        "timeout",
+        "spec",
         "worker",
     )
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        ref: RemoteRef[Any],
-        device: str,
-        stub: LoadedStub | StubName,
-        timeout: float | None,
-        kind: str,
-        extension: Any,
-        recompute: bool = False,
-    ) -> None:
+    def __init__(self, cluster: Cluster, spec: HandleSpec) -> None:
         self.cluster = cluster
-        self.ref = ref
-        self.device = device
-        self.stub = stub
-        self.timeout = timeout
-        self.worker = ref.owner_name()
-        self.kind = kind
-        self.bound = cluster.timeout if timeout is None else timeout
-        self.is_device_map_set = cluster.keeps_device(self.worker)
+        self.spec = spec
+        self.worker: str = spec.ref.owner_name()
+        self.bound = resolve_timeout(spec.timeout, cluster.timeout)
+        self.is_device_map_set = cluster.engine.keeps_device(self.worker)
         self.route = f"({cluster.caller} -> {self.worker})"
-        self._digest = stub.digest
-        self._lines: dict[str, Line] = {}
-        self.extension = extension
-        self._key = cluster.key(ref, stub, extension)
-        self.recompute = recompute
-        self.fakes: Mapping[str, Callable[..., Any]] = {}  # what the user says of shapes
-        self.anchor, _ = anchor()  # for graphs that must see it
+        self._digest = spec.stub.digest
+        self._prepared: dict[str, PreparedCall] = {}
+        self._key = cluster.engine.key(spec.ref, spec.stub, spec.extension)
+        self.fakes: Mapping[str, Callable[..., Any]] = {}
+        self.anchor, _ = anchor()
+
+    @property
+    def ref(self) -> Any:
+        """The reference to the module."""
+        return self.spec.ref
+
+    @property
+    def device(self) -> str:
+        """The module's device on its owner."""
+        return self.spec.device
+
+    @property
+    def stub(self) -> LoadedStub | StubName:
+        """What the owner runs."""
+        return self.spec.stub
+
+    @property
+    def kind(self) -> str:
+        """The dotted name of the module's class."""
+        return self.spec.kind
 
     @property
     def loaded(self) -> LoadedStub:
         """The stub, for those who pass the handle on."""
-        assert isinstance(self.stub, LoadedStub)
-        return self.stub
+        assert isinstance(self.spec.stub, LoadedStub)
+        return self.spec.stub
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a method on the owner and waits for its result."""
@@ -120,14 +123,14 @@ class Client:
         return self._call(method, args, kwargs)
 
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        line = self._lines.get(method) or self._line(method)
+        prepared = self._prepared.get(method) or self._prepare(method)
         if self.cluster.was_closed:
             self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return line.call(args, kwargs, graph_mode, self.bound)
+            return prepared.call(args, kwargs, graph_mode, self.bound)
         placeholders = record_inputs((args, kwargs))
-        answer = line.call(args, kwargs, graph_mode, self.bound)
+        answer = prepared.call(args, kwargs, graph_mode, self.bound)
         return attach_outputs(answer, placeholders, self.cluster, self.worker, self.bound)
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -138,13 +141,13 @@ class Client:
         return self._submit(method, args, kwargs)
 
     def _submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        line = self._lines.get(method) or self._line(method)
+        prepared = self._prepared.get(method) or self._prepare(method)
         self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return line.submit(args, kwargs, graph_mode, self.bound)
+            return prepared.submit(args, kwargs, graph_mode, self.bound)
         placeholders = record_inputs((args, kwargs))
-        future = line.submit(args, kwargs, graph_mode, self.bound)
+        future = prepared.submit(args, kwargs, graph_mode, self.bound)
         future.convert(
             lambda answer: attach_outputs(
                 answer, placeholders, self.cluster, self.worker, self.bound
@@ -158,7 +161,7 @@ class Client:
             self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
             return GraphMode.NONE
-        return self.cluster.graph_mode(self.recompute)
+        return self.cluster.engine.graph_mode(self.spec.recompute)
 
     def _refuse_transforms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Raises where batches or forward-mode derivatives would be lost on the way."""
@@ -181,10 +184,11 @@ class Client:
 
         map_tensors((args, kwargs), check)
 
-    def _line(self, method: str) -> Line:
-        call = Call(self._key, self._digest, method, (), {}, self.device, self.is_device_map_set, 0)
-        line = self._lines[method] = self.cluster.line(self.worker, call)
-        return line
+    def _prepare(self, method: str) -> PreparedCall:
+        device = self.spec.device
+        call = Call(self._key, self._digest, method, (), {}, device, self.is_device_map_set, 0)
+        prepared = self._prepared[method] = self.cluster.prepare(self.worker, call)
+        return prepared
 
     def _record(self, method: str) -> Any:
         """Names the call for the profiler, by the keys that torch's own RPC uses."""
@@ -202,30 +206,17 @@ class Client:
             cls: the handle's own class, without what was generated.
             training: the handle's mode.
         """
-        return Packed(
-            self.loaded.text,
-            dict(self.loaded.injected),
-            cls,
-            self.ref,
-            self.device,
-            self.timeout,
-            training,
-            self.kind,
-            self.extension,
-            self.recompute,
-        )
+        stub = self.loaded
+        return Packed(stub.text, dict(stub.injected), cls, self.spec.named_stub(), training)
 
-    def with_options(self, timeout: float | None, recompute: bool) -> Client:
-        """The same module with another bound, and other graphs on its owner."""
-        twin = Client(
-            self.cluster,
-            self.ref,
-            self.device,
-            self.stub,
-            timeout,
-            self.kind,
-            self.extension,
-            recompute,
-        )
+    def with_options(self, timeout: float | None, recompute: bool | None) -> Client:
+        """The same module with another bound, and other graphs on its owner.
+
+        Args:
+            timeout: seconds; None for the cluster's bound.
+            recompute: None leaves it as it is.
+        """
+        again = self.spec.recompute if recompute is None else recompute
+        twin = Client(self.cluster, self.spec._replace(timeout=timeout, recompute=again))
         twin.fakes = self.fakes
         return twin

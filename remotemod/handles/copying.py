@@ -48,9 +48,9 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
         request,
         recipe,
         client.device,
-        client.timeout,
+        client.spec.timeout,
         None,
-        client.recompute,
+        client.spec.recompute,
     )
     memo[source] = twin.module_rref
     attached = vars(twin).keys() - before | {COMPILED_CALL}

@@ -1,146 +1,121 @@
-"""Names of remote modules: owners know them, so that other processes of a cluster find the modules by them."""
+"""Finds the remote module behind the reference string that a scripted or traced caller holds."""
 
 from __future__ import annotations
 
+import itertools
+import threading
 import weakref
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import nn
-
-from remotemod.errors import PlacementError, WorkerLost
+from remotemod.errors import RemoteModError
+from remotemod.future import Future
 from remotemod.handles.client import Client
-from remotemod.handles.routes import ROUTER
-from remotemod.owner.inproc import process_cluster
-from remotemod.owner.module_functions import remote_module
-from remotemod.owner.owner import current_owner
-from remotemod.requests import Invoke
-from remotemod.rpc.cluster import Cluster, current_cluster
-from remotemod.rpc.ref import RemoteRef
-from remotemod.stub.loader import StubName
-from remotemod.torch_compat.script import is_script_module
+from remotemod.handles.named import client_named, publish
 
-__all__ = ["NamedModule", "announce", "client_named", "client_of", "find_named", "publish"]
+__all__ = ["DIRECTORY", "Directory"]
 
 
-class NamedModule(NamedTuple):
-    """A named remote module, as its owner tells of it.
+class Directory:
+    """The remote modules of this process by their reference strings.
 
-    Attributes:
-        ref: the reference to it.
-        device: its device on its owner.
-        stub: what its owner runs for callers.
-        kind: the dotted name of its class.
-        recompute: whether its owner keeps no graphs and runs calls again in backward.
+    There is one of it for each process: operators are process-wide, and so is what they reach.
     """
 
-    ref: Any
-    device: str
-    stub: StubName
-    kind: str
-    recompute: bool
+    def __init__(self) -> None:
+        # A scripted module holds the string alone, so the client must outlive the eager handle: it stays for as long
+        # as its cluster does.
+        self._kept: dict[str, Client] = {}
+        self._handles: weakref.WeakValueDictionary[str, Client] = weakref.WeakValueDictionary()
+        self._looked_up: set[str] = set()
+        self._calls: dict[int, Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    # --- what is entered ----------------------------------------------------------------------
+
+    def know(self, ref: str, client: Client) -> None:
+        """Makes a module reachable as ``ref`` for as long as somebody else holds its client."""
+        self._handles[ref] = client
+
+    def announce(self, ref: str, client: Client) -> None:
+        """From now on operators find a module by its reference string, here and in other processes."""
+        if self.keep(ref, client):
+            publish(client, ref)
+
+    def keep(self, ref: str, client: Client, *, looked_up: bool = False) -> bool:
+        """Makes a module reachable as ``ref`` until its cluster closes; says whether that is news.
+
+        Args:
+            ref: what scripted callers hold.
+            client: the module.
+            looked_up: whether it was looked up by its name.
+        """
+        with self._lock:
+            if self._kept.get(ref) is client:
+                return False
+            self._kept[ref] = client
+            (self._looked_up.add if looked_up else self._looked_up.discard)(ref)
+        known = weakref.ref(client)
+        client.cluster.on_close(lambda: self._drop(ref, known))
+        return True
+
+    def forget(self, ref: str) -> None:
+        """Forgets what ``ref`` leads to: there is a new module of that name."""
+        with self._lock:
+            self._kept.pop(ref, None)
+
+    def look_up_anew(self, ref: str) -> None:
+        """Forgets what ``ref`` leads to if that was looked up: there may be a newer module of that name."""
+        with self._lock:
+            if ref in self._looked_up:
+                self._kept.pop(ref, None)
+
+    def _drop(self, ref: str, client: weakref.ref[Client]) -> None:
+        with self._lock:
+            if self._kept.get(ref) is client():
+                self._kept.pop(ref, None)
+
+    # --- what is found ------------------------------------------------------------------------
+
+    def known(self, ref: str) -> Client | None:
+        """What ``ref`` leads to in this process already."""
+        return self._kept.get(ref)
+
+    def find(self, ref: str) -> Client:
+        """The module behind a reference: this process's own, or one of that name on the current cluster.
+
+        Raises:
+            PlacementError: no worker has a remote module of that name, or several have.
+        """
+        client = self._kept.get(ref) or self._handles.get(ref)
+        if client is None:
+            client = client_named(ref)
+            self.keep(ref, client, looked_up=True)
+        return client
+
+    # --- what operators do --------------------------------------------------------------------
+
+    def call(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a method of the module behind ``ref``."""
+        return self.find(ref).call(method, args, kwargs)
+
+    def submit(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """Starts a method of the module behind ``ref``; the number collects its result."""
+        future = self.find(ref).submit(method, args, kwargs)
+        number = next(self._numbers)
+        self._calls[number] = future
+        return number
+
+    def collect(self, call: int) -> Any:
+        """Waits for a started call.
+
+        Raises:
+            RemoteModError: it was collected before, or never submitted.
+        """
+        future = self._calls.pop(call, None)
+        if future is None:
+            raise RemoteModError(f"call {call} was collected before, or never submitted")
+        return future.wait()
 
 
-def publish(client: Client, name: str) -> None:
-    """Makes a remote module known to its owner under a name; the last one of that name is found.
-
-    A name keeps nothing alive: it goes with the module's last handle.
-    """
-    stub = StubName(client.stub.digest, client.stub.declaration)
-    named = NamedModule(None, client.device, stub, client.kind, client.recompute)
-    client.cluster.load(client.worker, client.loaded).wait()
-    # The cluster's bound, not the handle's: that one is for the user's calls.
-    client.cluster.call(client.worker, Invoke(_remember, (client.ref, name, named)))
-
-
-def announce(client: Client, ref: str) -> None:
-    """From now on operators find the module by its reference string, here and in other processes."""
-    if ROUTER.keep(ref, client):
-        publish(client, ref)
-
-
-def find_named(cluster: Cluster, name: str) -> NamedModule | None:
-    """The remote module of a name on a cluster; None if no worker has one.
-
-    Raises:
-        PlacementError: several workers have one.
-        WorkerLost: a worker is gone, and the others have none.
-    """
-    request = Invoke(_remembered, (name,))
-    asked = [(worker, cluster.submit(worker, request)) for worker in cluster.workers]
-    found: dict[str, NamedModule] = {}
-    lost = None
-    for worker, future in asked:
-        try:
-            named = future.wait()
-        except WorkerLost as error:
-            lost = error
-        else:
-            if named is not None:
-                found[worker] = named
-    if len(found) > 1:
-        raise PlacementError(
-            f"there are remote modules called '{name}' on {', '.join(sorted(found))}: give each a name of its own"
-        )
-    if lost is not None and not found:
-        raise lost
-    return next(iter(found.values()), None)
-
-
-def client_of(named: NamedModule, cluster: Cluster) -> Client:
-    """How calls reach a part that was found on a cluster."""
-    return Client(
-        cluster, named.ref, named.device, named.stub, None, named.kind, None, named.recompute
-    )
-
-
-def client_named(name: str) -> Client:
-    """The way to the remote module of a name, on the current cluster or in this process.
-
-    Raises:
-        PlacementError: there is none, or nowhere to look for it.
-        WorkerLost: as :func:`find_part` has it.
-    """
-    current = current_cluster()
-    clusters = [process_cluster()] if current is None else [current, process_cluster()]
-    for cluster in clusters:
-        named = find_named(cluster, name)
-        if named is not None:
-            return client_of(named, cluster)
-    where = "there is no current cluster" if current is None else f"{current!r} has none"
-    raise PlacementError(
-        f"no remote module is called '{name}': {where}. Open the cluster on which it lives first "
-        f"(rm.connect, rm.launch), or build it there with rm.RemoteModule(…, name='{name}')"
-    )
-
-
-# --- on the owner -----------------------------------------------------------------------------
-
-
-def _remember(ref: RemoteRef[nn.Module], name: str, named: NamedModule) -> None:
-    owner = current_owner()
-    assert owner is not None
-    owner.names[name] = _weakly(remote_module(ref)), named
-
-
-def _remembered(name: str) -> NamedModule | None:
-    owner = current_owner()
-    assert owner is not None
-    found = owner.names.get(name)
-    if found is None:
-        return None
-    module, named = found
-    value = module()
-    if value is None:
-        del owner.names[name]
-        return None
-    kept: NamedModule = named._replace(ref=owner.keep(value))
-    return kept
-
-
-def _weakly(module: nn.Module) -> Callable[[], nn.Module | None]:
-    if is_script_module(module):
-        return lambda: (
-            module
-        )  # engines keep the compiled module and make its Python form as they need it
-    return weakref.ref(module)
+DIRECTORY = Directory()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from remotemod.autograd.caller import submit
 from remotemod.future import Future
 from remotemod.requests import Invoke
-from remotemod.rpc.cluster import find_cluster
+from remotemod.rpc.current import find_cluster
 from remotemod.rpc.ref import RemoteRef
 
 __all__ = ["remote", "rpc_async", "rpc_sync"]
@@ -30,7 +30,7 @@ def rpc_sync(
         func: a Python function, a torch builtin such as ``torch.add``, or a scripted function.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        timeout: seconds; None for the cluster's bound.
+        timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
 
     Raises:
         RemoteError: ``func`` raised; the exception is of the remote type too.

@@ -14,9 +14,10 @@ from torch.compiler import is_compiling
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.handles.client import Client, Packed
-from remotemod.handles.directory import announce, publish
+from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.named import publish
 from remotemod.handles.recipe import Described, Recipe, recipe_for
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.spec import HandleSpec
 from remotemod.handles.state import RemoteState
 from remotemod.handles.stub_class import (
     define_stub_operators,
@@ -28,7 +29,8 @@ from remotemod.handles.tracing.symbolic import symbolic_call
 from remotemod.owner import module_functions as on_owner
 from remotemod.owner.inproc import process_cluster
 from remotemod.requests import Build, Built
-from remotemod.rpc.cluster import UNSET, Cluster, find_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import find_cluster
 from remotemod.rpc.placement import Placement, check_device, check_owner
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import load_stub
@@ -61,7 +63,7 @@ class RemoteModule(RemoteState):
         interface: what can be called: a ``@torch.jit.interface`` class (the remote module can then be
             scripted), a ``typing.Protocol``, or an ``nn.Module`` class. By default ``module_cls`` itself.
         cluster: where the worker is; by default the current cluster.
-        timeout: seconds that a call may take; None for the cluster's bound.
+        timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
         name: a name for the remote module; scripted callers find it by that name.
         fake: for ``torch.compile`` and ``torch.export``, where the module itself cannot be run without data: a
             function with the parameters of ``forward`` (or a dict of such functions by method) that returns
@@ -148,7 +150,7 @@ class RemoteModule(RemoteState):
             module_rref: the reference (``get_module_rref()`` of another handle).
             interface: as in the constructor; by default the interface of the module's own class.
             cluster: where the worker is; by default the current cluster.
-            timeout: seconds that a call may take; None for the cluster's bound.
+            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
 
         Raises:
             PlacementError: the device string says another worker or device than the module's. A worker
@@ -157,7 +159,7 @@ class RemoteModule(RemoteState):
         """
         interface = interface if interface is not None else _module_interface_cls
         placement = Placement.parse(remote_device)
-        found = _cluster_for(placement, cluster or getattr(module_rref, "_cluster", None))
+        found = _cluster_for(placement, cluster or getattr(module_rref, "cluster", None))
         owner = module_rref.owner_name()
         check_owner(remote_device, placement.resolve(found.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
@@ -180,18 +182,17 @@ class RemoteModule(RemoteState):
         recompute: bool = False,
     ) -> Built:
         """Has a module built and becomes the handle on it."""
-        bound = timeout if timeout is not None else UNSET
         if recipe is None:
             made = Described(type(self), request.target, device)
-            built = cluster.build(worker, request._replace(known=made.known), None, bound)
+            built = cluster.build(worker, request._replace(known=made.known), None, timeout)
             recipe = made.recipe(built.interface)
             cluster.load(worker, recipe.stub).wait()
         else:
-            built = cluster.build(worker, request, recipe.stub, bound)
-        client = Client(
-            cluster, built.ref, device, recipe.stub, timeout, built.kind, built.extension, recompute
+            built = cluster.build(worker, request, recipe.stub, timeout)
+        spec = HandleSpec(
+            built.ref, device, recipe.stub, built.kind, timeout, built.extension, recompute
         )
-        self._attach(client, recipe.cls, name)
+        self._attach(Client(cluster, spec), recipe.cls, name)
         return built
 
     def _attach(self, client: Client, cls: type, name: str | None) -> None:
@@ -211,10 +212,10 @@ class RemoteModule(RemoteState):
             **with_parameters(RemoteParameters(self, parameters_of(self))),
         )
         object.__setattr__(self, "_client", client)
-        ROUTER.know(self._ref, client)
+        DIRECTORY.know(self._ref, client)
         self.__class__ = cls
         if name is not None:
-            ROUTER.forget(name)
+            DIRECTORY.forget(name)
             publish(client, name)
 
     def __prepare_scriptable__(self: Self) -> Self:
@@ -227,9 +228,9 @@ class RemoteModule(RemoteState):
                 f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
-        announce(self._client, self._ref)
+        DIRECTORY.announce(self._ref, self._client)
         if not getattr(self, "_is_portable", False):  # that form is for a file, without any engine
-            self._client.cluster.prepare_script(self)
+            self._client.cluster.engine.prepare_script(self)
         compile_whole(self)
         return self
 
@@ -246,16 +247,7 @@ class RemoteModule(RemoteState):
         define_stub_operators(stub)
         self: RemoteModule = packed.cls.__new__(packed.cls)
         nn.Module.__init__(self)
-        client = Client(
-            cluster,
-            packed.ref,
-            packed.device,
-            stub,
-            packed.timeout,
-            packed.kind,
-            packed.extension,
-            packed.recompute,
-        )
+        client = Client(cluster, packed.spec._replace(stub=stub))
         self._attach(client, with_signatures(packed.cls, stub, {}), None)
         self.training = packed.training
         return self
@@ -310,20 +302,18 @@ class RemoteModule(RemoteState):
         """Another handle on the same remote module with other options.
 
         Args:
-            timeout: seconds that a call may take; None for the cluster's bound.
+            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
             recompute: as in the constructor; None leaves it as it is.
         """
         twin = type(self).__new__(type(self))
         nn.Module.__init__(twin)
-        mine: Client = self._client
-        again = mine.recompute if recompute is None else recompute
-        client = mine.with_options(timeout, again)
-        twin._attach(client, type(self), None)
+        client: Client = self._client
+        twin._attach(client.with_options(timeout, recompute), type(self), None)
         twin.training = self.training
         return twin
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self._client.cluster.reduce(self)
+        return self._client.cluster.engine.reduce(self)
 
     def extra_repr(self) -> str:
         """Where the module lives."""

@@ -18,6 +18,7 @@ from remotemod.handles.stub_class import bind_interface, stub_of_class, with_sig
 from remotemod.interface.live.own_annotations import annotations_of
 from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
+from remotemod.objects import split_name
 from remotemod.stub.loader import LoadedStub
 
 __all__ = ["Described", "Recipe", "recipe_for"]
@@ -59,8 +60,7 @@ def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recip
     generated = stub_of_class(cls)
     if generated is not None and interface is None:
         declared = generated.declaration
-        module, _, qualname = declared.interface.partition(":")
-        return Recipe(cls, generated, (module, qualname, declared.digest))
+        return Recipe(cls, generated, (*split_name(declared.interface), declared.digest))
     moves = torch.device(device).type != "cpu"
     if isinstance(interface, Interface):
         return Recipe(*_named(cls, interface, moves))

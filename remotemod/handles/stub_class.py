@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remotemod.errors import InterfaceError
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.live.script_module import live_class
 from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
@@ -69,7 +69,7 @@ def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, S
 def define_stub_operators(stub: LoadedStub) -> None:
     """Defines the operators of a scripted stub, once."""
     if stub.declaration.form == "scripted":
-        define_operators(stub.declaration, stub.dispatcher_methods, ROUTER)
+        define_operators(stub.declaration, stub.dispatcher_methods, DIRECTORY)
 
 
 def stub_of_class(cls: type) -> LoadedStub | None:

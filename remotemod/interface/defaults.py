@@ -6,7 +6,6 @@ import ast
 import enum
 import math
 import operator
-import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from remotemod.interface.annotations import canonical
 from remotemod.interface.live.absent_torch import NeedsTorch
 from remotemod.interface.model import Default
 from remotemod.interface.types import Symbol
+from remotemod.objects import find_or_none
 from remotemod.torch_compat.paths import COMPILED_MODULES
 
 __all__ = ["Lookup", "Reference", "Unwritable", "evaluate", "from_text", "from_value", "well_known"]
@@ -165,9 +165,7 @@ def _spell_reference(value: object, imports: set[str]) -> str:
 def _importable(value: type | types.FunctionType | types.BuiltinFunctionType) -> Symbol:
     """Where ``value`` can be had from, if the path really leads back to it."""
     symbol = canonical(Symbol(value.__module__ or "", value.__qualname__))
-    found: object = sys.modules.get(symbol.module or "builtins")
-    for part in symbol.qualname.split("."):
-        found = getattr(found, part, None)
+    found = find_or_none(symbol.module or "builtins", symbol.qualname)
     if found is not value or symbol.module == "__main__":
         raise Unwritable
     return symbol

@@ -3,81 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TypeVar
 
 import libcst as cst
+import libcst.matchers as m
 
-__all__ = ["without"]
+__all__ = ["comments_in", "without"]
 
+Statement = TypeVar("Statement", cst.Import, cst.ImportFrom)
 Gap = cst.BaseParenthesizableWhitespace
 
 
-def without(
-    statement: cst.ImportFrom | cst.Import, leaving: Collection[int]
-) -> tuple[cst.ImportFrom | cst.Import, list[cst.Comment]]:
+def comments_in(node: cst.CSTNode | None) -> list[cst.Comment]:
+    """All comments above, in and behind a node."""
+    return [] if node is None else list(m.findall(node, m.Comment()))  # type: ignore[arg-type]
+
+
+def without(statement: Statement, leaving: Collection[int]) -> tuple[Statement, list[cst.Comment]]:
     """The statement without the names at some places, and the comments that belonged to those.
 
     Args:
         statement: an import of several names, of which at least one stays.
         leaving: the places of the names that go, from 0.
     """
-    assert not isinstance(statement.names, cst.ImportStar)
-    names = list(statement.names)
-    gaps = _gaps(statement)
+    lpar, rpar = getattr(statement, "lpar", None), getattr(statement, "rpar", None)
+    names: list[cst.ImportAlias] = list(statement.names)  # type: ignore[arg-type]
+    has_last_comma = isinstance(names[-1].comma, cst.Comma)
+    none = cst.SimpleWhitespace("")
+    # The white space in front of each name, and behind the last.
+    gaps: list[Gap] = [lpar.whitespace_after if lpar else none]
+    gaps += [getattr(alias.comma, "whitespace_after", none) for alias in names]
+    if rpar and not has_last_comma:
+        gaps[-1] = rpar.whitespace_before
     taken: list[cst.Comment] = []
     for place in sorted(leaving, reverse=True):
-        gap, comments = _join(gaps[place], gaps[place + 1], last=place == len(names) - 1)
-        gaps[place : place + 2] = [gap]
-        taken = comments + taken
-        del names[place]
-    trailing = isinstance(names[-1].comma, cst.Comma) and (
-        len(statement.names) - 1 not in leaving or isinstance(statement.names[-1].comma, cst.Comma)
-    )
-    kept = [
-        alias.with_changes(comma=_comma(alias).with_changes(whitespace_after=gap))
-        for alias, gap in zip(names, gaps[1:], strict=True)
-    ]
-    changes: dict[str, Any] = {"names": kept}
-    rpar = getattr(statement, "rpar", None)
-    if not trailing:
-        kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    if isinstance(statement, cst.ImportFrom) and statement.lpar is not None:
-        changes["lpar"] = statement.lpar.with_changes(whitespace_after=gaps[0])
-        if not trailing and rpar is not None:
-            changes["rpar"] = rpar.with_changes(whitespace_before=gaps[-1])
-    return statement.with_changes(**changes), taken
+        is_last = place == len(names) - 1
+        gaps[place : place + 2], above, behind = _join(gaps[place], gaps[place + 1], is_last)
+        taken = above + comments_in(names.pop(place).asname) + behind + taken
+    for place, (alias, gap) in enumerate(zip(names, gaps[1:], strict=True)):
+        comma = alias.comma if isinstance(alias.comma, cst.Comma) else cst.Comma()
+        names[place] = alias.with_changes(comma=comma.with_changes(whitespace_after=gap))
+    if not has_last_comma:
+        names[-1] = names[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        rpar = rpar and rpar.with_changes(whitespace_before=gaps[-1])
+    if lpar:
+        changed = statement.with_changes(
+            lpar=lpar.with_changes(whitespace_after=gaps[0]), rpar=rpar, names=names
+        )
+        return changed, taken
+    return statement.with_changes(names=names), taken
 
 
-def _comma(alias: cst.ImportAlias) -> cst.Comma:
-    return alias.comma if isinstance(alias.comma, cst.Comma) else cst.Comma()
-
-
-def _gaps(statement: cst.ImportFrom | cst.Import) -> list[Gap]:
-    """The white space in front of each name, and behind the last."""
-    assert not isinstance(statement.names, cst.ImportStar)
-    lpar = statement.lpar if isinstance(statement, cst.ImportFrom) else None
-    rpar = statement.rpar if isinstance(statement, cst.ImportFrom) else None
-    gaps: list[Gap] = [cst.SimpleWhitespace("") if lpar is None else lpar.whitespace_after]
-    for alias in statement.names:
-        if isinstance(alias.comma, cst.Comma):
-            gaps.append(alias.comma.whitespace_after)
-        else:
-            gaps.append(cst.SimpleWhitespace("") if rpar is None else rpar.whitespace_before)
-    return gaps
-
-
-def _join(before: Gap, behind: Gap, last: bool) -> tuple[Gap, list[cst.Comment]]:
-    """One gap for the two around a name that goes, and the comments that go with it.
+def _join(
+    before: Gap, behind: Gap, is_last: bool
+) -> tuple[list[Gap], list[cst.Comment], list[cst.Comment]]:
+    """A gap for the two around a name that goes, and the comments above and behind it that go too.
 
     The name's own are the lines above it and the end of its line, if it stands on a line alone.
     """
-    if isinstance(before, cst.ParenthesizedWhitespace):
+    if not isinstance(before, cst.ParenthesizedWhitespace):
+        both = (before, behind)
         if isinstance(behind, cst.ParenthesizedWhitespace):
-            own = [line.comment for line in before.empty_lines] + [behind.first_line.comment]
-            gap = behind.with_changes(first_line=before.first_line)
-            return gap, [comment for comment in own if comment is not None]
-        commented = before.first_line.comment or any(line.comment for line in before.empty_lines)
-        return (behind if last and not commented else before), []
+            return [behind], [], []
+        return [min(both, key=lambda gap: 0 if gap.empty else 1)], [], []
+    above = [comment for line in before.empty_lines for comment in comments_in(line)]
     if isinstance(behind, cst.ParenthesizedWhitespace):
-        return behind, []
-    return min(before, behind, key=lambda gap: 0 if gap.empty else 1), []
+        gap = behind.with_changes(first_line=before.first_line)
+        return [gap], above, comments_in(behind.first_line)
+    is_commented = before.first_line.comment or above
+    return [behind if is_last and not is_commented else before], [], []

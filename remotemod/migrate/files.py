@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import stat
-import tempfile
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 from remotemod.errors import InterfaceError
+from remotemod.files import replace_file
 
 __all__ = ["decode", "find_files", "read", "replace"]
 
@@ -87,16 +85,7 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         InterfaceError: it cannot be written; the old file is as it was.
     """
-    target = Path(os.path.realpath(path))
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-        os.replace(temporary, target)
+        replace_file(path, data)
     except OSError as error:
         raise _failure("write this file", error, str(path)) from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)

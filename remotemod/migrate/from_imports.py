@@ -3,135 +3,97 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Any
 
 import libcst as cst
 
-from remotemod.migrate.alias_list import without
+from remotemod.migrate.alias_list import comments_in, without
 from remotemod.migrate.ancestor import CLASSES, OUR_CLASS, OUR_PACKAGE, PRIVATE_CLASS, PUBLIC_CLASS
-from remotemod.migrate.edits import Edits
-from remotemod.migrate.source import Source, absolute_name
-from remotemod.migrate.suites import has_comments, line_of, remove_line
+from remotemod.migrate.source import Step, absolute_name
 
-__all__ = ["rewrite_from_imports"]
+__all__ = ["MoveImports"]
 
 _PRAGMA = re.compile(r"#\s*(noqa|type:|isort:|pylint:|ruff:|pyright:|fmt:)")
 
 
-def rewrite_from_imports(source: Source, edits: Edits, renamed: Collection[cst.CSTNode]) -> None:
-    """Rewrites every import of torch's class by name.
+class MoveImports(Step):
+    """Rewrites every import of torch's class by name; a suite gets each name once."""
 
-    Args:
-        source: the file.
-        edits: where the edits go.
-        renamed: statements whose private class has its uses renamed already.
-    """
-    known: set[tuple[cst.CSTNode, str]] = set()
-    for statement in source.all(cst.ImportFrom):
-        if isinstance(statement.names, cst.ImportStar):
-            continue
-        line = line_of(source, statement)
-        suite = None if line is None else source.parent(line)
-        moving: dict[int, cst.ImportAlias] = {}
-        for place, alias in enumerate(statement.names):
-            name = absolute_name(statement, alias)
-            if name in CLASSES:
-                moving[place] = _ours(alias, statement in renamed)
-            elif name == OUR_CLASS and suite is not None:
-                known.add((suite, _bound(alias)))
-        if moving:
-            _move(source, edits, statement, moving, known)
+    def plan(self) -> None:
+        """Goes through the imports in the order of the text."""
+        known: set[tuple[cst.CSTNode | None, str]] = set()
+        for statement in self.all(cst.ImportFrom):
+            if isinstance(statement.names, cst.ImportStar):
+                continue
+            line = self.line_of(statement)
+            suite = statement if line is None else self.parent(line)
+            keeps_all = line is not None and bool(comments_in(line))
+            moving: list[int] = []
+            new: dict[int, cst.ImportAlias] = {}
+            for place, alias in enumerate(statement.names):
+                key = (suite, alias.evaluated_alias or alias.evaluated_name)
+                if absolute_name(statement, alias) in CLASSES:
+                    moving.append(place)
+                    if keeps_all or key not in known:
+                        new[place] = _ours(alias)
+                if absolute_name(statement, alias) in CLASSES | {OUR_CLASS}:
+                    known.add(key)
+            if moving:
+                self._move(statement, moving, new)
+
+    def _move(
+        self, statement: cst.ImportFrom, moving: list[int], new: dict[int, cst.ImportAlias]
+    ) -> None:
+        """Notes the edits for the names at some places, and for the new ones, which may be fewer."""
+        assert not isinstance(statement.names, cst.ImportStar)
+        line = self.line_of(statement)
+        if len(moving) < len(statement.names):
+            staying, comments = without(statement, moving)
+            parts = [_on_one_line(list(new.values())), staying] if new else [staying]
+            if line is None or not new:
+                self.edit(statement, lambda node: cst.FlattenSentinel(parts))
+            else:
+                self.edit(line, lambda node: _two_lines(node, parts, comments))
+        elif new:
+            names = [
+                new.get(place, alias).with_changes(comma=alias.comma)
+                for place, alias in enumerate(statement.names)
+            ]
+            ours = statement.with_changes(module=cst.Name(OUR_PACKAGE), names=names)
+            self.edit(statement, lambda node: without(ours, set(moving) - new.keys())[0])
+        elif line is not None:
+            self.remove_line(line)
 
 
-def _ours(alias: cst.ImportAlias, renamed: bool) -> cst.ImportAlias:
-    """The alias that binds the same name to our class; the new one where uses are renamed."""
+def _ours(alias: cst.ImportAlias) -> cst.ImportAlias:
+    """The alias that binds the same name to our class."""
     asname = alias.asname
-    if alias.evaluated_name == PRIVATE_CLASS:
-        if asname is None and not renamed:
-            asname = cst.AsName(cst.Name(PRIVATE_CLASS))
-        elif alias.evaluated_alias == PUBLIC_CLASS:
-            asname = None
+    if alias.evaluated_name == PRIVATE_CLASS and asname is None:
+        asname = cst.AsName(cst.Name(PRIVATE_CLASS))
+    elif alias.evaluated_name == PRIVATE_CLASS and alias.evaluated_alias == PUBLIC_CLASS:
+        asname = asname if comments_in(asname) else None
     return alias.with_changes(name=cst.Name(PUBLIC_CLASS), asname=asname)
 
 
-def _bound(alias: cst.ImportAlias) -> str:
-    return alias.evaluated_alias or alias.evaluated_name
-
-
-def _move(
-    source: Source,
-    edits: Edits,
-    statement: cst.ImportFrom,
-    moving: dict[int, cst.ImportAlias],
-    known: set[tuple[cst.CSTNode, str]],
-) -> None:
-    assert not isinstance(statement.names, cst.ImportStar)
-    line = line_of(source, statement)
-    suite = None if line is None else source.parent(line)
-    fresh: dict[int, cst.ImportAlias] = {}
-    here: set[str] = set()
-    for place, alias in moving.items():
-        name = _bound(alias)
-        twice = name in here or (suite is not None and (suite, name) in known)
-        here.add(name)
-        if not twice or (line is not None and has_comments(line)):
-            fresh[place] = alias
-    if suite is not None:
-        known |= {(suite, name) for name in here}
-
-    if len(moving) == len(statement.names):
-        if fresh:
-            edits.add(statement, lambda node: _whole(node, moving, fresh))
-        elif line is not None:
-            remove_line(source, edits, line)
-        return
-    staying, comments = without(statement, moving.keys())
-    if not fresh:
-        edits.add(statement, lambda node: staying)
-        return
-    ours = _statement(list(fresh.values()))
-    if line is None:
-        edits.add(statement, lambda node: cst.FlattenSentinel([ours, staying]))
-        return
-    edits.add(statement, lambda node: staying)
-    edits.add(line, lambda node: _two_lines(node, ours, comments))
-
-
-def _whole(
-    statement: cst.ImportFrom,
-    moving: dict[int, cst.ImportAlias],
-    fresh: dict[int, cst.ImportAlias],
-) -> cst.ImportFrom:
-    """The statement with all its names from us, laid out as it was."""
-    assert not isinstance(statement.names, cst.ImportStar)
+def _on_one_line(aliases: list[cst.ImportAlias]) -> cst.ImportFrom:
+    """An import from us; its names may have been laid out over several lines."""
     names = [
-        alias.with_changes(comma=old.comma)
-        for alias, old in zip(moving.values(), statement.names, strict=True)
+        cst.ImportAlias(alias.name, alias.asname and cst.AsName(alias.asname.name))
+        for alias in aliases
     ]
-    changed = statement.with_changes(module=cst.Name(OUR_PACKAGE), names=names)
-    double = [place for place in moving if place not in fresh]
-    return without(changed, double)[0] if double else changed  # type: ignore[return-value]
-
-
-def _statement(aliases: list[cst.ImportAlias]) -> cst.ImportFrom:
-    plain = [alias.with_changes(comma=cst.MaybeSentinel.DEFAULT) for alias in aliases]
-    return cst.ImportFrom(module=cst.Name(OUR_PACKAGE), names=plain)
+    return cst.ImportFrom(module=cst.Name(OUR_PACKAGE), names=names)
 
 
 def _two_lines(
-    line: cst.SimpleStatementLine, ours: cst.ImportFrom, comments: list[cst.Comment]
+    line: cst.SimpleStatementLine, parts: list[cst.ImportFrom], comments: list[cst.Comment]
 ) -> cst.FlattenSentinel[Any]:
     """Our import on a line of its own above what stays, with the comments of the names that moved."""
     behind = line.trailing_whitespace.comment
     if behind is not None and _PRAGMA.match(behind.value) and not comments:
         comments = [behind]
     above = [cst.EmptyLine(comment=comment) for comment in comments[:-1]]
-    first = cst.SimpleStatementLine([ours], leading_lines=[*line.leading_lines, *above])
+    end = cst.TrailingWhitespace()
     if comments:
-        first = first.with_changes(
-            trailing_whitespace=cst.TrailingWhitespace(
-                whitespace=cst.SimpleWhitespace("  "), comment=comments[-1]
-            )
-        )
-    return cst.FlattenSentinel([first, line.with_changes(leading_lines=())])
+        end = cst.TrailingWhitespace(cst.SimpleWhitespace("  "), comments[-1])
+    ours = cst.SimpleStatementLine([parts[0]], [*line.leading_lines, *above], end)
+    return cst.FlattenSentinel([ours, line.with_changes(body=[parts[1]], leading_lines=())])

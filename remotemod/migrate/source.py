@@ -1,14 +1,16 @@
-"""One parsed file, and what the names in it stand for."""
+"""What the names in one parsed file stand for, and the steps that a migration is made of."""
 
 from __future__ import annotations
 
-import ast
-import warnings
-from collections.abc import Iterator
-from functools import cached_property
-from typing import TypeVar
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 import libcst as cst
+from libcst.codemod import Codemod, CodemodContext
+from libcst.helpers import get_absolute_module_for_import
 from libcst.metadata import (
     BaseAssignment,
     ImportAssignment,
@@ -20,77 +22,121 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
-from remotemod.errors import InterfaceError
-
-__all__ = ["Source", "absolute_module", "absolute_name", "dotted", "imports_of"]
+__all__ = ["Step", "absolute_module", "absolute_name", "dotted", "imports_of"]
 
 Node = TypeVar("Node", bound=cst.CSTNode)
 
 
-class Source:
-    """A file's tree with its scopes, parents and lines.
+class Step(Codemod):
+    """One rewriting of a file: ``plan`` looks at the whole tree and notes edits, which one pass applies."""
 
-    Args:
-        text: the file's text.
-        file: its name, for messages.
+    METADATA_DEPENDENCIES = (ScopeProvider, ParentNodeProvider, PositionProvider)
 
-    Raises:
-        InterfaceError: the text is no Python.
-    """
+    def __init__(self, context: CodemodContext) -> None:
+        super().__init__(context)
+        self._edits: dict[cst.CSTNode, list[Callable[[Any], Any]]] = {}
 
-    def __init__(self, text: str, file: str) -> None:
-        self.text = text
-        self.file = file
-        self._wrapper = MetadataWrapper(_parse(text, file), unsafe_skip_copy=True)
-        self.module = self._wrapper.module
-        self._scopes = self._wrapper.resolve(ScopeProvider)
-        self._parents = self._wrapper.resolve(ParentNodeProvider)
-        collector = _Collector()
-        self.module.visit(collector)
-        self._nodes = collector.nodes
-        self._unseen = frozenset(collector.bound_unseen)
+    @abstractmethod
+    def plan(self) -> None:
+        """Notes the edits."""
 
-    def all(self, kind: type[Node]) -> Iterator[Node]:
-        """All nodes of a kind, in the order of the text."""
-        for node in self._nodes.get(kind, []):
-            assert isinstance(node, kind)
-            yield node
+    def edit(self, node: cst.CSTNode, edit: Callable[[Any], Any]) -> None:
+        """Notes what makes, from a node with its inside done, what stands there instead."""
+        self._edits.setdefault(node, []).append(edit)
 
-    def import_statements(self) -> Iterator[cst.Import | cst.ImportFrom]:
-        """All imports, the plain ones first."""
-        yield from self.all(cst.Import)
-        yield from self.all(cst.ImportFrom)
+    def remove_line(self, line: cst.SimpleStatementLine) -> None:
+        """Removes a line that is not the only one of its suite; blank lines above it go to the next one."""
+        body = list(getattr(self.parent(line), "body", ()))
+        following = body[body.index(line) + 1 :][:1]
+
+        def remove(node: cst.SimpleStatementLine) -> cst.RemovalSentinel:
+            for after in following:
+                if node.leading_lines and not getattr(after, "leading_lines", ()):
+                    move = partial(cst.CSTNode.with_changes, leading_lines=node.leading_lines)
+                    self._edits.setdefault(after, []).insert(0, move)
+            return cst.RemoveFromParent()
+
+        self.edit(line, remove)
+
+    def transform_module(self, tree: cst.Module) -> cst.Module:
+        """The tree with all edits done; the same object where there are none."""
+        # Every analysis takes about as long as parsing; steps share one until a tree changes.
+        wrapper = self.context.scratch.get("wrapper")
+        if wrapper is None or wrapper.module is not tree:
+            wrapper = self.context.scratch["wrapper"] = MetadataWrapper(tree)
+        self.context = replace(self.context, wrapper=wrapper)
+        with self.resolve(wrapper):
+            return self.transform_module_impl(wrapper.module)
+
+    def transform_module_impl(self, tree: cst.Module) -> cst.Module:
+        """As ``transform_module``, for the tree that has been analysed."""
+        metadata: dict[Any, Any] = self.metadata  # type: ignore[assignment]
+        self._parents: dict[cst.CSTNode, cst.CSTNode] = metadata[ParentNodeProvider]
+        self._scopes: dict[cst.CSTNode, Scope | None] = metadata[ScopeProvider]
+        self.scopes = list(dict.fromkeys(scope for scope in self._scopes.values() if scope))
+        self._unseen = {node.value for node in self._bound_unseen() if isinstance(node, cst.Name)}
+        self.plan()
+        return tree.visit(_Edits(self._edits)) if self._edits else tree
+
+    def all(self, *kinds: type[Node]) -> Iterator[Node]:
+        """All nodes of some kinds; statements in the order of the text."""
+        return (node for node in self._parents if isinstance(node, kinds))
+
+    def imports(self) -> Iterator[cst.Import | cst.ImportFrom]:
+        """All imports, in the order of the text."""
+        return (node for node in self._parents if isinstance(node, (cst.Import, cst.ImportFrom)))
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The node around this one; None for the module."""
         return self._parents.get(node)
 
-    def line(self, node: cst.CSTNode) -> int:
-        """The 1-based line that a node starts on."""
-        return self._positions[node].start.line
+    def around(self, node: cst.CSTNode, *kinds: type[Any]) -> cst.CSTNode | None:
+        """The nearest node of some kinds around this one."""
+        parent = self.parent(node)
+        return (
+            parent if parent is None or isinstance(parent, kinds) else self.around(parent, *kinds)
+        )
 
-    @cached_property
-    def _positions(self) -> dict[cst.CSTNode, cst.metadata.CodeRange]:
-        return dict(self._wrapper.resolve(PositionProvider))
+    def line_of(self, statement: cst.CSTNode) -> cst.SimpleStatementLine | None:
+        """The line that a statement has to itself; None if it shares one."""
+        line = self.parent(statement)
+        return line if isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1 else None
 
-    @cached_property
-    def scopes(self) -> list[Scope]:
-        """All scopes of the file."""
-        return list(dict.fromkeys(s for s in self._scopes.values() if s is not None))
+    def number(self, node: cst.CSTNode) -> int:
+        """The 1-based number of the line that a node starts on."""
+        return self.get_metadata(PositionProvider, node).start.line
 
     def scope(self, node: cst.CSTNode) -> Scope | None:
         """The scope that a node's names are looked up in."""
         return self._scopes.get(node)
 
-    def clients(self, name: str, scope: Scope | None) -> frozenset[BaseAssignment]:
-        """What may have bound a plain name; nothing where that cannot be told."""
-        if scope is None or self.is_unclear(name):
-            return frozenset()
-        return frozenset(scope[name])
+    def is_package(self) -> bool:
+        """Whether the file is an ``__init__.py``, of which every name may be meant for others."""
+        return (self.context.filename or "").endswith("__init__.py")
+
+    def is_quoted(self, name: str) -> bool:
+        """Whether a string of the file is a name: an export, a forward reference."""
+        return any(node.evaluated_value == name for node in self.all(cst.SimpleString))
 
     def is_unclear(self, name: str) -> bool:
         """Whether a name is bound somewhere in a way that libcst's scopes do not know of."""
         return name in self._unseen
+
+    def _bound_unseen(self) -> Iterator[cst.CSTNode | None]:
+        for node in self._parents:
+            if isinstance(node, (cst.MatchAs, cst.MatchStar)):
+                yield node.name
+            elif isinstance(node, cst.MatchMapping):
+                yield node.rest
+            elif isinstance(node, cst.NamedExpr) and self.around(node, cst.BaseComp):
+                yield node.target
+            elif isinstance(node, cst.Del):
+                elements = getattr(node.target, "elements", None)
+                yield from [node.target] if elements is None else [e.value for e in elements]
+
+    def bindings(self, name: str, scope: Scope | None) -> frozenset[BaseAssignment]:
+        """What may have bound a plain name; nothing where that cannot be told."""
+        return frozenset() if scope is None or self.is_unclear(name) else frozenset(scope[name])
 
     def meanings(self, node: cst.CSTNode) -> frozenset[str]:
         """The absolute names that a name or dotted name may stand for.
@@ -102,12 +148,24 @@ class Source:
 
     def meanings_of(self, name: str, scope: Scope | None) -> frozenset[str]:
         """As ``meanings``, for a dotted name that is looked up in ``scope``."""
-        # The root alone is looked up: libcst finds ``import a.b`` by "a.b" even where "a" is hidden.
+        # Only the root is looked up: QualifiedNameProvider finds ``import a.b`` by "a.b" even where "a" is hidden.
         return frozenset(
             q.name if q.source is QualifiedNameSource.IMPORT else f".{q.name}"
-            for assignment in self.clients(name.partition(".")[0], scope)
-            for q in assignment.get_qualified_names_for(name)
+            for binding in self.bindings(name.partition(".")[0], scope)
+            for q in binding.get_qualified_names_for(name)
         )
+
+
+class _Edits(cst.CSTTransformer):
+    def __init__(self, edits: dict[cst.CSTNode, list[Callable[[Any], Any]]]) -> None:
+        super().__init__()
+        self._edits = edits
+
+    def on_leave(self, original_node: cst.CSTNode, updated_node: cst.CSTNode) -> Any:
+        updated: Any = updated_node
+        for edit in self._edits.get(original_node, ()):
+            updated = edit(updated)
+        return updated
 
 
 def imports_of(name: str, scope: Scope) -> list[ImportAssignment]:
@@ -115,84 +173,24 @@ def imports_of(name: str, scope: Scope) -> list[ImportAssignment]:
     return [a for a in scope.assignments if isinstance(a, ImportAssignment) and a.name == name]
 
 
-def _parse(text: str, file: str) -> cst.Module:
-    try:
-        return cst.parse_module(text)
-    except cst.ParserSyntaxError as error:
-        line, message = _diagnosis(text) or (error.raw_line, error.message)
-    what = f"cannot be parsed as Python: {message}"
-    raise InterfaceError(what, how="mend the file, or leave it out", file=file, line=line)
-
-
-def _diagnosis(text: str) -> tuple[int, str] | None:
-    """What Python itself finds wrong, which it says better than libcst; None if it finds nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError) as error:  # the latter for null bytes, in old Pythons
-            line = (
-                getattr(error, "lineno", None) or text.count("\n", 0, max(text.find("\0"), 0)) + 1
-            )
-            return line, getattr(error, "msg", str(error))
-    return None
-
-
 def dotted(node: cst.CSTNode) -> str | None:
     """``a.b.c`` as text; None for anything but names and attributes of names."""
-    if isinstance(node, cst.Name):
-        return node.value
     if isinstance(node, cst.Attribute):
         front = dotted(node.value)
         return None if front is None else f"{front}.{node.attr.value}"
-    return None
-
-
-def absolute_name(statement: cst.ImportFrom | cst.Import, alias: cst.ImportAlias) -> str:
-    """The absolute name of what is imported; empty for relative imports."""
-    name = dotted(alias.name) or ""
-    if isinstance(statement, cst.Import):
-        return name
-    module = absolute_module(statement)
-    return f"{module}.{name}" if module else ""
+    return node.value if isinstance(node, cst.Name) else None
 
 
 def absolute_module(statement: cst.Import | cst.ImportFrom) -> str:
     """The module that names are imported from; empty for relative imports, and for plain ones."""
-    if isinstance(statement, cst.Import) or statement.relative or statement.module is None:
+    if isinstance(statement, cst.Import):
         return ""
-    return dotted(statement.module) or ""
+    return get_absolute_module_for_import(None, statement) or ""
 
 
-class _Collector(cst.CSTVisitor):
-    """Sorts the nodes by kind, and notes bindings that libcst's scopes do not see."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodes: dict[type[cst.CSTNode], list[cst.CSTNode]] = {}
-        self.bound_unseen: set[str] = set()
-        self._comprehensions = 0
-
-    def on_visit(self, node: cst.CSTNode) -> bool:
-        self.nodes.setdefault(type(node), []).append(node)
-        if isinstance(node, cst.BaseComp):
-            self._comprehensions += 1
-        elif isinstance(node, (cst.MatchAs, cst.MatchStar)):
-            self._note(node.name)
-        elif isinstance(node, cst.MatchMapping):
-            self._note(node.rest)
-        elif isinstance(node, cst.NamedExpr) and self._comprehensions:
-            self._note(node.target)
-        elif isinstance(node, cst.Del):
-            elements = getattr(node.target, "elements", None)
-            for target in [node.target] if elements is None else [e.value for e in elements]:
-                self._note(target)
-        return True
-
-    def on_leave(self, original_node: cst.CSTNode) -> None:
-        if isinstance(original_node, cst.BaseComp):
-            self._comprehensions -= 1
-
-    def _note(self, name: cst.CSTNode | None) -> None:
-        if isinstance(name, cst.Name):
-            self.bound_unseen.add(name.value)
+def absolute_name(statement: cst.Import | cst.ImportFrom, alias: cst.ImportAlias) -> str:
+    """The absolute name of what is imported; empty for relative imports."""
+    if isinstance(statement, cst.Import):
+        return alias.evaluated_name
+    module = absolute_module(statement)
+    return f"{module}.{alias.evaluated_name}" if module else ""

@@ -9,9 +9,9 @@ from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.owner.owner import Owner, current_owner
 from remotemod.requests import Invoke
-from remotemod.rpc.cluster import Cluster, find_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import ambient_cluster, find_cluster
 from remotemod.rpc.ref import RemoteRef
-from remotemod.rpc.registry import ambient_cluster
 
 __all__ = ["LOCAL", "Location", "Locations", "gather", "scatter"]
 
@@ -70,11 +70,11 @@ class Locations:
             cluster: what reaches the owner, where that is known.
         """
         name = ref.owner_name()
-        owner = getattr(ref, "_local", None)
+        owner = getattr(ref, "keeper", None)
         if owner is not None and cluster is not None and not cluster.capabilities.shares_memory:
             cluster = None  # a worker has no connection to itself
         if owner is None and cluster is None:
-            cluster = getattr(ref, "_cluster", None) or _engine(ref)
+            cluster = getattr(ref, "cluster", None) or _cluster_of(ref)
         ours = type(ref) is RemoteRef
         key = (name, owner or cluster) if ours else (name, "the engine's own")
         location = self._found.setdefault(key, Location(name, cluster, owner))
@@ -82,17 +82,14 @@ class Locations:
         return location
 
 
-def _engine(ref: Any) -> Cluster:
-    """The cluster for a reference of torch's RPC, which knows of none."""
-    current = find_cluster()
-    if current.backend == "torch_rpc":
-        return current
-    found = ambient_cluster()
-    if found is None:
-        raise RemoteModError(
-            f"no cluster reaches {ref!r}: torch's RPC does not run in this process"
-        )
-    return found
+def _cluster_of(ref: Any) -> Cluster:
+    """The cluster for a reference of an engine's own kind, which does not say where it belongs."""
+    for cluster in (find_cluster(), ambient_cluster()):
+        if cluster is not None and cluster.engine.is_own_reference(ref):
+            return cluster
+    raise RemoteModError(
+        f"no open cluster reaches {ref!r}: open the one that it comes from (rm.connect, rm.launch)"
+    )
 
 
 def scatter(

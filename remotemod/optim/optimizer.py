@@ -18,6 +18,7 @@ from remotemod.optim.parameters import Group, read_groups
 from remotemod.optim.shard import Recipe
 from remotemod.optim.shards import NOT_SENT, Shards
 from remotemod.optim.state import number_state, numbered, saved_groups, share_state
+from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.modules import optimizer_hooks
 
 __all__ = ["RemoteOptimizer"]
@@ -69,12 +70,12 @@ class RemoteOptimizer(Optimizer):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that each owner may take for one request; None for its cluster's bound."""
+        """Seconds that each owner may take for one request; None for its cluster's bound, ``math.inf`` for none."""
         return self._shards.timeout
 
     @timeout.setter
     def timeout(self, seconds: float | None) -> None:
-        self._shards.timeout = seconds
+        self._shards.timeout = resolve_timeout(seconds)
 
     def _refuse_closure(self, groups: list[Group]) -> None:
         remote = any(entry.location is not LOCAL for group in groups for entry in group.entries)

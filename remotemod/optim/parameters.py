@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from remotemod.handles.module import RemoteModule
 from remotemod.optim.locations import LOCAL, Location, Locations
 from remotemod.optim.shard import Source
-from remotemod.rpc.cluster import current_cluster
+from remotemod.rpc.current import current_cluster
 from remotemod.rpc.ref import RemoteRef
 
 __all__ = ["Entry", "Group", "by_location", "read_groups"]

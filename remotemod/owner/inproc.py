@@ -1,26 +1,32 @@
-"""The backend without processes: workers are threads of this one and nothing is copied."""
+"""The engine without processes: workers are threads of this one and nothing is copied."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from remotemod.errors import Cancelled
-from remotemod.future import Future, deadline_after
-from remotemod.owner.owner import Owner, Peer
+from remotemod.future import Future
+from remotemod.owner.owner import Owner
+from remotemod.owner.session import Session
+from remotemod.process import Slot, slot
 from remotemod.requests import Request
 from remotemod.rpc.cluster import Cluster
-from remotemod.rpc.engine import Backend, Capabilities
+from remotemod.rpc.engine import Capabilities, Engine
+from remotemod.rpc.messages import recorded
+from remotemod.rpc.ref import RemoteRef
+from remotemod.timeouts import deadline_after
 
-__all__ = ["LOCAL_WORKER", "InprocBackend", "process_cluster"]
+__all__ = ["LOCAL_WORKER", "InprocEngine", "process_cluster"]
 
 LOCAL_WORKER = "local"
 """The name of the worker that stands for this process, for modules placed on ``"cpu"``."""
 
 
-class InprocBackend(Backend):
+class InprocEngine(Engine):
     """Workers in this process.
 
     A blocking call runs in the caller's own thread; asynchronous calls to one worker run one after
@@ -37,8 +43,7 @@ class InprocBackend(Backend):
 
     def __init__(self, workers: Sequence[str]) -> None:
         self.workers = tuple(workers)
-        self._owners = {name: Owner(name) for name in workers}
-        self._peers = {name: Peer(owner) for name, owner in self._owners.items()}
+        self._sessions = {name: Session(Owner(name)) for name in workers}
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._thread_of = threading.local()
         self._lock = threading.Lock()
@@ -46,21 +51,21 @@ class InprocBackend(Backend):
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
         """Runs the request in this thread; with a bound, in the worker's."""
-        if timeout is not None:
+        if deadline_after(timeout) is not None:
             return self.submit(worker, request, timeout).wait()
-        return self._owners[worker].handle(request, self._peers[worker])
+        return self._run(self._sessions[worker], request)
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Runs the request in the worker's thread."""
         deadline = deadline_after(timeout)
         future: Future[Any] = Future(f"a call to '{worker}'", deadline=deadline)
-        owner, peer = self._owners[worker], self._peers[worker]
+        session = self._sessions[worker]
 
         def run() -> None:
             if future.settled:  # cancelled before it began
                 return
             try:
-                future.set_result(owner.handle(request, peer))
+                future.set_result(self._run(session, request))
             except BaseException as error:
                 future.set_exception(error)
 
@@ -73,7 +78,14 @@ class InprocBackend(Backend):
     def post(self, worker: str, request: Request) -> None:
         """Runs a request that nobody answers."""
         if not self._closed:
-            self._owners[worker].handle(request, self._peers[worker])
+            self._sessions[worker].run(request)
+
+    @staticmethod
+    def _run(session: Session, request: Request) -> Any:
+        reply = session.run(request)
+        if not reply.graph:
+            return reply.value
+        return recorded(reply, functools.partial(_graph_ref, session))
 
     def close(self) -> None:
         """Waits for what runs, drops what has not begun, and ends the threads."""
@@ -82,8 +94,7 @@ class InprocBackend(Backend):
             threads, self._threads = self._threads, {}
         for thread in threads.values():
             thread.shutdown(wait=True, cancel_futures=True)
-        self._owners.clear()
-        self._peers.clear()
+        self._sessions.clear()
 
     def _thread(self, worker: str) -> ThreadPoolExecutor:
         with self._lock:
@@ -98,13 +109,20 @@ class InprocBackend(Backend):
             return thread
 
 
-_HERE: list[Cluster] = []
-_HERE_LOCK = threading.Lock()
+def _graph_ref(session: Session, number: int) -> RemoteRef[Any]:
+    owner = session.owner
+    return RemoteRef.on_owner(
+        owner, number, owner.value(number), lambda ref: session.release([ref])
+    )
+
+
+_LOCAL: Slot[Cluster | None] = slot("the cluster of this process alone", lambda: None)
+_LOCAL_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
 
 
 def process_cluster() -> Cluster:
     """The cluster of one worker that is this process itself."""
-    with _HERE_LOCK:
-        if not _HERE:
-            _HERE.append(Cluster(InprocBackend([LOCAL_WORKER])))
-        return _HERE[0]
+    with _LOCAL_LOCK.value:
+        if _LOCAL.value is None:
+            _LOCAL.value = Cluster(InprocEngine([LOCAL_WORKER]))
+        return _LOCAL.value

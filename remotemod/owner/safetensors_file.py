@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from remotemod.files import replacing
 from remotemod.wire.tensors import flat_bytes
 
 __all__ = ["CODES", "Contents", "opened", "written"]
@@ -73,26 +73,12 @@ def written(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     Raises:
         OSError: it cannot be written; what was there before is as it was.
     """
-    path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    beside = os.path.join(folder, f".{name[:200]}.{uuid.uuid4().hex[:8]}.tmp")
-    file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            # Larger items first, as the library has it: so every tensor is aligned.
-            names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
-            _write(file, memoryview(_header([(n, tensors[n]) for n in names], metadata)))
-            for name in names:
-                _write_tensor(file, tensors[name])
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
-    _settle(folder)
+    with replacing(path) as content, open(content, "wb", buffering=0) as file:
+        # Larger items first, as the library has it: so every tensor is aligned.
+        names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+        _write(file, memoryview(_header([(n, tensors[n]) for n in names], metadata)))
+        for name in names:
+            _write_tensor(file, tensors[name])
 
 
 def _header(tensors: list[tuple[str, Tensor]], metadata: Mapping[str, str]) -> bytes:
@@ -110,7 +96,7 @@ def _header(tensors: list[tuple[str, Tensor]], metadata: Mapping[str, str]) -> b
     return len(text).to_bytes(8, "little") + text
 
 
-def _write_tensor(file: int, tensor: Tensor) -> None:
+def _write_tensor(file: io.FileIO, tensor: Tensor) -> None:
     if not tensor.numel():
         return
     for piece in pieces(tuple(tensor.shape), tensor.itemsize):
@@ -118,20 +104,10 @@ def _write_tensor(file: int, tensor: Tensor) -> None:
         _write(file, memoryview((ctypes.c_char * data.numel()).from_address(data.data_ptr())))
 
 
-def _write(file: int, data: memoryview) -> None:
+def _write(file: io.FileIO, data: memoryview) -> None:
     data = data.cast("B")
     while data:
-        data = data[os.write(file, data) :]
-
-
-def _settle(folder: str) -> None:
-    """Sees to it that the new name survives a crash too, where the file system can."""
-    with contextlib.suppress(OSError):
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        data = data[file.write(data) :]
 
 
 class Contents:

@@ -1,11 +1,11 @@
-"""A set of workers and the backend that reaches them; the one that is current is used by default."""
+"""A set of workers, and the engine that reaches them."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -13,18 +13,14 @@ from remotemod.autograd.owner import Pass
 from remotemod.autograd.tensors import GraphMode
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
-from remotemod.requests import Build, Built, Call, Invoke, Load, Release, Request
-from remotemod.rpc.engine import Backend, Capabilities, Line
+from remotemod.process import Slot, slot
+from remotemod.requests import Build, Built, Call, Differentiate, Invoke, Load, Release, Request
+from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
 from remotemod.rpc.placement import Placement
-from remotemod.rpc.registry import ambient_cluster
-from remotemod.stub.loader import LoadedStub, StubName
+from remotemod.stub.loader import LoadedStub
+from remotemod.timeouts import resolve_timeout
 
-if TYPE_CHECKING:
-    from remotemod.handles.module import RemoteModule
-
-__all__ = ["Cluster", "current_cluster", "find_cluster", "set_process_cluster"]
-
-UNSET: Any = object()
+__all__ = ["Cluster", "latest_open", "make_current"]
 
 
 class Cluster:
@@ -34,27 +30,32 @@ class Cluster:
     the block and closed at its end.
 
     Args:
-        backend: carries the requests.
-        timeout: seconds that a call may take by default; None for no bound.
+        engine: carries the requests.
+        timeout: seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none.
+
+    Attributes:
+        engine: carries the requests; for the runtime and for those who write engines.
+        was_closed: whether :meth:`close` was called; every call looks at it.
     """
 
-    def __init__(self, backend: Backend, *, timeout: float | None = None) -> None:
-        self._backend = backend
-        self._timeout = timeout
+    def __init__(self, engine: Engine, *, timeout: float | None = None) -> None:
+        self.engine = engine
+        engine.cluster = self
+        self._timeout = resolve_timeout(timeout)
         self._loaded: dict[tuple[str, str], Future[Any]] = {}
         self._lock = threading.Lock()
-        self.was_closed = False  # by close(); what every call looks at
+        self.was_closed = False
         self._closers: list[Callable[[], object]] = []
 
     @property
     def workers(self) -> list[str]:
         """The names of the workers, by rank."""
-        return list(self._backend.workers)
+        return list(self.engine.workers)
 
     @property
     def backend(self) -> str:
         """The backend's name."""
-        return self._backend.name
+        return self.engine.name
 
     @property
     def address(self) -> str | None:
@@ -63,57 +64,29 @@ class Cluster:
         ``shm://…`` for processes of the same user on the same machine; ``torchrpc://`` for members of the RPC
         group; None on ``inproc``, whose workers are in this process.
         """
-        return self._backend.address
+        return self.engine.address
 
     @property
     def capabilities(self) -> Capabilities:
         """What the backend can do."""
-        return self._backend.capabilities
+        return self.engine.capabilities
 
     @property
     def caller(self) -> str:
         """The name of this process, as profiles show it."""
-        return self._backend.caller
-
-    def keeps_device(self, worker: str) -> bool:
-        """Whether results of a worker may stay on its accelerator."""
-        return self._backend.keeps_device(worker)
-
-    def graph_mode(self, recompute: bool) -> GraphMode:
-        """What owners do with the graph of a call; see :class:`remotemod.rpc.engine.Backend`."""
-        return self._backend.graph_mode(recompute)
-
-    def differentiate(
-        self,
-        worker: str,
-        graph: Any,
-        grads: Sequence[Tensor | None],
-        how: Pass,
-        timeout: float | None,
-    ) -> Any:
-        """Has an owner run a kept graph backwards; see :class:`remotemod.rpc.engine.Backend`."""
-        self.check_open()
-        return self._backend.differentiate(worker, graph, grads, how, self._bound(timeout))
-
-    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
-        """How calls name a module; see :class:`remotemod.rpc.engine.Backend`."""
-        return self._backend.key(ref, stub, extension)
-
-    def prepare_script(self, module: RemoteModule) -> None:
-        """Prepare a handle for TorchScript; see :class:`remotemod.rpc.engine.Backend`."""
-        self._backend.prepare_script(module)
-
-    def reduce(self, module: RemoteModule) -> Any:
-        """What pickle makes of a handle; see :class:`remotemod.rpc.engine.Backend`."""
-        return self._backend.reduce(module)
+        return self.engine.caller
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take by default; None for no bound."""
+        """Seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none."""
         return self._timeout
 
-    def ping(self, worker: str, timeout: float | None = UNSET) -> float:
+    def ping(self, worker: str, timeout: float | None = None) -> float:
         """Seconds that the worker takes to answer a request that does nothing.
+
+        Args:
+            worker: its name, or its rank.
+            timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
 
         Raises:
             WorkerLost: the worker is gone.
@@ -138,24 +111,56 @@ class Cluster:
 
     # --- what the runtime asks for ------------------------------------------------------------
 
-    def submit(self, worker: str, request: Request, timeout: float | None = UNSET) -> Future[Any]:
-        """Sends a request to a worker; see :class:`remotemod.rpc.engine.Backend`."""
+    def submit(self, worker: str, request: Request, timeout: float | None = None) -> Future[Any]:
+        """Sends a request to a worker; see :class:`remotemod.rpc.engine.Engine`."""
         self.check_open()
-        return self._backend.submit(worker, request, self._bound(timeout))
+        return self.engine.submit(worker, request, self._bound(timeout))
 
-    def call(self, worker: str, request: Request, timeout: float | None = UNSET) -> Any:
-        """Sends a request to a worker and waits for its answer."""
+    def call(self, worker: str, request: Request, timeout: float | None = None) -> Any:
+        """Sends a request to a worker and waits for its result."""
         self.check_open()
-        return self._backend.call(worker, request, self._bound(timeout))
+        return self.engine.call(worker, request, self._bound(timeout))
+
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers; never raises."""
+        if not self.was_closed:
+            self.engine.post(worker, request)
 
     def release(self, worker: str, ref: int) -> None:
         """One handle less on what a worker keeps; for finalizers."""
         self.post(worker, Release([ref]))
 
-    def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers; never raises."""
-        if not self.was_closed:
-            self._backend.post(worker, request)
+    def prepare(self, worker: str, call: Call) -> PreparedCall:
+        """What all calls of one method have in common; see :class:`remotemod.rpc.engine.Engine`."""
+        self.check_open()
+        return self.engine.prepare(worker, call)
+
+    def graph_mode(self, recompute: bool) -> GraphMode:
+        """What owners do with the graph of a call; see :class:`remotemod.rpc.engine.Engine`."""
+        return self.engine.graph_mode(recompute)
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: Any,
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Has an owner run a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`.
+
+        Args:
+            worker: the owner.
+            graph: the reference to the graph.
+            grads: the gradient of each output; None where there is none.
+            how: what the pass is to do.
+            timeout: seconds that it may take; None for the cluster's bound.
+        """
+        request = Differentiate(graph.number, list(grads), tuple(how))
+        gradients = self.call(worker, request, timeout)
+        if not how.keep:
+            graph.is_gone()
+        return gradients
 
     def load(self, worker: str, stub: LoadedStub) -> Future[Any]:
         """Sees to it that a worker has a stub; sends it once.
@@ -165,10 +170,10 @@ class Cluster:
         """
         key = (worker, stub.digest)
         with self._lock:
-            found = self._loaded.get(key)
-            if found is None or _failed(found):
-                found = self._loaded[key] = self.submit(worker, _load(stub))
-            return found
+            loading = self._loaded.get(key)
+            if loading is None or _failed(loading):
+                loading = self._loaded[key] = self.submit(worker, _load(stub))
+            return loading
 
     def build(self, worker: str, request: Build, stub: LoadedStub | None, timeout: Any) -> Built:
         """Builds a module; the stub that will be called on it goes along where the worker has it not."""
@@ -179,23 +184,18 @@ class Cluster:
             request = request._replace(stub=stub.digest, load=None if known else _load(stub))
         built: Built = self.call(worker, request, timeout)
         if stub is not None and request.load is not None:
-            done: Future[Any] = Future("loading a stub")
-            done.set_result(None)
-            self._loaded[key] = done
+            loaded: Future[Any] = Future("loading a stub")
+            loaded.set_result(None)
+            self._loaded[key] = loaded
         return built
 
-    def line(self, worker: str, call: Call) -> Line:
-        """The way that all calls of one method take; see :class:`remotemod.rpc.engine.Backend`."""
-        self.check_open()
-        return self._backend.line(worker, call)
-
     def _bound(self, timeout: float | None) -> float | None:
-        return self._timeout if timeout is UNSET or timeout is None else timeout
+        return resolve_timeout(timeout, self._timeout)
 
     @property
     def closed(self) -> bool:
         """Whether it was closed, or its engine has ended by itself."""
-        return self.was_closed or self._backend.closed
+        return self.was_closed or self.engine.closed
 
     def check_open(self) -> None:
         """Raises RemoteModError if nothing can be sent any more."""
@@ -214,12 +214,11 @@ class Cluster:
         if self.was_closed:
             return
         self.was_closed = True
-        with _STACK_LOCK:
-            if self in _STACK:
-                _STACK.remove(self)
+        with _OPEN_LOCK.value:
+            _take_out(self)
         for closer in self._closers:
             closer()
-        self._backend.close()
+        self.engine.close()
 
     def on_close(self, closer: Callable[[], object]) -> None:
         """Calls ``closer`` when the cluster is closed."""
@@ -248,42 +247,23 @@ def _failed(loading: Future[Any]) -> bool:
     return loading.settled and loading.exception() is not None
 
 
-_STACK: list[Cluster] = []
-_STACK_LOCK = threading.Lock()
-_PROCESS: list[Cluster] = []
+_OPEN: Slot[list[Cluster]] = slot("the clusters that are open, the current one last", list)
+_OPEN_LOCK: Slot[threading.Lock] = slot("guards the open clusters", threading.Lock, in_child="new")
 
 
 def make_current(cluster: Cluster) -> None:
     """Makes a cluster the one that is used by default, until it is closed."""
-    with _STACK_LOCK:
-        if cluster in _STACK:
-            _STACK.remove(cluster)
-        _STACK.append(cluster)
+    with _OPEN_LOCK.value:
+        _take_out(cluster)
+        _OPEN.value.append(cluster)
 
 
-def set_process_cluster(cluster: Cluster) -> None:
-    """On a worker: the cluster that the worker itself belongs to."""
-    _PROCESS[:] = [cluster]
+def latest_open() -> Cluster | None:
+    """The cluster that was made current last, of those that are open; None where there is none."""
+    with _OPEN_LOCK.value:
+        return _OPEN.value[-1] if _OPEN.value else None
 
 
-def current_cluster() -> Cluster | None:
-    """The cluster that is used where none is named; None where there is none."""
-    with _STACK_LOCK:
-        if _STACK:
-            return _STACK[-1]
-    return _PROCESS[0] if _PROCESS else ambient_cluster()
-
-
-def find_cluster(cluster: Cluster | None = None) -> Cluster:
-    """``cluster``, or the current one.
-
-    Raises:
-        RemoteModError: there is none.
-    """
-    found = cluster or current_cluster()
-    if found is None:
-        raise RemoteModError(
-            "there is no cluster: open one with `with rm.launch(workers=…):`, start torch's RPC "
-            '(torch.distributed.rpc.init_rpc), or place the module in this process ("cpu")'
-        )
-    return found
+def _take_out(cluster: Cluster) -> None:
+    if cluster in _OPEN.value:
+        _OPEN.value.remove(cluster)

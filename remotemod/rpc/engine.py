@@ -1,28 +1,25 @@
-"""The few things that an engine must be able to do to carry remote modules."""
+"""The seam: what the runtime asks of an engine that carries requests to workers."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
-from torch import Tensor
+from torch import nn
 
-from remotemod.autograd.owner import Pass, differentiate_kept
 from remotemod.autograd.tensors import GraphMode
 from remotemod.future import Future
-from remotemod.requests import Call, Invoke, Request
+from remotemod.requests import Call, Request
 from remotemod.stub.loader import LoadedStub, StubName
 
-if TYPE_CHECKING:
-    from remotemod.handles.module import RemoteModule
-
-__all__ = ["Backend", "Capabilities", "Line", "PreparedRequest"]
+__all__ = ["Capabilities", "Engine", "PreparedCall", "PreparedRequest"]
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a backend can do, for those who must decide by it.
+    """What an engine can do, for those who must decide by it.
 
     Attributes:
         processes: workers are processes of their own (a crash there is not a crash here).
@@ -37,37 +34,61 @@ class Capabilities:
     device_tensors: bool = False
 
 
-class Line(Protocol):
-    """One method of one remote module, with all worked out that its calls have in common."""
+class Engine(ABC):
+    """Carries requests to workers and brings their results back.
 
-    def call(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
-    ) -> Any:
-        """Runs the method and waits; see :meth:`Backend.call`."""
-
-    def submit(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
-    ) -> Future[Any]:
-        """Starts the method; see :meth:`Backend.submit`."""
-
-
-@runtime_checkable
-class Backend(Protocol):
-    """An engine that carries requests to workers; inherit from it for what has a default.
-
-    Attributes:
-        name: the name under which ``rm.launch`` and ``rm.connect`` know it.
-        capabilities: what it can do.
-        caller: the name of this process, as profiles show it.
+    Most engines are best written as a :class:`remotemod.backends.base.Transport` under a
+    :class:`remotemod.backends.base.MessageEngine`, which turns requests into messages of bytes and tensors. An engine
+    with a cheaper way of its own implements this class.
     """
 
-    name: str
-    capabilities: Capabilities
-    caller: str = "caller"
+    caller = "caller"
+    """The name of this process, as profiles show it."""
+
+    cluster: Any = None
+    """The cluster that the engine carries requests for; it enters itself here."""
 
     @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name under which ``rm.launch`` knows the backend."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the engine can do."""
+
+    @property
+    @abstractmethod
     def workers(self) -> Sequence[str]:
         """The names of the workers, by rank."""
+
+    @abstractmethod
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends a request and returns the future of its result.
+
+        Requests of one thread to one worker begin in the order they were sent. A result whose graph the worker keeps
+        is a :class:`remotemod.autograd.owner.Recorded`.
+
+        Args:
+            worker: who runs it.
+            request: what to run.
+            timeout: seconds that it may take; None for no bound.
+
+        Raises:
+            WorkerLost: the worker is gone (may also come through the future).
+            ProtocolError: the request holds a value that cannot travel.
+        """
+
+    @abstractmethod
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the workers that this engine started; leaves no process, socket or file. Idempotent."""
+
+    # --- what has a default -------------------------------------------------------------------
 
     @property
     def address(self) -> str | None:
@@ -79,30 +100,18 @@ class Backend(Protocol):
         """Whether the engine has ended by itself, so that nothing can be sent any more."""
         return False
 
-    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends ``request`` and returns the future of its answer.
-
-        Requests of one thread to one worker begin in the order they were sent.
-
-        Raises:
-            WorkerLost: the worker is gone (may also come through the future).
-            ProtocolError: the request holds a value that cannot travel.
-        """
-
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Like :meth:`submit` and waiting, without the cost of a future where there is a cheaper way."""
+        """Like :meth:`submit` and waiting, for engines that need no future for that."""
+        return self.submit(worker, request, timeout).wait()
 
-    def line(self, worker: str, call: Call) -> Line:
-        """The way that all calls of one method take; an engine with a cheaper one has its own.
+    def prepare(self, worker: str, call: Call) -> PreparedCall:
+        """All that the calls of one method have in common, worked out once.
 
         Args:
             worker: the module's owner.
             call: such a call, without arguments.
         """
         return PreparedRequest(self, worker, call)
-
-    def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
 
     def keeps_device(self, worker: str) -> bool:
         """Whether results of a worker may stay on its accelerator (``is_device_map_set``)."""
@@ -119,44 +128,11 @@ class Backend(Protocol):
         # Values that are handed over as they are bring their graph along.
         return GraphMode.SHARE if self.capabilities.shares_memory else GraphMode.KEEP
 
-    def differentiate(
-        self,
-        worker: str,
-        graph: Any,
-        grads: Sequence[Tensor | None],
-        how: Pass,
-        timeout: float | None,
-    ) -> Any:
-        """Has an owner run a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`.
+    def is_own_reference(self, ref: object) -> bool:
+        """Whether a reference is of the engine's own kind, which does not say which cluster it belongs to."""
+        return False
 
-        Args:
-            worker: the owner.
-            graph: the reference to the graph.
-            grads: the gradient of each output; None where there is none.
-            how: what the pass is to do.
-            timeout: seconds that it may take.
-        """
-        return self.call(worker, Invoke(differentiate_kept, (graph, grads, tuple(how))), timeout)
-
-    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
-        """How calls name a module.
-
-        Args:
-            ref: the reference, as the owner handed it out.
-            stub: what will be called on it.
-            extension: what the engine's owner said of the reference (:attr:`Built.extension`).
-        """
-        return ref._id
-
-    def prepare_script(self, module: RemoteModule) -> None:
-        """Prepare a handle that TorchScript is about to compile.
-
-        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle a
-        class that calls otherwise; such a class has :attr:`RemoteModule._operator_class`.
-        """
-        return
-
-    def reduce(self, module: RemoteModule) -> Any:
+    def reduce(self, module: nn.Module) -> Any:
         """What pickle makes of a handle where the engine's users pickle by themselves.
 
         Raises:
@@ -169,22 +145,65 @@ class Backend(Protocol):
             "the module anew; to give it to another worker, pass it as an argument of a remote call"
         )
 
-    def close(self) -> None:
-        """Ends the workers that this backend started; leaves no process, socket or file. Idempotent."""
+    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
+        """How calls name a module.
+
+        Args:
+            ref: the reference, as the owner handed it out.
+            stub: what will be called on it.
+            extension: what the engine's owner said of the reference (:attr:`Built.extension`).
+        """
+        return ref.number
+
+    def prepare_script(self, module: Any) -> None:
+        """Prepare a handle that TorchScript is about to compile.
+
+        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle a
+        class that calls otherwise; such a class names the one below it as ``_operator_class``.
+
+        Args:
+            module: the handle, a :class:`remotemod.RemoteModule`.
+        """
+        return
 
 
-class PreparedRequest:
-    """A line that makes a request of each call.
+class PreparedCall(ABC):
+    """One method of one remote module, with all worked out that its calls have in common."""
+
+    @abstractmethod
+    def call(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
+    ) -> Any:
+        """Runs the method and waits.
+
+        Args:
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+            graph_mode: a :class:`remotemod.autograd.tensors.GraphMode`.
+            timeout: seconds that it may take; None for no bound.
+        """
+
+    @abstractmethod
+    def submit(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
+    ) -> Future[Any]:
+        """Starts the method; arguments as :meth:`call` has them."""
+
+
+class PreparedRequest(PreparedCall):
+    """Makes a request of each call.
 
     Args:
-        backend: what carries the requests.
+        engine: what carries the requests.
         worker: the module's owner.
         call: such a call, without arguments.
     """
 
-    def __init__(self, backend: Backend, worker: str, call: Call) -> None:
-        self.backend = backend
-        self.worker = worker
+    __slots__ = ("_engine", "_head", "_tail", "_worker")
+
+    def __init__(self, engine: Engine, worker: str, call: Call) -> None:
+        self._engine = engine
+        self._worker = worker
         self._head = call.ref, call.stub, call.method
         self._tail = call.device, call.is_device_map_set
 
@@ -192,14 +211,13 @@ class PreparedRequest:
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
         """Runs the method and waits."""
-        return self.backend.call(self.worker, self.request(args, kwargs, graph_mode), timeout)
+        return self._engine.call(self._worker, self._request(args, kwargs, graph_mode), timeout)
 
     def submit(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
         """Starts the method."""
-        return self.backend.submit(self.worker, self.request(args, kwargs, graph_mode), timeout)
+        return self._engine.submit(self._worker, self._request(args, kwargs, graph_mode), timeout)
 
-    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int) -> Call:
-        """The request of one call."""
+    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int) -> Call:
         return Call(*self._head, args, kwargs, *self._tail, int(graph_mode))

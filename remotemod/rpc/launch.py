@@ -7,11 +7,12 @@ from typing import Any
 
 from remotemod.errors import BackendUnavailable, PlacementError
 from remotemod.rpc.cluster import Cluster, make_current
+from remotemod.rpc.registry import DEFAULT, door_of, door_to
 
 __all__ = ["connect", "launch"]
 
 
-def launch(workers: int | Sequence[str] = 1, *, backend: str = "shm", **options: Any) -> Cluster:
+def launch(workers: int | Sequence[str] = 1, *, backend: str = DEFAULT, **options: Any) -> Cluster:
     """Starts workers on this machine and makes their cluster the current one.
 
     Args:
@@ -28,12 +29,14 @@ def launch(workers: int | Sequence[str] = 1, *, backend: str = "shm", **options:
         BackendUnavailable: the backend does not exist or cannot run here; the message says what to do.
         PlacementError: the names are not usable.
     """
-    from remotemod.rpc.registry import launcher
-
     names = _names(workers)
-    start = launcher(backend)
+    door = door_of(backend)
+    if not hasattr(door, "launch"):
+        raise BackendUnavailable(
+            f"backend '{backend}' starts no workers; connect to those that run: rm.connect('{backend}://…')"
+        )
     try:
-        cluster = start(names, **options)
+        cluster: Cluster = door.launch(names, **options)
     except TypeError as error:
         if "unexpected keyword argument" in str(error) and options:
             raise TypeError(f"backend '{backend}': {error}") from None
@@ -58,12 +61,10 @@ def connect(address: str, **options: Any) -> Cluster:
     Raises:
         BackendUnavailable: no installed backend connects to such an address, or nothing runs there.
     """
-    from remotemod.rpc.registry import connector
-
     scheme, found, _ = address.partition("://")
     if not found:
         raise BackendUnavailable(f"an address has the form 'scheme://…'; got {address!r}")
-    cluster = connector(scheme)(address, **options)
+    cluster: Cluster = door_to(scheme).connect(address, **options)
     make_current(cluster)
     return cluster
 

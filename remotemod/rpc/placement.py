@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import warnings
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from remotemod.errors import PlacementError
+from remotemod.hints import did_you_mean
 
 __all__ = ["Placement", "check_device", "check_owner"]
 
@@ -93,8 +93,7 @@ class Placement:
         name = self.worker or ""
         if name in workers:
             return name
-        close = difflib.get_close_matches(name, workers, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, workers, lead="; ")
         raise PlacementError(
             f"there is no worker '{name}'; the workers are {', '.join(workers) or 'none'}{hint}"
         )

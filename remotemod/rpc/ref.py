@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import weakref
 from abc import ABCMeta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
 
 from remotemod.autograd.caller import submit
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.requests import Invoke
+from remotemod.rpc.cluster import Cluster
 
-if TYPE_CHECKING:
-    from remotemod.owner.owner import Owner
-    from remotemod.rpc.cluster import Cluster
-
-__all__ = ["RemoteRef", "type_name"]
+__all__ = ["Keeper", "RemoteRef", "type_name"]
 
 T = TypeVar("T")
+
+
+class Keeper(Protocol):
+    """What a reference asks of the owner that is in its own process."""
+
+    name: str
+    reachable: bool
+
+    def value(self, ref: Any) -> Any:
+        """What is kept under a number."""
+
+    def retain(self, ref: int) -> None:
+        """One handle more."""
+
+    def retain_for_token(self, ref: int, token: str) -> None:
+        """One handle more, which whoever adopts it with the token takes over."""
+
+    def release(self, ref: int) -> None:
+        """One handle less."""
+
+    def submit_locally(self, request: Invoke) -> Future[Any]:
+        """Runs a request at once and returns its finished future."""
 
 
 class RemoteRef(Generic[T], metaclass=ABCMeta):
@@ -27,27 +47,44 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
     Handles may be passed to any worker; the owner lets the value go with the last of them.
     """
 
-    __slots__ = ("__weakref__", "_cluster", "_finalizer", "_id", "_local", "_owner", "_type")
+    # ``number``, ``cluster`` and ``keeper`` are for engines: the owner's number for the value, what reaches the owner,
+    # and the owner itself where it is in this process.
+    __slots__ = ("__weakref__", "_finalizer", "_owner", "_type", "cluster", "keeper", "number")
 
-    def __init__(self, owner: str, ref: int, kind: str, cluster: Cluster | None) -> None:
+    def __init__(self, owner: str, number: int, kind: str, cluster: Cluster | None) -> None:
         self._owner = owner
-        self._id = ref
         self._type = kind
-        self._cluster = cluster
-        self._local: Owner | None = None
+        self.number = number
+        self.cluster = cluster
+        self.keeper: Keeper | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
         if cluster is not None:
-            self._finalizer = weakref.finalize(self, cluster.release, owner, ref)
-            self._finalizer.atexit = False
+            self._release_by(cluster.release, owner, number)
 
     @classmethod
-    def on_owner(cls, owner: Owner, ref: int, value: object) -> RemoteRef[Any]:
-        """A handle in the owner's own process."""
-        self = cls(owner.name, ref, type_name(value), None)
-        self._local = owner
-        self._finalizer = weakref.finalize(self, owner.release, ref)
-        self._finalizer.atexit = False
+    def on_owner(
+        cls,
+        keeper: Keeper,
+        number: int,
+        value: object,
+        release: Callable[[int], object] | None = None,
+    ) -> RemoteRef[Any]:
+        """A handle in the owner's own process.
+
+        Args:
+            keeper: the owner.
+            number: its number for the value.
+            value: the value.
+            release: takes the handle back; the owner itself by default.
+        """
+        self = cls(keeper.name, number, type_name(value), None)
+        self.keeper = keeper
+        self._release_by(release or keeper.release, number)
         return self
+
+    def _release_by(self, release: Callable[..., object], *args: Any) -> None:
+        self._finalizer = weakref.finalize(self, release, *args)
+        self._finalizer.atexit = False
 
     def owner_name(self) -> str:
         """The name of the worker that holds the value."""
@@ -55,7 +92,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
 
     def is_owner(self) -> bool:
         """Whether this process holds the value."""
-        return self._local is not None
+        return self.keeper is not None
 
     def type_name(self) -> str:
         """The dotted name of the value's class."""
@@ -67,12 +104,12 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         Raises:
             RemoteModError: this process is not the owner.
         """
-        if self._local is None:
+        if self.keeper is None:
             raise RemoteModError(
                 f"local_value() works on the owner '{self._owner}' alone; "
                 "here, use to_here() for a copy or rpc_sync() to call a method there"
             )
-        return self._local.value(self._id)  # type: ignore[no-any-return]
+        return self.keeper.value(self.number)  # type: ignore[no-any-return]
 
     def is_gone(self) -> None:
         """The owner has let the value go by itself: there is nothing to release."""
@@ -83,9 +120,9 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         """A copy of the value (the value itself on the owner).
 
         Args:
-            timeout: seconds; None for the cluster's own bound.
+            timeout: seconds; None for the cluster's own bound, ``math.inf`` for none.
         """
-        if self._local is not None:
+        if self.keeper is not None:
             return self.local_value()
         value: T = self._invoke(fetch, (self,), {}, timeout).wait()
         return value
@@ -106,10 +143,10 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         self, function: Any, args: Any, kwargs: Any, timeout: float | None, keep: bool = False
     ) -> Future[Any]:
         request = Invoke(function, args, kwargs, keep)
-        if self._local is not None:
-            return self._local.submit_locally(request)
-        assert self._cluster is not None
-        return submit(self._cluster, self._owner, request, timeout)
+        if self.keeper is not None:
+            return self.keeper.submit_locally(request)
+        assert self.cluster is not None
+        return submit(self.cluster, self._owner, request, timeout)
 
     def __repr__(self) -> str:
         return f"<remotemod.RemoteRef to a {self._type} on '{self._owner}'>"

@@ -1,33 +1,29 @@
-"""Finds backends by name: our own lazily, third parties' through entry points."""
+"""Finds backends by name: the doors of our own rooms, and those of other packages through entry points."""
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from remotemod.errors import BackendUnavailable
+from remotemod.hints import did_you_mean
+from remotemod.process import cached
 
-if TYPE_CHECKING:
-    from remotemod.rpc.cluster import Cluster
+__all__ = ["DEFAULT", "ENTRY_POINTS", "ambient_doors", "backend_names", "door_of", "door_to"]
 
-__all__ = ["ENTRY_POINTS", "ambient_cluster", "backend_names", "connector", "launcher"]
+DEFAULT = "shm"
+"""The backend that ``rm.launch`` takes where none is named."""
 
 ENTRY_POINTS = "remotemod.backends"
-"""The entry-point group in which a package registers ``name = "module:launch"``."""
+"""The entry-point group in which a package names its backend's door."""
 
 _OWN = {
     "inproc": "remotemod.backends.inproc",
-    "shm": "remotemod.backends.shm.backend",
-    "torch_rpc": "remotemod.backends.torch_rpc.launching",
+    "shm": "remotemod.backends.shm.door",
+    "torch_rpc": "remotemod.backends.torch_rpc.door",
 }
-_CONNECTING = {
-    "shm": "remotemod.backends.shm.connecting",
-    "torchrpc": "remotemod.backends.torch_rpc.agent",
-}
-_AMBIENT = ["remotemod.backends.torch_rpc.agent"]
 
 
 def backend_names() -> list[str]:
@@ -35,54 +31,65 @@ def backend_names() -> list[str]:
     return sorted({*_OWN, *(e.name for e in importlib.metadata.entry_points(group=ENTRY_POINTS))})
 
 
-def launcher(name: str) -> Callable[..., Cluster]:
-    """The function that starts workers on a backend: ``launch(names, **options) -> Cluster``.
+@cached()
+def door_of(name: str) -> Any:
+    """A backend's door: an object (mostly a module) with ``launch`` or ``connect``, or both.
+
+    ``launch(names, **options)`` starts workers of these names, and ``connect(address, **options)`` uses workers that
+    run already; both return a :class:`remotemod.rpc.cluster.Cluster`. A door may also have ``ambient()``: the cluster
+    that this process is a member of without having opened one, or None.
 
     Raises:
         BackendUnavailable: there is no such backend, or it cannot be imported here.
     """
-    found: Any
     try:
         if name in _OWN:
-            found = importlib.import_module(_OWN[name]).launch
-        else:
-            (entry,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
-            found = entry.load()
+            return importlib.import_module(_OWN[name])
+        (entry,) = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
+        return entry.load()
     except ValueError:
         names = backend_names()
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
+        hint = did_you_mean(name, names, lead="; ")
         raise BackendUnavailable(
             f"there is no backend '{name}'; installed are {', '.join(names)}{hint}"
         ) from None
     except ImportError as error:
         raise BackendUnavailable(f"backend '{name}' cannot be used here: {error}") from error
-    return found  # type: ignore[no-any-return]
 
 
-def connector(scheme: str) -> Callable[..., Cluster]:
-    """The function that connects to an address: ``connect(address, **options) -> Cluster``.
+def door_to(scheme: str) -> Any:
+    """The door of the backend that connects to ``scheme://…``: that of this name, or of this name with underscores.
 
     Raises:
-        BackendUnavailable: no backend connects to such addresses.
+        BackendUnavailable: no backend connects to such addresses, or it cannot be imported here.
     """
-    if scheme not in _CONNECTING:
-        known = ", ".join(f"{s}://" for s in _CONNECTING)
-        raise BackendUnavailable(
-            f"no backend connects to '{scheme}://'; there is {known}, "
-            "or start workers of your own with rm.launch(workers=…)"
-        )
-    return importlib.import_module(_CONNECTING[scheme]).connect  # type: ignore[no-any-return]
+    for name in backend_names():
+        if scheme in (name, name.replace("_", "")):
+            door = door_of(name)
+            if hasattr(door, "connect"):
+                return door
+    known = ", ".join(f"{name.replace('_', '')}://" for name in _connecting())
+    raise BackendUnavailable(
+        f"no backend connects to '{scheme}://'; there is {known}, "
+        "or start workers of your own with rm.launch(workers=…)"
+    )
 
 
-def ambient_cluster() -> Cluster | None:
-    """The cluster that this process is a member of without having opened one, such as an RPC agent's."""
-    for module in _AMBIENT:
+def _connecting() -> Iterator[str]:
+    for name in backend_names():
         try:
-            ambient = importlib.import_module(module).ambient
-        except ImportError:  # a build of torch without its RPC has no agent
+            if hasattr(door_of(name), "connect"):
+                yield name
+        except BackendUnavailable:
             continue
-        found: Cluster | None = ambient()
-        if found is not None:
-            return found
-    return None
+
+
+def ambient_doors() -> Iterator[Any]:
+    """The doors of our own that know of clusters which nobody has opened, such as an RPC agent's."""
+    for name in _OWN:
+        try:
+            door = door_of(name)
+        except BackendUnavailable:  # a build of torch without its RPC has no agent
+            continue
+        if hasattr(door, "ambient"):
+            yield door

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
+from remotemod.testing.futures import Futures
 from remotemod.testing.gradients import Gradients
 from remotemod.testing.helpers import (
     Tracked,
@@ -35,7 +36,7 @@ from remotemod.testing.zoo import Calls, Echo, Failing, Label, Refusing, Results
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(Gradients, Names):
+class BackendConformance(Futures, Gradients, Names):
     """Inherit, name the backend, and let pytest collect the subclass.
 
     Example::

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import itertools
 from typing import Any
 
@@ -11,10 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import remotemod as rm
-from remotemod.handles.directory import find_named
-from remotemod.handles.routes import ROUTER
 from remotemod.testing.helpers import eventually
-from remotemod.testing.scripts import Doubler, DoublerInterface, Hybrid
 
 __all__ = ["Names"]
 
@@ -35,7 +33,16 @@ class Times(nn.Module):
 
 def call_by_name(name: str, *args: Any) -> Any:
     """Has this process look a remote module up and call it."""
-    return ROUTER.find(name).call("forward", args, {})
+    return rm.lookup(name)(*args)
+
+
+def is_known(name: str, cluster: rm.Cluster) -> bool:
+    """Whether a cluster has a remote module of that name."""
+    try:
+        rm.lookup(name, cluster=cluster)
+    except rm.PlacementError:
+        return False
+    return True
 
 
 class Names:
@@ -73,10 +80,10 @@ class Names:
     def test_a_name_goes_with_the_last_handle(self, cluster: rm.Cluster, name: str) -> None:
         """A name keeps no module alive, and nobody finds one that is gone."""
         kept = rm.RemoteModule("one", Times, args=(3.0,), cluster=cluster, name=name)
-        assert find_named(cluster, name) is not None
+        assert is_known(name, cluster)
         del kept
         gc.collect()
-        assert eventually(lambda: find_named(cluster, name) is None)
+        assert eventually(lambda: not is_known(name, cluster))
         with pytest.raises(rm.PlacementError, match=name):
             rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
 
@@ -96,19 +103,16 @@ class Names:
             rm.RemoteModule(worker, Times, args=(3.0,), cluster=cluster, name=name)
             for worker in ("one", "two")
         ]
-        if cluster.capabilities.shares_memory:
-            # Who has a handle of that name means that one, and here workers are the process that has.
-            assert rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30).item() == 3
-        else:
-            with pytest.raises(rm.PlacementError, match="on one, two"):
-                rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
+        with pytest.raises(rm.PlacementError, match="on one, two"):
+            rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
         assert len(kept) == 2
 
-    def test_a_scripted_module_is_found_without_a_name(self, cluster: rm.Cluster) -> None:
-        """What a scripted caller holds is found everywhere by its reference string, named or not."""
-        remote = rm.RemoteModule("one", Doubler, interface=DoublerInterface, cluster=cluster)
-        assert find_named(cluster, remote._ref) is None
-        scripted = torch.jit.script(Hybrid(remote))
-        found = rm.rpc_sync("two", call_by_name, (remote._ref, torch.ones(2), 2), timeout=30)
-        assert torch.equal(found, torch.full((2,), 2.0))
-        assert torch.equal(scripted(torch.ones(2)), torch.full((2,), 5.0))
+    def test_a_handle_by_name_is_a_handle(self, cluster: rm.Cluster, name: str) -> None:
+        """It shows the interface's signature, acts on the module and trains it."""
+        kept = rm.RemoteModule("one", nn.Linear, args=(2, 1), cluster=cluster, name=name)
+        handle = rm.lookup(name, cluster=cluster, timeout=60)
+        assert inspect.signature(handle.forward) == inspect.signature(kept.forward)
+        x = torch.ones(1, 2, requires_grad=True)
+        handle(x).sum().backward()
+        assert x.grad is not None
+        assert torch.equal(x.grad, kept.state_dict()["weight"])

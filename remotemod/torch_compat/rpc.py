@@ -21,7 +21,6 @@ __all__ = [
     "reduce_script",
     "reference_class",
     "resume_meetings",
-    "when_built",
     "worker_names",
 ]
 
@@ -45,11 +44,6 @@ _REFERENCE = Private(
     "torch._C._distributed_rpc.PyRRef",
     relied_on="the class of references that torch itself makes",
     without="torch_rpc cannot be used",
-)
-_FUTURE = Private(
-    "torch._C._distributed_rpc.PyRRef._get_future",
-    relied_on="the future of the value behind a reference, by which the benchmark waits for torch's RemoteModule",
-    without="remotemod bench cannot measure torch's RemoteModule",
 )
 _CONTEXT = Private(
     "torch._C._distributed_autograd._current_context",
@@ -120,11 +114,6 @@ def reference_class() -> Any:
         BackendUnavailable: this torch does not say.
     """
     return _REFERENCE.require(BackendUnavailable)
-
-
-def when_built(reference: Any) -> Any:
-    """Torch's future of the value behind one of its references."""
-    return _FUTURE.require()(reference)
 
 
 def in_autograd_context() -> bool:

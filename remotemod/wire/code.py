@@ -22,6 +22,7 @@ import torch
 from torch.fx import Proxy
 
 from remotemod.errors import ProtocolError
+from remotemod.objects import ObjectNotFound, find, find_or_none
 from remotemod.torch_compat.script import load_script, save_script
 from remotemod.torch_compat.tensors import untyped
 from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
@@ -32,7 +33,6 @@ __all__ = [
     "NO_PROXY",
     "UNPACKERS",
     "class_index",
-    "find",
     "load_class",
     "pack_code",
     "pack_module",
@@ -66,13 +66,15 @@ def reference_to(value: Any) -> tuple[str, str] | None:
         return _builtin_reference(value, module)
     if not isinstance(module, str) or not isinstance(name, str):
         return None
-    return (module, name) if _is_importable(module) and find(module, name) is value else None
+    return (
+        (module, name) if _is_importable(module) and find_or_none(module, name) is value else None
+    )
 
 
 def _builtin_reference(value: Any, module: str | None) -> tuple[str, str] | None:
     """Find a builtin by its plain name: torch's claim owners that do not exist, or no module at all."""
     for place in ((module or "", value.__name__), ("torch", value.__name__)):
-        if _is_importable(place[0]) and find(*place) is value:
+        if _is_importable(place[0]) and find_or_none(*place) is value:
             return place
     return None
 
@@ -91,16 +93,6 @@ def _spec_of(module: str) -> ModuleSpec | None:
     return getattr(sys.modules.get(module), "__spec__", None)
 
 
-def find(module: str, qualname: str) -> Any:
-    """Look a name up in an imported module, running no code of its own (or give None)."""
-    value: Any = sys.modules.get(module)
-    for name in qualname.split("."):
-        if not isinstance(value, (ModuleType, type)):
-            return None
-        value = vars(value).get(name)
-    return value
-
-
 def _describe_code(writer: Writer, value: Any) -> Node:
     reference = reference_to(value)
     if reference is not None:
@@ -116,21 +108,17 @@ def _load_code(reader: Reader, entry: Node) -> Any:
     place, rest = entry
     if type(place) is not str:
         return _unpickled(reader, place, rest)
-    stand_in = find_placeholder(place, rest)
-    if reader.allow_code and place not in sys.modules:
-        try:
-            importlib.import_module(place)
-        except ImportError:
-            if stand_in is None:
-                raise
-    value = find(place, rest)
-    if value is None:
-        value = stand_in
-    if value is None:
+    try:
+        return find(place, rest, load=reader.allow_code)
+    except (ImportError, ObjectNotFound) as error:
+        placeholder = find_placeholder(place, rest)
+        if placeholder is not None:
+            return placeholder
+        if isinstance(error, ImportError):
+            raise
         raise ProtocolError(
             f"{place}.{rest} is not here: import its module first, or install the same version as the peer's"
-        )
-    return value
+        ) from None
 
 
 def class_index(writer: Writer, cls: type) -> int:

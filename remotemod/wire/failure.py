@@ -19,7 +19,8 @@ from typing import Any
 from torch import Tensor
 
 from remotemod.errors import ProtocolError, RemoteError
-from remotemod.wire.code import find, reference_to
+from remotemod.objects import find_or_none
+from remotemod.wire.code import reference_to
 from remotemod.wire.codec import Codec
 from remotemod.wire.records import is_built_in, slot_names
 from remotemod.wire.walk import name_of
@@ -151,7 +152,7 @@ def _open(parcel: Parcel, codec: Codec) -> Any:
 def _find_type(failure: Failure, codec: Codec) -> Any:
     found = None
     if failure.reference is not None:
-        found = find(*failure.reference)
+        found = find_or_none(*failure.reference)
     elif failure.type_parcel is not None:
         found = _open(failure.type_parcel, codec)
     if not isinstance(found, type) or not issubclass(found, Exception):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections
-import importlib
-import sys
 from typing import Any
 
 from remotemod.errors import ProtocolError
+from remotemod.objects import ObjectNotFound, find, find_or_none
 
 __all__ = ["class_named", "find_placeholder", "is_placeholder", "named_tuple_class"]
 
@@ -27,7 +26,7 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
     Raises:
         ProtocolError: there are two of that name, with other fields.
     """
-    real = _look_up(module, qualname)
+    real = find_or_none(module, qualname)
     if isinstance(real, type) and getattr(real, "_fields", None) == fields:
         return real
     known: Any = _PLACEHOLDERS.get((module, qualname))
@@ -62,22 +61,13 @@ def is_placeholder(value: object) -> bool:
 def class_named(module: str, qualname: str) -> Any:
     """The class of a name: imported, or what stands in for it; pickles of stand-ins call this on arrival."""
     try:
-        importlib.import_module(module)
+        return find(module, qualname, load=True)
     except ImportError:
         found = find_placeholder(module, qualname)
         if found is None:
             raise
         return found
-    real = _look_up(module, qualname)
-    if real is None:
+    except ObjectNotFound:
         raise ProtocolError(
             f"{module}.{qualname} is not here: install the same version as the peer's"
-        )
-    return real
-
-
-def _look_up(module: str, qualname: str) -> Any:
-    value: Any = sys.modules.get(module)
-    for name in qualname.split("."):
-        value = getattr(value, name, None)
-    return value
+        ) from None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.calls.plot import draw
 from remotemod.bench.callers import Failure
-from remotemod.bench.plot import draw
 from remotemod.bench.results import Latency
 from remotemod.bench.timing import Sample
 from remotemod.errors import RemoteModError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks.shm import print_report, targets
+from benchmarks.calls.markdown import print_report
+from benchmarks.calls.targets import targets
 from remotemod.bench.callers import Failure
 from remotemod.bench.options import Options
 from remotemod.bench.report import Report

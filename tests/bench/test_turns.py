@@ -68,12 +68,11 @@ def test_time_ends_the_turns_but_not_the_first_ones() -> None:
 
 
 @pytest.mark.slow
-def test_peers_that_fail_are_results(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_that_fail_are_results() -> None:
     """One that is not there, one whose calls raise, one that dies: each says why, none leaves a process."""
-    for name in ("Absent", "Refusing", "Dying"):
-        monkeypatch.setitem(PEERS, name.lower(), f"tests.bench.peers:{name}")
+    bad = {name.lower(): f"tests.bench.peers:{name}" for name in ("Absent", "Refusing", "Dying")}
     before = children()
-    with stage(["direct", "absent", "refusing", "dying"], ["w0"]) as four:
+    with stage({"direct": PEERS["direct"], **bad}, ["w0"]) as four:
         assert four.failed == {"absent": Failure("absent is not installed; pip install absent")}
         found = take_turns(four.having("call"), "call", 4, Pace(2, 2, 0.0, fixed=2))
         marks = [each.caller.mark for each in four.players]

@@ -81,7 +81,7 @@ def test_missing_target_is_an_error(source: str) -> None:
     """What cannot be read gives a message and exit code 1; the rest is shown."""
     done = CliRunner().invoke(app, ["show", "shown.py:Bakbone", source])
     assert done.exit_code == 1
-    assert "did you mean Backbone?" in done.stderr
+    assert "did you mean 'Backbone'?" in done.stderr
     assert "forward" in done.stdout
 
 

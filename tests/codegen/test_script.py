@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from remotemod.codegen.render import render
 from remotemod.errors import InterfaceError
-from remotemod.handles.routes import ROUTER as ROUTES
+from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.read import read_interface
 from remotemod.interface.types import STR, TENSOR, ScalarType, Type
@@ -76,10 +76,13 @@ def unshared(interface: Interface) -> Interface:
 def instance(stub: LoadedStub) -> nn.Module:
     """A handle as the runtime makes it, with nobody behind it but the router."""
 
-    class Cluster:
-        def on_close(self, callback: Callable[[], None]) -> None: ...
-
+    class Engine:
         def prepare_script(self, module: nn.Module) -> None: ...
+
+    class Cluster:
+        engine = Engine()
+
+        def on_close(self, callback: Callable[[], None]) -> None: ...
 
     class Client:
         cluster = Cluster()
@@ -89,7 +92,7 @@ def instance(stub: LoadedStub) -> nn.Module:
     module._ref = "somewhere"
     module.is_scriptable = True
     client: Any = Client()
-    ROUTES.keep(module._ref, client)  # what is known already is not published
+    DIRECTORY.keep(module._ref, client)  # what is known already is not published
     object.__setattr__(module, "_client", client)
     return module
 

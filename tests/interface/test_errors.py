@@ -62,8 +62,8 @@ def test_classes_in_functions(write, name: str) -> None:
         ("Bare", 5, "has no forward"),
         ("Plain", 7, "neither an nn.Module"),
         ("function", 9, "is a function"),
-        ("Nett", None, "did you mean Net"),
-        ("Outer.Iner", None, "did you mean Inner"),
+        ("Nett", None, "did you mean 'Net'"),
+        ("Outer.Iner", None, "did you mean 'Inner'"),
     ],
 )
 def test_errors_name_the_place_and_the_remedy(write, name, line, words) -> None:
@@ -80,7 +80,7 @@ def test_errors_name_the_place_and_the_remedy(write, name, line, words) -> None:
     ("target", "words"),
     [
         ("no_such_package_at_all:Net", "no module named"),
-        ("torch.nn.modules.liner:Linear", "did you mean linear"),
+        ("torch.nn.modules.liner:Linear", "did you mean 'linear'"),
         ("torch.nn.Linear", "torch.nn:Linear"),
         ("no/such/file.py:Net", "no file"),
         ("torch._C._jit:Net", "no submodule|no Python source"),

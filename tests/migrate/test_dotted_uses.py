@@ -196,6 +196,11 @@ PAIRS = {
         "import remotemod\n\ntry:\n    import torch.distributed.nn as dnn\nexcept ImportError:\n"
         "    raise\nremotemod.RemoteModule\n",
     ),
+    "two imports that go, the first behind a blank line": (
+        "import os\n\nfrom torch.distributed import nn as a\nimport torch.distributed.nn as b\n"
+        "a.RemoteModule, b.RemoteModule\n",
+        "import remotemod\nimport os\n\nremotemod.RemoteModule, remotemod.RemoteModule\n",
+    ),
     "over several lines": (
         "import torch.distributed.nn as dnn\nx = (\n    dnn\n    .RemoteModule('a', M)\n)\n",
         "import remotemod\nx = (\n    remotemod\n    .RemoteModule('a', M)\n)\n",

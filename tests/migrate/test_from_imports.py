@@ -182,6 +182,51 @@ PAIRS = {
         made = RemoteModule("a", M), RemoteModule("b", M)
         """,
     ),
+    "the name on one line, `as` on the next": (
+        """
+        from torch.distributed.nn import (RemoteModule
+            as RM, functional)
+        """,
+        """
+        from remotemod import RemoteModule as RM
+        from torch.distributed.nn import (functional)
+        """,
+    ),
+    "`as` on one line, the new name on the next": (
+        """
+        from torch.distributed.nn import (
+            # above
+            RemoteModule as  # torch's
+                RM,  # behind
+            functional,
+        )
+        """,
+        """
+        # above
+        # torch's
+        from remotemod import RemoteModule as RM  # behind
+        from torch.distributed.nn import (
+            functional,
+        )
+        """,
+    ),
+    "`as` behind a backslash": (
+        "from torch.distributed.nn import RemoteModule \\\n    as RM, functional\n",
+        "from remotemod import RemoteModule as RM\nfrom torch.distributed.nn import functional\n",
+    ),
+    "all names, `as` on the next line": (
+        "from torch.distributed.nn import (RemoteModule  # torch's\n    as RM)\n",
+        "from remotemod import (RemoteModule  # torch's\n    as RM)\n",
+    ),
+    "the private class under the public name, with a comment between": (
+        "from torch.distributed.nn.api.remote_module import (_RemoteModule  # it\n    as RemoteModule)\n",
+        "from remotemod import (RemoteModule  # it\n    as RemoteModule)\n",
+    ),
+    "on a shared line, `as` on the next": (
+        "import os; from torch.distributed.nn import (RemoteModule\n    as RM, functional)\n",
+        "import os; from remotemod import RemoteModule as RM; "
+        "from torch.distributed.nn import (functional)\n",
+    ),
     "no last newline": (
         "from torch.distributed.nn import RemoteModule",
         "from remotemod import RemoteModule",

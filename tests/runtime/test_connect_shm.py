@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.testing import BackendConformance
 from remotemod.testing.helpers import Tracked, alive, eventually
 from remotemod.testing.zoo import Echo
@@ -82,11 +82,11 @@ def test_a_part_of_the_launchers_is_found_by_its_name(
     """A guest calls a module that the launcher has built, by name alone; and the launcher one of the guest's."""
     launcher.run("head = rm.RemoteModule('two', torch.nn.Linear, args=(3, 2), name='head')")
     x = torch.randn(2, 3)
-    result = ROUTER.find("head").call("forward", (x,), {})
+    result = DIRECTORY.find("head").call("forward", (x,), {})
     told = launcher.run(f"found = head(torch.tensor({x.tolist()})).tolist()")
     assert torch.allclose(result, torch.tensor(told))
     mine = rm.RemoteModule("one", Echo, name="of the guest")
-    ask = "from remotemod.handles.routes import ROUTER as r; found = r.find('of the guest').call('forward', (7,), {})"
+    ask = "from remotemod.handles.directory import DIRECTORY as r; found = r.find('of the guest').call('forward', (7,), {})"
     assert launcher.run(ask) == mine(7) == 7
 
 

@@ -63,7 +63,7 @@ _SCRIPT = textwrap.dedent(
             break
         except KeyboardInterrupt:
             counts["caught"] += 1
-    connection = cluster._backend._connections["w"]
+    connection = cluster.engine._connections["w"]
     assert echo(7) == 7
     assert not connection._pending, connection._pending
     assert not counts["wrong"], counts

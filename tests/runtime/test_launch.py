@@ -60,7 +60,7 @@ def test_names_of_many_workers(fork_server: None) -> None:
     names = [f"trainer{i}" for i in range(24)]
     with rm.launch(workers=names) as cluster:
         pids = [rm.rpc_async(name, os.getpid) for name in names]
-        assert [f.wait() for f in pids] == [cluster._backend.pid(name) for name in names]
+        assert [f.wait() for f in pids] == [cluster.engine.pid(name) for name in names]
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_a_killed_worker_fails_its_calls_and_no_others(fork_server: None) -> Non
     with rm.launch(workers=["doomed", "fine"]) as cluster:
         echo = rm.RemoteModule("fine", Echo)
         futures = [rm.rpc_async("doomed", time.sleep, (60,)) for _ in range(50)]
-        os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
+        os.kill(cluster.engine.pid("doomed"), signal.SIGKILL)
         for future in futures:
             error = future.exception(30)
             assert isinstance(error, rm.WorkerLost)
@@ -317,7 +317,7 @@ def test_a_forked_child_leaves_the_cluster_alone() -> None:
 
 def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
     """What calls of a module have in common is forgotten on this side when its last handle goes."""
-    endpoints = shm._backend._connections["ps0"]._endpoints
+    endpoints = shm.engine._connections["ps0"]._endpoints
     before = len(endpoints)
     for _ in range(3):
         echo = rm.RemoteModule("ps0", Echo, cluster=shm)
@@ -332,7 +332,7 @@ def test_the_first_call_of_a_method_after_a_death_is_lost_too() -> None:
     """What only now has to be announced fails like any other call to a worker that is gone."""
     with rm.launch(workers=["doomed"]) as cluster:
         handles = [rm.RemoteModule("doomed", Echo) for _ in range(3)]
-        os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
+        os.kill(cluster.engine.pid("doomed"), signal.SIGKILL)
         for never_called in handles:
             with pytest.raises(rm.WorkerLost, match="SIGKILL"):
                 never_called(1)

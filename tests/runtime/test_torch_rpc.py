@@ -295,7 +295,7 @@ def test_a_killed_worker_is_reported(cluster: rm.Cluster) -> None:
     with rm.launch(workers=["doomed", "well"], backend="torch_rpc") as mortal:
         slow = rm.RemoteModule("doomed/cpu", zoo.Slow)
         future = slow.forward_async(30)
-        os.kill(mortal._backend.pid("doomed"), signal.SIGKILL)
+        os.kill(mortal.engine.pid("doomed"), signal.SIGKILL)
         with pytest.raises(rm.WorkerLost, match="SIGKILL"):
             future.wait(10)
         with pytest.raises(rm.WorkerLost):

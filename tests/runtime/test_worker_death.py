@@ -73,7 +73,7 @@ def test_each_call_in_flight_ends_once(fork_server: None) -> None:
         for number, future in enumerate(futures):
             future.add_done_callback(lambda _, number=number: told.update([number]))
         futures[0].wait(30)
-        os.kill(cluster._backend.pid("doomed"), signal.SIGKILL)
+        os.kill(cluster.engine.pid("doomed"), signal.SIGKILL)
         for number, future in enumerate(futures[1:]):
             error = future.exception(30)
             if error is None:
@@ -94,7 +94,7 @@ def test_whoever_waits_hears_of_it(fork_server: None) -> None:
     with rm.launch(workers=3) as cluster:
 
         def kill_soon(worker: str) -> None:
-            threading.Timer(0.1, os.kill, (cluster._backend.pid(worker), signal.SIGKILL)).start()
+            threading.Timer(0.1, os.kill, (cluster.engine.pid(worker), signal.SIGKILL)).start()
 
         kill_soon("worker0")
         assert lost("worker0", time.sleep, 60).signal == signal.SIGKILL
@@ -124,7 +124,7 @@ def test_whoever_waits_hears_of_it(fork_server: None) -> None:
 def test_a_death_between_calls_is_the_next_calls(fork_server: None) -> None:
     """Nobody need be waiting when a worker dies."""
     with rm.launch(workers=["w"]) as cluster:
-        os.kill(cluster._backend.pid("w"), signal.SIGTERM)
+        os.kill(cluster.engine.pid("w"), signal.SIGTERM)
         error = lost("w", time.sleep, 60)
     assert (error.worker, error.signal, error.stderr) == ("w", signal.SIGTERM, ())
     assert str(error) == "worker 'w' is gone: it was killed by SIGTERM (signal 15)"
@@ -199,7 +199,7 @@ def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> Non
         server = fork_servers._SHARED[0]._process
         os.kill(server.pid, signal.SIGKILL)
         server.wait(30)
-        pids = [cluster._backend.pid(worker) for worker in cluster.workers]
+        pids = [cluster.engine.pid(worker) for worker in cluster.workers]
         assert rm.rpc_sync("worker0", warn) == "said"
         error = lost("worker1", die)
         assert "the fork server ended unexpectedly (exit status -9)" in str(error)

@@ -43,11 +43,6 @@ class Case:
         return self.build or self.cls
 
     @property
-    def inplace(self) -> bool:
-        """Whether it writes into its input, which then must not be a leaf."""
-        return bool(self.kwargs.get("inplace"))
-
-    @property
     def id(self) -> str:
         """Its name among the tests."""
         told = [f"{k}={v}" for k, v in self.kwargs.items() if isinstance(v, (bool, int, str))]

@@ -7,7 +7,6 @@ import errno
 import faulthandler
 import functools
 import gc
-import importlib
 import itertools
 import json
 import os
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remotemod.backends.processes.stderr import Outlet, Pipe, redirect
+from remotemod.objects import ObjectNotFound, find, split_name
 
 __all__ = ["main"]
 
@@ -150,7 +150,7 @@ class _Server:
             try:
                 text, fds = _received(connection)
                 return self._act(json.loads(text), fds, connection)
-            except (OSError, ValueError, ImportError, AttributeError) as error:
+            except (OSError, ValueError, ImportError, ObjectNotFound) as error:
                 _answer(connection, {"error": f"{type(error).__name__}: {error}"})
         return None
 
@@ -173,8 +173,7 @@ class _Server:
     def _fork(
         self, request: dict[str, Any], fds: list[int], connection: socket.socket
     ) -> Job | None:
-        module, _, function = request["entry"].partition(":")
-        entry = getattr(importlib.import_module(module), function)
+        entry = find(*split_name(request["entry"]), load=True)
         started: dict[int, _Worker] = {}
         gc.freeze()
         try:

@@ -13,11 +13,13 @@ from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.frames import CANCEL, ENDPOINT, REQUEST, VALUE, Message
 from remotemod.backends.shm.leader import Leader
 from remotemod.backends.shm.reader_lock import ReaderLock
-from remotemod.backends.shm.serialization import decode_answer, encode_request
+from remotemod.backends.shm.replies import decode_answer
 from remotemod.errors import DeadlineExceeded, RemoteModError, WorkerLost
-from remotemod.future import Future, deadline_after
+from remotemod.future import Future
 from remotemod.requests import Release, Request
+from remotemod.rpc.messages import encode_request
 from remotemod.rpc.ref import RemoteRef
+from remotemod.timeouts import deadline_after
 from remotemod.wire.codec import Codec
 from remotemod.wire.fast_path import Packed
 
@@ -111,7 +113,7 @@ class Connection(Leader):
         return value
 
     def request(self, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends any request; see :class:`remotemod.rpc.engine.Backend`."""
+        """Sends any request; see :class:`remotemod.rpc.engine.Engine`."""
         return self.submit(REQUEST, encode_request(self._codec, request), 0, timeout)
 
     def submit(
@@ -228,9 +230,14 @@ class Connection(Leader):
             self.turn.notify()
         self._pending.pop(call, None)
 
-    def drive(self, future: Future[Any], until: float | None) -> None:
-        """Reads until the future is done or the time is over."""
-        self.advance(lambda: future.settled, until)
+    def drive(
+        self,
+        future: Future[Any],
+        until: float | None,
+        enough: Callable[[], object] | None = None,
+    ) -> None:
+        """Reads until the future is done, or it is enough, or the time is over."""
+        self.advance(enough or (lambda: future.settled), until)
 
     def attend(self, future: Future[Any]) -> None:
         """Sees to it that somebody reads, though nobody waits: for callbacks, and ``await``."""

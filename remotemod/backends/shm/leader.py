@@ -52,7 +52,7 @@ class Leader(ABC):
 
     # --- turns --------------------------------------------------------------------------------
 
-    def advance(self, enough: Callable[[], bool], until: float | None) -> None:
+    def advance(self, enough: Callable[[], object], until: float | None) -> None:
         """Reads, or waits while somebody else reads, until it is enough or the time is over."""
         turn, me = self.turn, threading.get_ident()
         if turn.holder == me:
@@ -68,7 +68,7 @@ class Leader(ABC):
 
     # --- with the turn ------------------------------------------------------------------------
 
-    def _read(self, enough: Callable[[], bool], until: float | None) -> None:
+    def _read(self, enough: Callable[[], object], until: float | None) -> None:
         while not enough():
             try:
                 message = self._next(until)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from remotemod.backends.shm.connection import Connection
 from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.future import Future
-from remotemod.requests import Call
+from remotemod.requests import Call, Differentiate
 from remotemod.rpc.engine import PreparedRequest
-from remotemod.wire.fast_path import pack_row
+from remotemod.wire.fast_path import Packed, pack_row
 
-if TYPE_CHECKING:
-    from remotemod.backends.shm.connection import Connection
-
-__all__ = ["PreparedShmCall"]
+__all__ = ["PreparedShmCall", "pack_backward"]
 
 _KINDS = tuple(CALL | graph_mode << RECORDING for graph_mode in range(4))
 
 
 class PreparedShmCall(PreparedRequest):
-    """See :class:`remotemod.rpc.engine.Line`."""
+    """A prepared call over a connection; see :class:`remotemod.rpc.engine.PreparedCall`.
+
+    Args:
+        engine: carries what is not plain.
+        worker: the module's owner.
+        call: such a call, without arguments.
+        connection: the way to the owner.
+    """
 
     __slots__ = ("_common", "_connection", "_endpoint", "_ref")
 
-    def __init__(self, backend: Any, worker: str, call: Call, connection: Connection) -> None:
-        super().__init__(backend, worker, call)
+    def __init__(self, engine: Any, worker: str, call: Call, connection: Connection) -> None:
+        super().__init__(engine, worker, call)
         self._connection = connection
         self._ref: int = call.ref
         self._common = call.stub, call.method, call.device, call.is_device_map_set
@@ -55,3 +60,11 @@ class PreparedShmCall(PreparedRequest):
     def _announced(self, timeout: float | None) -> int:
         self._endpoint = self._connection.endpoint(self._ref, self._common, timeout)
         return self._endpoint
+
+
+def pack_backward(request: Differentiate) -> Packed | None:
+    """A backward pass as a plain call on all graphs; None where it is not plain."""
+    accumulate, inputs, keep, higher = request.how
+    if higher:
+        return None
+    return pack_row((request.graph, accumulate, inputs, keep, *request.grads), {})

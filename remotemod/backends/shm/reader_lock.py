@@ -42,7 +42,7 @@ class ReaderLock:
             self.holder = threading.get_ident()
             return True
 
-    def take(self, until: float | None, enough: Callable[[], bool] | None = None) -> bool:
+    def take(self, until: float | None, enough: Callable[[], object] | None = None) -> bool:
         """Waits for the turn; False when the time is over first, or it is ``enough``.
 
         Args:

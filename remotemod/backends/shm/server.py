@@ -1,62 +1,63 @@
-"""A worker's end of a connection: one peer's calls, begun in their order."""
+"""A worker's end of a connection: one caller's requests, begun in their order."""
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from remotemod.autograd.owner import Recorded
 from remotemod.autograd.tensors import GraphMode
+from remotemod.backends.serialization import make_codec
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import CALL, CANCEL, ENDPOINT, FAILURE, RESULT, VALUE, Message
-from remotemod.backends.shm.introduction import is_about_imports
-from remotemod.backends.shm.serialization import decode_request, encode_failure, make_codec
+from remotemod.backends.shm.frames import CALL, CANCEL, ENDPOINT, Message
+from remotemod.backends.shm.replies import encode_answer, encode_error, tensors_over
 from remotemod.errors import ProtocolError
 from remotemod.owner.endpoint import GRAPHS, Endpoint, GraphEndpoint
-from remotemod.owner.owner import Owner, Peer
-from remotemod.requests import Adopt, Call, Load, Release, Request, Retain
+from remotemod.owner.owner import Owner
+from remotemod.owner.session import Session
+from remotemod.requests import Call, Release, Reply
 from remotemod.rpc.cluster import Cluster
-from remotemod.wire.fast_path import pack_value, unpack_row
+from remotemod.rpc.messages import decode_request
+from remotemod.wire.fast_path import unpack_row
 
 __all__ = ["Server"]
 
 _PATIENCE = 500e-6
 """Seconds after which a worker looks for calls that were given up before it begins the next."""
 
-_IN_ORDER = (Load, Release, Retain, Adopt)
-
 
 class _Task(NamedTuple):
-    """What was asked, ready to run: a call on a module, another request, or what is wrong with it."""
+    """What was asked, ready to run.
+
+    Attributes:
+        call: the number that the reply is sent under; 0 for none.
+        run: runs it.
+        graph_mode: what becomes of the graph; gradients are recorded unless there is none.
+    """
 
     call: int
-    endpoint: Endpoint | None = None
-    module: Any = None
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    run: Callable[[], Reply]
     graph_mode: int = GraphMode.SHARE
-    request: Request | None = None
-    error: BaseException | None = None
 
 
 class Server:
-    """Answers one peer until it is gone.
+    """Answers one caller until it is gone.
 
-    Its threads take turns at reading: who has read a call runs it, while the next thread reads on. So calls
-    begin in their order, and as many run at once as there are threads.
+    Its threads take turns at reading: the one that has read a request runs it, while the next thread reads on. So
+    requests begin in their order, and as many run at once as there are threads.
 
     Args:
         sock: the connection.
-        owner: runs the calls.
+        owner: keeps the modules.
         cluster: how this worker reaches others.
         arena: bytes of shared memory that results may take up at once.
-        threads: calls of this peer that run at once.
+        threads: requests of this caller that run at once.
     """
 
     def __init__(
@@ -64,14 +65,16 @@ class Server:
     ) -> None:
         self._owner = owner
         self._channel = Channel(sock, arena)
-        self._peer = Peer(owner)
-        self._codec = make_codec(receiver="", cluster=lambda: cluster, owner=owner, peer=self._peer)
+        self._session = Session(owner)
+        self._codec = make_codec(
+            receiver="", cluster=lambda: cluster, owner=owner, session=self._session
+        )
         self._endpoints: dict[int, Endpoint] = {}
         self._numbers: dict[int, list[int]] = {}
         self._inbox: OrderedDict[int, Message] = OrderedDict()
         self._unnumbered = 0
         self._began = 0.0
-        self._turn = threading.Lock()
+        self._reader = threading.Lock()
         self._threads = threads
 
     def run(self) -> None:
@@ -84,7 +87,7 @@ class Server:
             for thread in more:
                 thread.join()
         finally:
-            self._peer.gone()
+            self._session.end()
             self._channel.close()
 
     def _work(self) -> None:
@@ -92,47 +95,31 @@ class Server:
         task: _Task | None
         try:
             while True:
-                with self._turn:
+                with self._reader:
                     task = self._next()
                 call = task.call
                 try:
-                    answer = self._outcome(task)
+                    # For the thread, not for a block: the next call mostly wants the same.
+                    torch.set_grad_enabled(bool(task.graph_mode))
+                    answer = encode_answer(self._codec, task.run())
                 except (
                     BaseException
                 ) as error:  # SystemExit too: a module's exit is not the worker's
-                    answer = FAILURE, *encode_failure(self._codec, error, self._owner.name), 0
+                    answer = encode_error(self._codec, error, self._owner.name)
                 # What was given goes before the answer, so that word of its memory goes along.
                 task = None
                 if call:
                     self._channel.send(call, *answer)
                 del answer
         except (EOFError, OSError, ProtocolError):
-            pass  # the peer is gone, or speaks something else: either way there is nobody to tell
+            pass  # the caller is gone, or speaks something else: either way there is nobody to tell
 
-    def _outcome(self, task: _Task) -> tuple[int, bytes, list[Tensor], int]:
-        """Runs a task; returns its answer's kind, header, frames and graph."""
-        if task.error is not None:
-            raise task.error
-        # For the thread, not for a block: the next call mostly wants the same.
-        torch.set_grad_enabled(bool(task.graph_mode))
-        if task.endpoint is None:
-            assert task.request is not None
-            value = self._owner.handle(task.request, self._peer)
-            return RESULT, *self._codec.encode(value), 0
-        value = task.endpoint.run(task.module, task.args, task.kwargs, task.graph_mode)
-        graph = None
-        if type(value) is Recorded:
-            value, graph = value
-        packed = pack_value(value)
-        kind, packed = (RESULT, self._codec.encode(value)) if packed is None else (VALUE, packed)
-        return kind, *packed, 0 if graph is None else self._owner.keep_for(self._peer, graph)
-
-    # --- with the turn ------------------------------------------------------------------------
+    # --- while reading ------------------------------------------------------------------------
 
     def _next(self) -> _Task:
         while True:
             message = self._message()
-            task = self._endpoint_task(message) if message.kind == CALL else self._task(message)
+            task = self._plain_call(message) if message.kind == CALL else self._task(message)
             if task is not None:
                 self._began = time.perf_counter()
                 return task
@@ -160,54 +147,51 @@ class Server:
             self._inbox[self._unnumbered] = message
         return True
 
-    def _endpoint_task(self, message: Message) -> _Task:
+    def _plain_call(self, message: Message) -> _Task:
         try:
             endpoint = self._endpoints[message.endpoint]
             args, kwargs = unpack_row(message.header, message.frames)
-            return _Task(
-                message.call, endpoint, endpoint.module(), args, kwargs, message.graph_mode
+            run = functools.partial(
+                self._session.call, endpoint, endpoint.module(), args, kwargs, message.graph_mode
             )
+            return _Task(message.call, run, message.graph_mode)
         except Exception as error:
-            return _Task(message.call, error=error)
+            return _Task(message.call, functools.partial(_raise, error))
 
     def _task(self, message: Message) -> _Task | None:
-        """What a message asks for; None for what is done at once, because later calls build upon it."""
+        """What a message asks for; None for what is done at once and never answered."""
         call = message.call
-        if message.kind == ENDPOINT:
-            common = self._codec.decode(message.header, [])
-            if common[0] == GRAPHS:
-                self._endpoints[call] = GraphEndpoint(self._owner, self._peer.release)
-                return None
-            endpoint = self._owner.endpoint(*common)
-            self._endpoints[call] = endpoint
-            self._numbers.setdefault(endpoint.ref, []).append(call)
-            return None
         try:
-            request = decode_request(self._codec, message)
+            if message.kind == ENDPOINT:
+                self._announced(call, self._codec.decode(message.header, []))
+                return None
+            frames = tensors_over(message.frames)
+            request = decode_request(self._codec, message.header, frames)
+            run = self._session.begin_request(request)
+            if isinstance(request, Release):
+                self._forget(request.refs)
             if isinstance(request, Call):
-                endpoint = self._owner.endpoint_of(request)
-                return _Task(
-                    call,
-                    endpoint,
-                    endpoint.module(),
-                    request.args,
-                    request.kwargs,
-                    request.graph_mode,
-                )
-            if not isinstance(request, _IN_ORDER) and not is_about_imports(request):
-                return _Task(call, request=request)
-            self._owner.handle(request, self._peer)
+                return _Task(call, run, request.graph_mode)
+            return _Task(call, run) if call else None
         except Exception as error:
-            return _Task(call, error=error)
-        if isinstance(request, Release):
-            self._forget(request.refs)
-        if call:
-            self._channel.send(call, RESULT, *self._codec.encode(None))
-        return None
+            return _Task(call, functools.partial(_raise, error)) if call else None
+
+    def _announced(self, number: int, common: tuple[Any, ...]) -> None:
+        """Later calls name a method, or all graphs, by this number."""
+        if common[0] == GRAPHS:
+            self._endpoints[number] = GraphEndpoint(self._owner, self._session.release)
+            return
+        endpoint = self._owner.endpoint(*common)
+        self._endpoints[number] = endpoint
+        self._numbers.setdefault(endpoint.ref, []).append(number)
 
     def _forget(self, refs: list[int]) -> None:
-        """Drops the routes to what was released and is no longer kept: nobody can call it any more."""
+        """Drops the endpoints of what was released and is no longer kept: nobody can call it any more."""
         for ref in refs:
             if not self._owner.keeps(ref):
                 for number in self._numbers.pop(ref, ()):
                     del self._endpoints[number]
+
+
+def _raise(error: BaseException) -> Reply:
+    raise error

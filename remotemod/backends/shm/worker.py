@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.processes.workers import become_worker
-from remotemod.backends.shm.backend import ShmBackend
+from remotemod.backends.shm.engine import ShmEngine
 from remotemod.backends.shm.introduction import remember
 from remotemod.backends.shm.server import Server
 from remotemod.backends.shm.sockets import is_ours, listen
 from remotemod.owner.owner import Owner
-from remotemod.rpc.cluster import Cluster, set_process_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import set_process_cluster
 
 __all__ = ["run"]
 
@@ -27,13 +28,12 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     """
     become_worker(config)
     name = config["name"]
-    backend = ShmBackend(config["workers"], config["token"], config["arena"], config["in_flight"])
-    cluster = Cluster(backend, timeout=config["timeout"])
-    backend.cluster = cluster
-    backend.caller = name
+    engine = ShmEngine(config["workers"], config["token"], config["arena"], config["in_flight"])
+    cluster = Cluster(engine, timeout=config["timeout"])
+    engine.caller = name
     set_process_cluster(cluster)
     owner = Owner(name, reachable=True)
-    backend.owner = owner
+    engine.owner = owner
 
     def serve(sock: socket.socket) -> None:
         Server(sock, owner, cluster, config["arena"], config["max_concurrency"]).run()

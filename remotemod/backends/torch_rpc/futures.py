@@ -1,8 +1,9 @@
-"""Torch's futures as ours, and its errors as ours."""
+"""Torch's futures, timeouts and errors as ours."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
 
 from remotemod.backends.torch_rpc.owner import CODEC
 from remotemod.backends.torch_rpc.script_errors import script_failure
@@ -19,10 +21,20 @@ from remotemod.future import Future
 from remotemod.trees import map_tensors
 from remotemod.wire.failure import unpack_failure
 
-__all__ = ["future_of", "translated"]
+__all__ = ["future_of", "rpc_timeout", "translated"]
 
 Finish = Callable[[Any], Any]
 """Makes the result of a call of what torch's future holds; may raise what the call raised."""
+
+
+def rpc_timeout(timeout: float | None) -> float:
+    """Return what torch's RPC takes for a timeout: None is the agent's own, ``math.inf`` its 0, for no bound.
+
+    It counts milliseconds, so what is shorter would be no bound, too.
+    """
+    if timeout is None:
+        return float(UNSET_RPC_TIMEOUT)
+    return 0.0 if math.isinf(timeout) else max(timeout, 1e-3)
 
 
 def future_of(
@@ -61,8 +73,16 @@ class _Driver:
         self._arrived: threading.Event | None = None
         self._lock = threading.Lock()
 
-    def drive(self, future: Future[Any], until: float | None) -> None:
-        """Waits until torch's future is done or the time is over."""
+    def drive(
+        self,
+        future: Future[Any],
+        until: float | None,
+        enough: Callable[[], object] | None = None,
+    ) -> None:
+        """Waits until torch's future is done or the time is over.
+
+        Without a bound torch's own wait is taken, which costs fewer thread switches and nothing can end.
+        """
         if until is not None and not self._inner.done():
             left = until - time.monotonic()
             if left <= 0 or not self._watch(future).wait(left):
@@ -74,7 +94,10 @@ class _Driver:
         self._watch(future)
 
     def forget(self, future: Future[Any]) -> None:
-        """Torch's RPC has no way to take a call back; its result is dropped."""
+        """Wakes those who wait with a bound. Torch's RPC has no way to take a call back; its result is dropped."""
+        with self._lock:
+            if self._arrived is not None:
+                self._arrived.set()
 
     def _watch(self, future: Future[Any]) -> threading.Event:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Starts local workers of torch's RPC; the calling process becomes a member of their group."""
+"""A group of local workers of torch's RPC, of which the calling process is a member."""
 
 from __future__ import annotations
 
@@ -9,72 +9,32 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch.distributed.rpc as rpc
 
-from remotemod.backends.processes.workers import (
-    DEFAULT_TIMEOUT,
-    Processes,
-    become_worker,
-    close_at_exit,
-)
+from remotemod.backends.processes.workers import Processes, become_worker
 from remotemod.backends.torch_rpc.agent import is_running
-from remotemod.backends.torch_rpc.backend import TorchRpcBackend
+from remotemod.backends.torch_rpc.engine import TorchRpcEngine
+from remotemod.backends.torch_rpc.futures import rpc_timeout
 from remotemod.errors import BackendUnavailable
-from remotemod.rpc.cluster import Cluster, set_process_cluster
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import set_process_cluster
 from remotemod.torch_compat.rpc import meetings, resume_meetings
 
-__all__ = ["launch", "run"]
+__all__ = ["CALLER", "Group", "run"]
 
 _START_TIMEOUT = 120.0
-_CALLER = "caller"
+
+CALLER = "caller"
+"""The name of the calling process in the group."""
 
 
-def launch(
-    workers: Sequence[str],
-    *,
-    timeout: float | None = DEFAULT_TIMEOUT,
-    threads: int | None = None,
-    rpc_threads: int = 16,
-) -> Cluster:
-    """Starts worker processes on this machine that speak torch's RPC over its loopback.
+class _Launched(TorchRpcEngine):
+    """The engine over workers that this process has started."""
 
-    The calling process joins their group as ``caller``; ``rank:N`` counts the workers alone.
-
-    Args:
-        workers: their names.
-        timeout: seconds that a call may take by default; None for torch's own 60.
-        threads: threads a worker computes with; by default as many as this process.
-        rpc_threads: threads with which each process answers requests.
-
-    Raises:
-        BackendUnavailable: torch was built without RPC, or this process has an RPC agent already.
-    """
-    if not rpc.is_available():
-        raise BackendUnavailable("this build of torch has no torch.distributed.rpc")
-    if is_running():
-        raise BackendUnavailable(
-            "this process has an RPC agent already (init_rpc was called), and torch allows one: "
-            'use its workers with rm.connect("torchrpc://"), or call rpc.shutdown() first'
-        )
-    if _CALLER in workers:
-        raise BackendUnavailable(f"'{_CALLER}' is the calling process; name the worker otherwise")
-    group = _Group(list(workers), timeout, rpc_threads)
-    try:
-        cluster = group.start(threads)
-    except BaseException:
-        group.close()
-        raise
-    close_at_exit(cluster)
-    return cluster
-
-
-class _Launched(TorchRpcBackend):
-    """The backend over workers that this process has started."""
-
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, group: Group) -> None:
         super().__init__(group.workers, same_main=False, why_lost=group.processes.why_lost)
         self._group = group
 
@@ -87,8 +47,14 @@ class _Launched(TorchRpcBackend):
         self._group.close()
 
 
-class _Group:
-    """Worker processes, this process's agent, and the file by which they find each other."""
+class Group:
+    """Worker processes, this process's agent, and the file by which they find each other.
+
+    Args:
+        workers: their names.
+        timeout: seconds that a call may take by default; None for torch's own 60.
+        rpc_threads: threads with which each process answers requests.
+    """
 
     def __init__(self, workers: list[str], timeout: float | None, rpc_threads: int) -> None:
         self.workers = workers
@@ -108,14 +74,22 @@ class _Group:
         self._pid = os.getpid()
 
     def start(self, threads: int | None) -> Cluster:
-        """Starts the workers and joins their group."""
+        """Starts the workers and joins their group.
+
+        Args:
+            threads: threads a worker computes with; None for as many as this process.
+
+        Raises:
+            BackendUnavailable: a worker does not come up.
+            WorkerLost: a worker ended while it started.
+        """
         self._primaries = self.processes.start(self.workers, self._config, threads)
         for primary in self._primaries.values():
             primary.settimeout(_START_TIMEOUT)
         # Each says that it is there before anybody waits for all.
         self._hear()
         self._joined = True
-        _join(_CALLER, 0, self._config)
+        _join(CALLER, 0, self._config)
         self._hear()
         return Cluster(_Launched(self), timeout=self._config["timeout"])
 
@@ -153,7 +127,7 @@ class _Group:
 
 def _join(name: str, rank: int, config: dict[str, Any]) -> None:
     timeout = config["timeout"]
-    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": timeout}
+    options: dict[str, Any] = {} if timeout is None else {"rpc_timeout": rpc_timeout(timeout)}
     options["init_method"] = f"file://{config['folder']}/store"
     options["num_worker_threads"] = config["rpc_threads"]
     with _on_loopback(), warnings.catch_warnings():
@@ -212,8 +186,8 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     resume_meetings(config["meetings"])
     primary.send(b"s")
     _join(config["name"], workers.index(config["name"]) + 1, config)
-    backend = TorchRpcBackend(workers, same_main=False)
-    set_process_cluster(Cluster(backend, timeout=config["timeout"]))
+    engine = TorchRpcEngine(workers, same_main=False)
+    set_process_cluster(Cluster(engine, timeout=config["timeout"]))
     primary.send(b"j")
     told = primary.recv(1)
     # From here on others go away too, and torch reports each on stderr.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import logging
 import sys
 import threading
@@ -16,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from remotemod.handles.module import RemoteModule
+from remotemod.objects import ObjectNotFound, find, split_name
 from remotemod.stub.loader import LoadedStub, load_module, text_digest
 from remotemod.stub.operators import export
 from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
@@ -70,17 +69,16 @@ class Native:
             _log.debug("%s has no native path: %s", self._names["__name__"], error)
             return None
 
-    def prepare(self, handle: RemoteModule, seconds: float | None, caller: str) -> None:
+    def prepare(self, handle: RemoteModule, seconds: float, caller: str) -> None:
         """Make a handle one whose compiled form calls by torch's RPC itself.
 
         Args:
             handle: the handle.
-            seconds: how long a call may take; None for torch's own bound.
+            seconds: the timeout of its calls, as torch's RPC takes it.
             caller: the name of this process, as profiles show it.
         """
-        # Torch takes a negative number for its own bound.
-        bound = -1.0 if seconds is None else float(seconds)
-        vars(handle).update(_seconds=bound, _route=f"({caller} -> {handle.on})")
+        route = f"({caller} -> {handle.on})"
+        vars(handle).update(_seconds=seconds, _route=route)
         if handle._operator_class is None:  # else it was prepared before
             cls: type = type(handle)
             generated = handle._client.loaded.cls
@@ -187,16 +185,13 @@ def _importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
 
 
 def _find_interface(source: str) -> Any:
-    module, _, qualname = source.partition(":")
-    if module not in sys.modules:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
-        found = getattr(found, part, None)
-    name = getattr(found, "__torch_script_interface__", None)
+    try:
+        interface = find(*split_name(source), load=True)
+    except (ImportError, ObjectNotFound):
+        return None
+    name = getattr(interface, "__torch_script_interface__", None)
     # A mangled name was given to a second class of the same name; no other process has it.
-    return found if name and "___torch_mangle" not in str(name) else None
+    return interface if name and "___torch_mangle" not in str(name) else None
 
 
 def declare(stub: str, path: NativePath | None) -> Native | None:

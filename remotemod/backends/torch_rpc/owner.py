@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 import torch.distributed.rpc as rpc
-from torch import Tensor, nn
+from torch import nn
 
-from remotemod.autograd.owner import Graph, Pass, Recorded, differentiate
 from remotemod.backends.torch_rpc.agent import generation
 from remotemod.backends.torch_rpc.native import Native, compiled, declare, declared
 from remotemod.backends.torch_rpc.script_errors import script_failure
 from remotemod.backends.torch_rpc.serialization import is_plain, pack, unpack
 from remotemod.owner.module_functions import as_module
-from remotemod.owner.owner import Owner, Peer
+from remotemod.owner.owner import Owner
+from remotemod.owner.session import Session
+from remotemod.process import Slot, slot
 from remotemod.requests import Call, Load
 from remotemod.stub.loader import LoadedStub
 from remotemod.torch_compat.script import is_script_error, is_script_module
@@ -24,7 +25,7 @@ from remotemod.trees import move_to_caller
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure
 
-__all__ = ["CODEC", "FAILED", "PACKED", "PLAIN", "run_graph", "serve"]
+__all__ = ["CODEC", "FAILED", "PACKED", "PLAIN", "serve"]
 
 _CALL = len(Call._fields)
 
@@ -40,13 +41,6 @@ class RpcOwner(Owner):
         if is_script_module(value):
             return _untyped(value)
         return rpc.RRef(value)
-
-    def keep_graph(self, graph: Graph, peer: Peer) -> int:
-        """Keeps a graph and returns its number: each call has one, and torch's references are dear.
-
-        After a process's first ``rpc.shutdown`` torch would not even let them go any more.
-        """
-        return self.keep_for(peer, graph)
 
     def value(self, ref: Any) -> Any:
         """What a reference of this owner's stands for, or the number of a graph."""
@@ -70,8 +64,8 @@ class RpcOwner(Owner):
         return self.keep(module), False
 
 
-_ON_THEIR_WAY: dict[int, Any] = {}
-_NUMBERS = itertools.count()
+_IN_TRANSIT: Slot[dict[int, Any]] = slot("objects on their way into a call of this process", dict)
+_NUMBERS: Slot[itertools.count[int]] = slot("numbers these objects", itertools.count)
 
 
 def _untyped(module: object) -> Any:
@@ -86,45 +80,39 @@ class _Direct:
         self.value = value
 
     def __reduce__(self) -> Any:
-        number = next(_NUMBERS)
-        _ON_THEIR_WAY[number] = self.value
+        number = next(_NUMBERS.value)
+        _IN_TRANSIT.value[number] = self.value
         return _arrived, (
             number,
         )  # a function: pickle would copy the dict that a method belongs to
 
 
 def _arrived(number: int) -> Any:
-    return _ON_THEIR_WAY.pop(number)
+    return _IN_TRANSIT.value.pop(number)
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-_LOCK = threading.Lock()
-_OWNER: list[tuple[Any, RpcOwner, Peer]] = []
+_SESSION: Slot[tuple[Any, Session | None]] = slot(
+    "the session of this process's agent, and that agent's generation", lambda: (None, None)
+)
+_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
 
 
-def _owner() -> tuple[Any, RpcOwner, Peer]:
+def _session() -> Session:
+    """The one session of all callers: torch counts what each of them holds."""
     now = generation()
-    if _OWNER and _OWNER[0][0] is now:
-        return _OWNER[0]
-    with _LOCK:
-        if not _OWNER or _OWNER[0][0] is not now:
-            owner = RpcOwner(rpc.get_worker_info().name, reachable=True)
-            _OWNER[:] = [(now, owner, Peer(owner))]
-        return _OWNER[0]
-
-
-def run_graph(number: int, grads: list[Tensor | None], how: tuple[bool, ...]) -> Any:
-    """On the owner: runs a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
-    _, owner, peer = _owner()
-    told = Pass(*how)
-    try:
-        return differentiate(owner.value(number), grads, told)
-    finally:
-        if not told.keep:
-            peer.release([number])
+    made_for, session = _SESSION.value
+    if session is not None and made_for is now:
+        return session
+    with _LOCK.value:
+        made_for, session = _SESSION.value
+        if session is None or made_for is not now:
+            session = Session(RpcOwner(rpc.get_worker_info().name, reachable=True))
+            _SESSION.value = now, session
+        return session
 
 
 PLAIN, PACKED, FAILED = range(3)
@@ -142,21 +130,19 @@ def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tup
     Returns:
         The form of the answer, the answer, and the number of the graph that is kept of it, 0 without one.
     """
-    _, owner, peer = _owner()
+    session = _session()
     try:
         request = Call(*sent) if len(sent) == _CALL else unpack(sent)
-        value, graph = owner.handle(request, peer), 0
-        if type(value) is Recorded:
-            value, graph = value
+        value, graph = session.run(request)
         _finish_queued()
         if is_plain(value):
             return PLAIN, value if keeps_device else move_to_caller(value), graph
         return PACKED, pack(value, main_by_value=main_by_value, on_cpu=not keeps_device), graph
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
         if is_script_error(error):
-            failure = script_failure(str(error), owner.name, CODEC)
+            failure = script_failure(str(error), session.owner.name, CODEC)
         else:
-            failure = pack_failure(error, owner.name, CODEC)
+            failure = pack_failure(error, session.owner.name, CODEC)
         return FAILED, pack(failure, main_by_value=main_by_value), 0
 
 

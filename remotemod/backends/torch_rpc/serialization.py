@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import io
 import pickle
-import sys
 import types
 from typing import Any, NamedTuple
 
@@ -22,7 +21,8 @@ from remotemod.backends.torch_rpc.native import NativePath, declare, declared
 from remotemod.errors import ProtocolError
 from remotemod.handles.client import Packed
 from remotemod.handles.module import RemoteModule
-from remotemod.rpc.cluster import find_cluster
+from remotemod.objects import find_or_none
+from remotemod.rpc.current import find_cluster
 from remotemod.stub.loader import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
 from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
@@ -133,7 +133,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
         if is_placeholder(value):
             return class_named, (value.__module__, value.__qualname__)
         by_name = isinstance(value, (type, types.FunctionType)) and not self._main_by_value
-        if by_name and value.__module__ == "__main__" and _is_in_main(value):
+        if (
+            by_name
+            and value.__module__ == "__main__"
+            and find_or_none("__main__", value.__qualname__) is value
+        ):
             return NotImplemented  # every process of the program runs the same one
         return super().reducer_override(value)
 
@@ -151,13 +155,6 @@ class _Unpickler(pickle.Unpickler):
         if find_placeholder(module, name) is not None:
             return class_named(module, name)
         return super().find_class(module, name)
-
-
-def _is_in_main(value: Any) -> bool:
-    found: Any = sys.modules.get("__main__")
-    for part in value.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is value
 
 
 # --- handles, in our pickles and in those of torch's own users --------------------------------
@@ -181,7 +178,7 @@ def _load(
     return text, bound
 
 
-def reduce_handle(module: RemoteModule) -> Any:
+def reduce_handle(module: Any) -> Any:
     """What pickle makes of a handle."""
     return _restore, _parts(module._packed())
 
@@ -207,7 +204,7 @@ def reduce_scripted(module: Any) -> Any:
         cls = user_class(python_class_of(module))
         return _restore_scripted, _parts(client.packed(cls, module.training))
     parts = [part.__dict__["_client"] for part in module.modules() if "_client" in part.__dict__]
-    if any(part.extension for part in parts):
+    if any(part.spec.extension for part in parts):
         raise RuntimeError(
             "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "
             "and reached by torch's own references. Pass its remote modules, or their module_rref, and script the model "

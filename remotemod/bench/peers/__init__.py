@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 
 from remotemod.bench.peers.base import Peer
 
-__all__ = ["CHOICES", "FLOORS", "OURS", "PEERS", "load"]
+__all__ = ["FLOORS", "OURS", "PEERS", "choices", "load"]
 
 OURS = "remotemod"
 """The peer, and the way, that all ratios are against."""
@@ -15,18 +16,18 @@ FLOORS = "floors"
 """The peer whose ways nobody can be faster than."""
 
 PEERS = {
-    OURS: "remotemod.bench.peers.shm:Shm",
+    OURS: "remotemod.bench.peers.ours:Shm",
     FLOORS: "remotemod.bench.peers.floors:Floors",
     "direct": "remotemod.bench.peers.direct:Direct",
-    "inproc": "remotemod.bench.peers.inproc:Inproc",
-    "torch": "remotemod.bench.peers.torch_rpc:TorchRpc",
-    "grpc": "remotemod.bench.peers.grpc_service:GrpcService",
-    "ray": "remotemod.bench.peers.ray_actors:RayActors",
-    "monarch": "remotemod.bench.peers.monarch_actors:MonarchActors",
+    "inproc": "remotemod.bench.peers.ours:Inproc",
+    "torch_rpc": "remotemod.bench.peers.ours:TorchRpc",
 }
+"""What can be measured on any machine, as ``module:class``."""
 
-CHOICES = tuple(name for name in PEERS if name not in (OURS, FLOORS))
-"""What users can name to measure against."""
+
+def choices(peers: Iterable[str]) -> tuple[str, ...]:
+    """What users can name to measure beside ours."""
+    return tuple(name for name in peers if name not in (OURS, FLOORS))
 
 
 def load(spec: str) -> Peer:

@@ -14,7 +14,7 @@ from remotemod.autograd.caller import anchor
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
 from remotemod.handles.client import Client
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.tracing.form import Form, put_together, take_apart
 from remotemod.torch_compat.engine import keeps_graph, will_execute
 
@@ -97,8 +97,7 @@ class _Called(NamedTuple):
 
 
 def _called(ref: str, method: str, site: int) -> _Called:
-    client = ROUTER.find(ref)
-    assert isinstance(client, Client)
+    client = DIRECTORY.find(ref)
     return _Called(client, method, site)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from remotemod.hints import did_you_mean
 from remotemod.stub.declaration import Declaration
 
 __all__ = ["Fake", "fakes_of"]
@@ -33,8 +33,7 @@ def fakes_of(fake: Fake | None, stub: Declaration) -> Mapping[str, Callable[...,
                 f"fake must be a function, or a dict of functions by method; got {rule!r:.60} for '{method}'"
             )
         if method not in stub.methods:
-            close = difflib.get_close_matches(method, stub.methods, 1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
+            hint = did_you_mean(method, stub.methods, lead="; ")
             raise ValueError(
                 f"fake has a rule for '{method}', and {stub.interface} has no such remote method{hint}"
             )

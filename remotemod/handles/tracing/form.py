@@ -11,7 +11,6 @@ import enum
 import functools
 import itertools
 import json
-import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
+from remotemod.objects import ObjectNotFound, find, find_or_none, split_name
 from remotemod.wire.codec import Codec
 
 __all__ = ["Form", "constant", "form_of", "put_together", "take_apart", "text_of"]
@@ -182,7 +182,8 @@ def _check_constant(value: Any) -> None:
 def _constant_name(value: Any) -> str:
     try:
         if isinstance(value, type):
-            if _imported(value.__module__, value.__qualname__) is value:
+            main = value.__module__ == "__main__"  # another process has another one
+            if not main and find_or_none(value.__module__, value.__qualname__) is value:
                 return f"class {value.__module__}:{value.__qualname__}"
         else:
             header, frames = _CODEC.encode(value)
@@ -225,19 +226,10 @@ def _find(name: str) -> Any:
         return _HERE[name]
     if kind == "value":
         return _CODEC.decode(base64.b85decode(rest), [])
-    module, _, qualname = rest.partition(":")
+    module, qualname = split_name(rest)
     try:
-        return _imported(module, qualname)
-    except (AttributeError, KeyError) as error:
+        return find(module, qualname)
+    except ObjectNotFound as error:
         raise ProtocolError(
             f"the program passes a {module}.{qualname}, and this process has not imported it: import {module} first"
         ) from error
-
-
-def _imported(module: str, qualname: str) -> Any:
-    if module == "__main__":
-        raise KeyError(module)  # another process has another one
-    found = sys.modules[module]
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.fx import has_side_effect
 
-from remotemod.handles.client import Client
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.tracing import calls
 from remotemod.handles.tracing.declared import SCHEMAS, declare
 from remotemod.handles.tracing.form import Form, constant, form_of, put_together, take_apart
@@ -172,8 +171,7 @@ def _shapes(
     ref: str, method: str, form: str, tensors: list[Tensor], sizes: list[Any], site: int
 ) -> list[Tensor]:
     args, kwargs = put_together(form_of(form), tensors, sizes)
-    client = ROUTER.find(ref)
-    assert isinstance(client, Client)
+    client = DIRECTORY.find(ref)
     value = shapes_of(client, method, args, kwargs)
     found: list[Tensor] = []
     result = _THREAD.result = take_apart(value, found, None)

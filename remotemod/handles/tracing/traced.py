@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.compiler import is_exporting
 
 from remotemod.errors import RemoteModError
-from remotemod.handles.client import Client
-from remotemod.handles.directory import announce
-from remotemod.handles.routes import ROUTER
+from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.tracing.form import constant, put_together, take_apart, text_of
 from remotemod.handles.tracing.operators import define, last_result, next_site
 from remotemod.handles.tracing.skeleton import outside
@@ -85,6 +83,5 @@ def _given(ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any])
 @constant
 def _announce(ref: str) -> None:
     """A program outlives the handle that it was made with: its parts must be found by their names."""
-    client = ROUTER.find(ref)
-    assert isinstance(client, Client)
-    outside(announce, client, ref)
+    client = DIRECTORY.find(ref)
+    outside(DIRECTORY.announce, ref, client)

@@ -7,7 +7,9 @@ import sys
 from types import ModuleType
 
 from remotemod.errors import InterfaceError
-from remotemod.interface.source.locate import locate, similar
+from remotemod.hints import did_you_mean
+from remotemod.interface.source.locate import locate
+from remotemod.objects import ObjectNotFound, attribute
 
 __all__ = ["import_target"]
 
@@ -16,18 +18,17 @@ def import_target(target: str) -> object:
     """The live module, class or instance behind ``target``; this runs the module's code."""
     location = locate(target)
     module = _imported(location.module, location.root, str(location.file))
-    found: object = module
-    for part in (location.qualname or "").split("."):
-        if not part:
-            continue
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise InterfaceError(
-                f"{module.__name__} has no {location.qualname} once imported",
-                how=similar(part, dir(found)) or "name something the module binds when it runs",
-                file=str(location.file),
-            ) from None
+    if location.qualname is None:
+        return module
+    try:
+        found: object = attribute(module, location.qualname)
+    except ObjectNotFound as error:
+        raise InterfaceError(
+            f"{module.__name__} has no {location.qualname} once imported",
+            how=did_you_mean(error.missing, error.names)
+            or "name something the module binds when it runs",
+            file=str(location.file),
+        ) from None
     return found
 
 

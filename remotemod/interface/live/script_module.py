@@ -28,6 +28,7 @@ from remotemod.interface.types import (
     TupleType,
     Type,
 )
+from remotemod.objects import find_or_none
 from remotemod.torch_compat.script import method_names, method_schema, qualified_name
 
 __all__ = ["live_class", "read_script"]
@@ -143,7 +144,5 @@ def _symbol(qualified: str) -> Symbol:
 
 def live_class(symbol: Symbol) -> type | None:
     """The class that a symbol names in a module that is loaded; None if there is none."""
-    found: object = sys.modules.get(symbol.module)
-    for part in symbol.qualname.split("."):
-        found = getattr(found, part, None)
+    found = find_or_none(symbol.module, symbol.qualname)
     return found if isinstance(found, type) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -12,8 +11,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from remotemod.errors import InterfaceError
+from remotemod.hints import did_you_mean
 
-__all__ = ["Location", "find_module", "locate", "search_path", "similar"]
+__all__ = ["Location", "find_module", "locate", "search_path"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def _locate_file(path: str, qualname: str | None) -> Location:
         folder = file.parent
         near = [p.name for p in folder.glob("*.py")] if folder.is_dir() else []
         raise InterfaceError(
-            f"there is no file {path}", how=similar(file.name, near) or "check the path", file=path
+            f"there is no file {path}",
+            how=did_you_mean(file.name, near) or "check the path",
+            file=path,
         )
     file = Path(os.path.abspath(file))
     parts = [] if file.stem == "__init__" else [file.stem]
@@ -79,7 +81,7 @@ def _locate_module(module: str, qualname: str | None) -> Location:
             )
             raise InterfaceError(
                 f"module {known} has no submodule {missing}",
-                how=(similar(missing, _submodules(known, path)) or "check the name") + guess,
+                how=(did_you_mean(missing, _submodules(known, path)) or "check the name") + guess,
             )
     if _spec(module, path) is not None:
         raise InterfaceError(
@@ -88,7 +90,7 @@ def _locate_module(module: str, qualname: str | None) -> Location:
         )
     raise InterfaceError(
         f"there is no module named {module}",
-        how=similar(module, _top_level(path))
+        how=did_you_mean(module, _top_level(path))
         or "run from the folder that holds it, install it, or give the file's path",
     )
 
@@ -145,9 +147,3 @@ def _python_names(folders: Iterable[str]) -> list[str]:
         if os.path.isdir(folder):
             names += [entry.removesuffix(".py") for entry in os.listdir(folder)]
     return [name for name in names if name.isidentifier()]
-
-
-def similar(name: str, names: Iterable[str]) -> str:
-    """``did you mean ...?`` for the closest of ``names``; empty where nothing is close."""
-    near = difflib.get_close_matches(name, list(dict.fromkeys(names)), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from remotemod.errors import InterfaceError
+from remotemod.hints import did_you_mean
 from remotemod.interface.defaults import from_text
 from remotemod.interface.live.absent_torch import (
     MODULE_METHODS,
@@ -30,7 +31,7 @@ from remotemod.interface.source.classes import (
     linearize,
 )
 from remotemod.interface.source.decorators import Unclear, shown_function
-from remotemod.interface.source.locate import Location, locate, similar
+from remotemod.interface.source.locate import Location, locate
 from remotemod.interface.source.program import Program
 from remotemod.interface.source.scopes import ClassDef, FunctionDef, Named, Scope
 from remotemod.interface.source.syntax import Class, Function
@@ -149,7 +150,7 @@ def _find_class(scope: Scope, qualname: str) -> ClassDef:
 def _not_found(scope: Scope, qualname: str, missing: str) -> NoReturn:
     raise InterfaceError(
         f"there is no class {qualname} in {scope.module}",
-        how=similar(missing, scope.names.table) or "check the name",
+        how=did_you_mean(missing, scope.names.table) or "check the name",
         file=str(scope.source.file),
     )
 

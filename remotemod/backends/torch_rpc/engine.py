@@ -1,4 +1,4 @@
-"""The torch_rpc backend: requests over the RPC agent that this process has."""
+"""The engine over torch's RPC: requests through the agent that this process has."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 
 import torch
 import torch.distributed.rpc as rpc
-from torch import Tensor
-from torch.distributed.rpc.constants import UNSET_RPC_TIMEOUT
+from torch import nn
 
-from remotemod.autograd.owner import Pass, Recorded
 from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.processes.workers import Loss
-from remotemod.backends.torch_rpc.agent import ambient, generation, is_running
-from remotemod.backends.torch_rpc.futures import future_of, translated
+from remotemod.backends.torch_rpc.agent import generation, is_running
+from remotemod.backends.torch_rpc.futures import future_of, rpc_timeout, translated
 from remotemod.backends.torch_rpc.native import (
     Native,
     NativeKey,
@@ -24,7 +22,7 @@ from remotemod.backends.torch_rpc.native import (
     declare,
     native_path,
 )
-from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, run_graph, serve
+from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, serve
 from remotemod.backends.torch_rpc.serialization import (
     is_plain,
     pack,
@@ -34,9 +32,9 @@ from remotemod.backends.torch_rpc.serialization import (
 )
 from remotemod.errors import WorkerLost
 from remotemod.future import Future
-from remotemod.handles.module import RemoteModule
-from remotemod.requests import Build, Call, Invoke, Load, Request
-from remotemod.rpc.engine import Backend, Capabilities
+from remotemod.requests import Build, Call, Differentiate, Invoke, Load, Reply, Request
+from remotemod.rpc.engine import Capabilities, Engine
+from remotemod.rpc.messages import recorded
 from remotemod.rpc.ref import RemoteRef
 from remotemod.stub.loader import LoadedStub, StubName, load_stub
 from remotemod.torch_compat.rpc import (
@@ -49,10 +47,10 @@ from remotemod.torch_compat.rpc import (
 from remotemod.trees import map_tensors, move_to_caller
 from remotemod.wire.failure import unpack_failure
 
-__all__ = ["TorchRpcBackend"]
+__all__ = ["TorchRpcEngine"]
 
 
-class TorchRpcBackend(Backend):
+class TorchRpcEngine(Engine):
     """Reaches the workers of this process's RPC agent; see ``docs/torch-rpc.md``.
 
     Args:
@@ -108,7 +106,7 @@ class TorchRpcBackend(Backend):
         except RuntimeError as error:
             raise self._told(error, worker) from None
         told = functools.partial(self._told, worker=worker)
-        graph = isinstance(request, (Call, Invoke)) and request.graph_mode >= GraphMode.KEEP
+        graph = _may_keep_a_graph(request)
         return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
@@ -125,25 +123,10 @@ class TorchRpcBackend(Backend):
             with contextlib.suppress(RuntimeError):  # a worker that is gone keeps nothing
                 rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False, False))
 
-    def differentiate(
-        self,
-        worker: str,
-        graph: RemoteRef[Any],
-        grads: Sequence[Tensor | None],
-        how: Pass,
-        timeout: float | None,
-    ) -> Any:
-        """Has an owner run a kept graph backwards, by its number."""
-        request = Invoke(run_graph, (graph._id, list(grads), tuple(how)))
-        found = self.call(worker, request, timeout)
-        if not how.keep:
-            graph.is_gone()
-        return found
-
     def _send(
         self, worker: str, request: Request, timeout: float | None
     ) -> tuple[Any, Callable[[Any], Any]]:
-        seconds = UNSET_RPC_TIMEOUT if timeout is None else timeout
+        seconds = rpc_timeout(timeout)
         keeps_device = False
         with contextlib.suppress(RuntimeError):  # what is wrong with the worker, sending says
             keeps_device = self.keeps_device(worker)
@@ -168,7 +151,17 @@ class TorchRpcBackend(Backend):
             sent = pack(request, main_by_value=not self._same_main, on_cpu=not keeps_device)
         how = (sent, not self._same_main, keeps_device)
         inner = rpc.rpc_async(worker, serve, how, timeout=seconds)
-        return inner, functools.partial(_answer, worker)
+        return inner, functools.partial(self._answer, worker)
+
+    def _answer(self, worker: str, answer: Any) -> Any:
+        form, value, graph = answer
+        if form == FAILED:
+            raise unpack_failure(unpack(value), CODEC)
+        # First of all, so that the graph is let go whatever happens.
+        kept = RemoteRef[Any](worker, graph, "graph", self.cluster) if graph else None
+        if form == PACKED:
+            value = unpack(value)
+        return recorded(Reply(value, graph), lambda _: kept)
 
     def _told(self, error: Exception, worker: str) -> Exception:
         """An error of torch's RPC as ours."""
@@ -204,12 +197,12 @@ class TorchRpcBackend(Backend):
         functions = compiled(self._native(stub, extension))
         return ref if functions is None else NativeKey(ref, functions)
 
-    def prepare_script(self, module: RemoteModule) -> None:
+    def prepare_script(self, module: Any) -> None:
         """Have a handle call by torch's RPC itself, where TorchScript can follow its reference."""
         client = module._client
-        native = self._native(client.stub, client.extension)
+        native = self._native(client.spec.stub, client.spec.extension)
         if native is not None:
-            native.prepare(module, client.bound, self.caller)
+            native.prepare(module, rpc_timeout(client.bound), self.caller)
 
     # --- the rest -----------------------------------------------------------------------------
 
@@ -223,7 +216,11 @@ class TorchRpcBackend(Backend):
         """Inside of a ``torch.distributed.autograd`` context torch records calls itself."""
         return GraphMode.SHARE if in_autograd_context() else super().graph_mode(recompute)
 
-    def reduce(self, module: RemoteModule) -> Any:
+    def is_own_reference(self, ref: object) -> bool:
+        """Whether it is one of torch's."""
+        return isinstance(ref, reference_class())
+
+    def reduce(self, module: nn.Module) -> Any:
         """Inside of torch's own RPC pickler: the way to the module."""
         return reduce_handle(module) if is_pickling() else super().reduce(module)
 
@@ -231,15 +228,10 @@ class TorchRpcBackend(Backend):
         """The agent is the program's own and stays."""
 
 
-def _answer(worker: str, answer: Any) -> Any:
-    form, value, graph = answer
-    if form == FAILED:
-        raise unpack_failure(unpack(value), CODEC)
-    # First of all, so that it is let go whatever happens.
-    kept = RemoteRef[Any](worker, graph, "graph", ambient()) if graph else None
-    if form == PACKED:
-        value = unpack(value)
-    return value if kept is None else Recorded(value, kept)
+def _may_keep_a_graph(request: Request) -> bool:
+    if isinstance(request, Differentiate):
+        return True
+    return isinstance(request, (Call, Invoke)) and request.graph_mode >= GraphMode.KEEP
 
 
 def _as_it_is(value: Any) -> Any:

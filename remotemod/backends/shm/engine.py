@@ -1,4 +1,4 @@
-"""The shm backend: which workers there are, how to reach them, and how they begin and end."""
+"""The shm engine: which workers there are, how to reach them, and how they begin and end."""
 
 from __future__ import annotations
 
@@ -8,41 +8,28 @@ import os
 import socket
 import sys
 import threading
-import uuid
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
-
-from remotemod.autograd.owner import Pass
 from remotemod.autograd.tensors import GraphMode
-from remotemod.backends.processes.workers import (
-    DEFAULT_TIMEOUT,
-    Loss,
-    Processes,
-    close_at_exit,
-    import_path,
-)
-from remotemod.backends.shm.arena import DEFAULT_LIMIT
+from remotemod.backends.processes.workers import Loss, Processes, import_path
+from remotemod.backends.serialization import make_codec
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT, Connection
+from remotemod.backends.shm.connection import Connection
 from remotemod.backends.shm.frames import CALL, RECORDING
-from remotemod.backends.shm.introduction import extend_path
-from remotemod.backends.shm.prepared import PreparedShmCall
-from remotemod.backends.shm.serialization import make_codec
+from remotemod.backends.shm.prepared import PreparedShmCall, pack_backward
 from remotemod.backends.shm.sockets import connected
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.future import Future
 from remotemod.owner.endpoint import GRAPHS
 from remotemod.owner.owner import Owner
-from remotemod.requests import Call, Invoke, Request
+from remotemod.requests import Call, Differentiate, ExtendPath, Invoke, Request
 from remotemod.rpc.cluster import Cluster
-from remotemod.rpc.engine import Backend, Capabilities, Line
+from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
 from remotemod.rpc.ref import RemoteRef
-from remotemod.wire.fast_path import pack_row
 
-__all__ = ["SCHEME", "ShmBackend", "check_sizes", "launch"]
+__all__ = ["SCHEME", "ShmEngine"]
 
 SCHEME = "shm://"
 
@@ -50,7 +37,7 @@ _START_TIMEOUT = 120.0
 _BACKWARD = CALL | GraphMode.SHARE << RECORDING
 
 
-class ShmBackend(Backend):
+class ShmEngine(Engine):
     """Reaches workers on this machine; see ``docs/backends.md``.
 
     Args:
@@ -72,7 +59,6 @@ class ShmBackend(Backend):
         self.token = token
         self.arena = arena
         self.in_flight = in_flight
-        self.cluster: Cluster | None = None
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
         self._processes: Processes | None = None
@@ -80,12 +66,12 @@ class ShmBackend(Backend):
         self._starting = False
         self._closed = False
         self.is_guest = False
-        self._told_path = list(sys.path)
+        self._sent_path = list(sys.path)
         self.forked = False
-        _BACKENDS.add(self)
+        _ENGINES.add(self)
         _watch_forks()
 
-    # --- the Backend protocol -----------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
@@ -95,37 +81,24 @@ class ShmBackend(Backend):
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request to a worker."""
         connection = self._connections.get(worker) or self._connect(worker)
-        if sys.path != self._told_path:
-            self._tell_path()
+        if sys.path != self._sent_path:
+            self._send_path()
         return connection.request(request, timeout)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Sends a request to a worker and waits for its answer."""
+        """Sends a request to a worker and waits for its result."""
+        if type(request) is Differentiate:
+            packed = pack_backward(request)
+            if packed is not None:
+                connection = self._connections.get(worker) or self._connect(worker)
+                endpoint = connection.endpoint(GRAPHS, (), timeout)
+                return connection.exchange(_BACKWARD, packed, endpoint, timeout)
         return self.submit(worker, request, timeout).wait()
 
-    def line(self, worker: str, call: Call) -> Line:
-        """A way of its own for plain calls."""
+    def prepare(self, worker: str, call: Call) -> PreparedCall:
+        """Plain calls have a way of their own."""
         connection = self._connections.get(worker) or self._connect(worker)
         return PreparedShmCall(self, worker, call, connection)
-
-    def differentiate(
-        self,
-        worker: str,
-        graph: RemoteRef[Any],
-        grads: Sequence[Tensor | None],
-        how: Pass,
-        timeout: float | None,
-    ) -> Any:
-        """Has an owner run a kept graph backwards, as a plain call where that will do."""
-        packed = pack_row((graph._id, how.accumulate, how.inputs, how.keep, *grads), {})
-        if packed is None or how.higher:
-            return super().differentiate(worker, graph, grads, how, timeout)
-        connection = self._connections.get(worker) or self._connect(worker)
-        endpoint = connection.endpoint(GRAPHS, (), timeout)
-        found = connection.exchange(_BACKWARD, packed, endpoint, timeout)
-        if not how.keep:
-            graph.is_gone()
-        return found
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers."""
@@ -168,21 +141,21 @@ class ShmBackend(Backend):
             return connection
 
     def _add(self, worker: str, sock: socket.socket) -> Connection:
-        codec = make_codec(receiver=worker, cluster=self._cluster, owner=self.owner, peer=None)
+        codec = make_codec(receiver=worker, cluster=self._reached, owner=self.owner, session=None)
         connection = Connection(
             Channel(sock, self.arena),
             codec,
             worker,
             lambda error: self._lost(worker, error),
-            lambda graph: RemoteRef(worker, graph, "graph", self._cluster()),
+            lambda graph: RemoteRef(worker, graph, "graph", self.cluster),
             self.in_flight,
         )
         self._connections[worker] = connection
         return connection
 
-    def _cluster(self) -> Cluster:
-        assert self.cluster is not None
-        return self.cluster
+    def _reached(self) -> Cluster:
+        cluster: Cluster = self.cluster
+        return cluster
 
     def connect_to_all(self) -> None:
         """Connects to every worker that lives, so that each knows what this process can import."""
@@ -190,17 +163,17 @@ class ShmBackend(Backend):
             with contextlib.suppress(WorkerLost):
                 self._connections.get(worker) or self._connect(worker)
 
-    def _tell_path(self) -> None:
+    def _send_path(self) -> None:
         """What this process can import by now, its workers can."""
-        self._told_path = list(sys.path)
+        self._sent_path = list(sys.path)
         if self._processes is not None or self.is_guest:
             request = self._imports()
             for connection in list(self._connections.values()):
                 connection.request(request, None)
 
-    def _imports(self) -> Invoke:
+    def _imports(self) -> ExtendPath:
         # A guest's places come last: it must not change what others import.
-        return Invoke(extend_path, (import_path(), not self.is_guest))
+        return ExtendPath(list(import_path()), not self.is_guest)
 
     # --- processes ----------------------------------------------------------------------------
 
@@ -260,7 +233,7 @@ _FORKED = (
     "this process was forked from the one that opened the cluster and cannot use it: "
     "launch a cluster of its own, or start the process by spawn"
 )
-_BACKENDS: weakref.WeakSet[ShmBackend] = weakref.WeakSet()
+_ENGINES: weakref.WeakSet[ShmEngine] = weakref.WeakSet()
 
 
 @functools.cache
@@ -270,59 +243,5 @@ def _watch_forks() -> None:
 
 
 def _disown_all() -> None:
-    for backend in list(_BACKENDS):
-        backend.disown()
-
-
-def launch(
-    workers: Sequence[str],
-    *,
-    timeout: float | None = DEFAULT_TIMEOUT,
-    threads: int | None = None,
-    max_concurrency: int = 1,
-    arena: int = DEFAULT_LIMIT,
-    in_flight: int = DEFAULT_IN_FLIGHT,
-) -> Cluster:
-    """Starts worker processes on this machine.
-
-    Args:
-        workers: their names.
-        timeout: seconds that a call may take by default; None for no bound.
-        threads: threads a worker computes with; by default as many as this process, so that results are
-            the same to the last bit.
-        max_concurrency: calls of one caller that a worker runs at once, in threads of its own. More than one
-            helps modules that release the GIL, and they must be safe for threads.
-        arena: bytes of shared memory that the tensors on their way between this process and a worker may
-            take up, in each direction; results that are still alive count. Beyond it they go through the
-            socket, slower and as correct. Only what is used takes memory.
-        in_flight: calls that may be on their way to a worker at once; who submits more waits.
-
-    Raises:
-        ValueError: a number makes no sense.
-        BackendUnavailable: no process can be started.
-    """
-    _check("max_concurrency", max_concurrency, 1, "1 runs calls one after another")
-    check_sizes(arena, in_flight)
-    backend = ShmBackend(workers, uuid.uuid4().hex[:12], arena, in_flight)
-    cluster = Cluster(backend, timeout=timeout)
-    backend.cluster = cluster
-    try:
-        backend.start(timeout, threads, max_concurrency)
-    except BaseException:
-        cluster.close()
-        raise
-    close_at_exit(cluster)
-    return cluster
-
-
-def check_sizes(arena: int, in_flight: int) -> None:
-    """Raises ValueError where these numbers make no sense."""
-    _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
-    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
-
-
-def _check(name: str, value: object, least: int, hint: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(
-            f"{name} must be a whole number of at least {least} ({hint}), not {value!r}"
-        )
+    for engine in list(_ENGINES):
+        engine.disown()

@@ -36,7 +36,7 @@ class MonarchActors:
         """Spawns the mesh and its actors."""
         from monarch.actor import shutdown_context, this_host
 
-        from remotemod.bench.peers.monarch_worker import Worker
+        from benchmarks.calls.peers.monarch_worker import Worker
 
         try:
             mesh = this_host().spawn_procs(per_host={"workers": len(workers)})

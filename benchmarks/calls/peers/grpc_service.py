@@ -60,7 +60,7 @@ class GrpcService:
 
 @contextmanager
 def _server() -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-W", "ignore", "-m", "remotemod.bench.peers.grpc_worker"]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.calls.peers.grpc_worker"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None

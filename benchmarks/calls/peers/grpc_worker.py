@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import torch
 
+from benchmarks.calls.peers.grpc_service import OPTIONS, SERVICE
 from remotemod.bench.modules import Echo, small
-from remotemod.bench.peers.grpc_service import OPTIONS, SERVICE
 
 __all__ = ["main"]
 

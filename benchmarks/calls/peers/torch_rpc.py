@@ -14,7 +14,6 @@ from remotemod.bench.peers.base import Opened, Way
 
 if TYPE_CHECKING:
     from torch import Tensor
-from remotemod.torch_compat.rpc import when_built
 
 __all__ = ["TorchRpc", "join", "rpc_group"]
 
@@ -87,7 +86,7 @@ def rpc_group(workers: Sequence[str]) -> Iterator[None]:
 
 def _worker_code(name: str, rank: int, world: int, port: int) -> str:
     return (
-        "from remotemod.bench.peers.torch_rpc import join; from torch.distributed import rpc; "
+        "from benchmarks.calls.peers.torch_rpc import join; from torch.distributed import rpc; "
         f"join({name!r}, {rank}, {world}, {port}); rpc.shutdown()"
     )
 
@@ -114,7 +113,8 @@ def _ways(workers: Sequence[str]) -> Mapping[str, Way]:
     import torch
     from torch.distributed.nn.api import remote_module
 
-    from remotemod.bench.modules import Echo, EchoInterface, scripted_echo, small
+    from benchmarks.modules import scripted_echo
+    from remotemod.bench.modules import Echo, EchoInterface, small
 
     theirs: Any = (
         remote_module  # whose annotations know classes alone, not functions that build modules
@@ -136,7 +136,7 @@ def _ways(workers: Sequence[str]) -> Mapping[str, Way]:
             call=lambda worker, x: modules[worker](x),
             submit=submit,
             create=lambda worker: theirs.RemoteModule(f"{worker}/cpu", small),
-            exists=lambda module: when_built(module.module_rref).wait(),
+            exists=lambda module: module.module_rref._get_future().wait(),
         ),
         "torch scripted": Way(call=lambda worker, x: scripted[worker](x)),
     }

@@ -1,0 +1,210 @@
+"""An engine over anything that carries messages: requests and replies become bytes and tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from remotemod.backends.outbox import Outbox
+from remotemod.backends.serialization import make_codec
+from remotemod.future import Future
+from remotemod.owner.owner import Owner
+from remotemod.requests import Release, Request
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.engine import Capabilities, Engine
+from remotemod.rpc.messages import Message, decode_reply, encode_request
+from remotemod.rpc.ref import RemoteRef
+from remotemod.timeouts import deadline_after
+from remotemod.wire.codec import Codec
+
+__all__ = ["MessageEngine", "Transport"]
+
+
+class Transport(ABC):
+    """Carries messages to workers, where :meth:`remotemod.owner.session.Session.handle` answers them."""
+
+    @property
+    @abstractmethod
+    def workers(self) -> Sequence[str]:
+        """The names of the workers, by rank."""
+
+    @abstractmethod
+    def request(self, worker: str, message: Message, timeout: float | None) -> Future[Message]:
+        """Sends a message and returns the future of its reply; in order for one thread and worker.
+
+        Args:
+            worker: who answers it.
+            message: bytes and tensors; the tensors may change after this returns.
+            timeout: seconds after which nobody waits for the reply any more; None for no bound.
+
+        Raises:
+            WorkerLost: the worker is gone (may also come through the future).
+        """
+
+    @abstractmethod
+    def notify(self, worker: str, message: Message) -> None:
+        """Sends a message that is never answered. Called from a thread of its own: may block, and may raise."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends the workers that were started; leaves no process, socket or file. Idempotent."""
+
+
+class MessageEngine(Engine):
+    """Makes messages of requests, and results of replies.
+
+    Args:
+        transport: carries the messages.
+        name: the name under which ``rm.launch`` knows the backend.
+        capabilities: what the backend can do.
+        caller: the name of this process, as profiles show it.
+        address: what ``rm.connect`` takes in other processes, if these can reach the workers.
+        owner: on a worker its owner, which references to its own objects lead to.
+        heartbeat: seconds after which each worker is told that this process lives, for a
+            :class:`remotemod.backends.worker_server.WorkerServer` with a ``silence``; None never.
+    """
+
+    name = ""
+    capabilities = Capabilities(processes=True, code=True)
+    address = None
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        name: str,
+        capabilities: Capabilities | None = None,
+        caller: str = "caller",
+        address: str | None = None,
+        owner: Owner | None = None,
+        heartbeat: float | None = None,
+    ) -> None:
+        self._transport = transport
+        self.name = name
+        self.caller = caller
+        self.address = address
+        self._owner = owner
+        self._heartbeat = heartbeat
+        self._codecs: dict[str, Codec] = {}
+        self._outboxes: dict[str, Outbox] = {}
+        self._lock = threading.RLock()  # finalizers may come in the middle
+        self._closed = False
+        if capabilities is not None:
+            self.capabilities = capabilities
+
+    @property
+    def workers(self) -> Sequence[str]:
+        """The names of the workers, by rank."""
+        return self._transport.workers
+
+    def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
+        """Sends a request and returns the future of its result."""
+        codec, outbox = self._codec(worker), self._outbox(worker)
+        message = encode_request(codec, request)
+        number = outbox.begin()
+        try:
+            answer = self._transport.request(worker, message, timeout)
+        except BaseException:
+            outbox.end(number)
+            raise
+        result = _Result(f"a call to '{worker}'", answer, timeout)
+        graph_ref = functools.partial(self._graph_ref, worker)
+
+        def finish(answer: Future[Message]) -> None:
+            # Here and not where somebody waits: references in a reply must be known even if nobody does.
+            outbox.end(number)
+            try:
+                result.set_result(decode_reply(codec, answer.wait(), graph_ref))
+            except BaseException as error:
+                result.set_exception(error)
+
+        answer.add_done_callback(finish)
+        return result
+
+    def post(self, worker: str, request: Request) -> None:
+        """Sends a request that nobody answers, once all that was asked before has been answered."""
+        if not self._closed:
+            with contextlib.suppress(RuntimeError):  # the interpreter ends, and so do its threads
+                self._outbox(worker).put(request)
+
+    def close(self) -> None:
+        """Ends the transport and the threads that post."""
+        with self._lock:
+            self._closed = True
+            outboxes, self._outboxes = self._outboxes, {}
+        for outbox in outboxes.values():
+            outbox.close()
+        self._transport.close()
+
+    def _codec(self, worker: str) -> Codec:
+        codec = self._codecs.get(worker)
+        if codec is None:
+            codec = make_codec(
+                receiver=worker, cluster=self._reached, owner=self._owner, session=None
+            )
+            codec = self._codecs.setdefault(worker, codec)
+        return codec
+
+    def _reached(self) -> Cluster:
+        cluster: Cluster = self.cluster
+        return cluster
+
+    def _graph_ref(self, worker: str, number: int) -> RemoteRef[Any]:
+        return RemoteRef(worker, number, "graph", self.cluster)
+
+    def _outbox(self, worker: str) -> Outbox:
+        outbox = self._outboxes.get(worker)
+        if outbox is None:
+            with self._lock:
+                outbox = self._outboxes.get(worker)
+                if outbox is None:
+                    send = functools.partial(self._notify, worker)
+                    outbox = self._outboxes[worker] = Outbox(worker, send, self._heartbeat)
+        return outbox
+
+    def _notify(self, worker: str, request: Request | None) -> None:
+        message = encode_request(self._codec(worker), request or Release([]))
+        self._transport.notify(worker, message)
+
+
+class _Result(Future[Any]):
+    """The result of a request whose reply a transport brings; giving it up gives the reply up."""
+
+    __slots__ = ()
+
+    def __init__(self, what: str, answer: Future[Message], timeout: float | None) -> None:
+        super().__init__(what, _Arrival(answer), deadline_after(timeout))
+
+
+class _Arrival:
+    """Waits for a result that the transport completes."""
+
+    def __init__(self, answer: Future[Message]) -> None:
+        self._answer = answer
+        self._arrived = threading.Condition()
+
+    def drive(self, future: Future[Any], until: float | None) -> None:
+        """Waits until the result is there or the time is over."""
+        future.add_done_callback(self._wake)
+        with self._arrived:
+            while not future.settled:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return
+                self._arrived.wait(left)
+
+    def _wake(self, _: Future[Any]) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def attend(self, future: Future[Any]) -> None:
+        """Nothing to do: the transport completes the future by itself."""
+
+    def forget(self, future: Future[Any]) -> None:
+        """Nobody waits for the reply any more."""
+        self._answer.cancel()

@@ -1,0 +1,144 @@
+"""The door to shm: starts worker processes on this machine, or connects to those of another process of this user."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+
+from remotemod.backends.processes.workers import DEFAULT_TIMEOUT, close_at_exit
+from remotemod.backends.shm.arena import DEFAULT_LIMIT
+from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT
+from remotemod.backends.shm.engine import SCHEME, ShmEngine
+from remotemod.backends.shm.introduction import About, about
+from remotemod.backends.shm.sockets import listening
+from remotemod.errors import BackendUnavailable, DeadlineExceeded, WorkerLost
+from remotemod.requests import Invoke
+from remotemod.rpc.cluster import Cluster
+from remotemod.version import VERSION
+
+__all__ = ["connect", "launch"]
+
+_TOKEN = re.compile(r"[0-9a-f]{12}\Z")
+
+_PATIENCE = 10.0
+"""Seconds for which a worker may keep silent before the next one is asked."""
+
+
+def launch(
+    workers: Sequence[str],
+    *,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    threads: int | None = None,
+    max_concurrency: int = 1,
+    arena: int = DEFAULT_LIMIT,
+    in_flight: int = DEFAULT_IN_FLIGHT,
+) -> Cluster:
+    """Starts worker processes on this machine.
+
+    Args:
+        workers: their names.
+        timeout: seconds that a call may take by default; None for no bound.
+        threads: threads a worker computes with; by default as many as this process, so that results are
+            the same to the last bit.
+        max_concurrency: calls of one caller that a worker runs at once, in threads of its own. More than one
+            helps modules that release the GIL, and they must be safe for threads.
+        arena: bytes of shared memory that the tensors on their way between this process and a worker may
+            take up, in each direction; results that are still alive count. Beyond it they go through the
+            socket, slower and as correct. Only what is used takes memory.
+        in_flight: calls that may be on their way to a worker at once; who submits more waits.
+
+    Raises:
+        ValueError: a number makes no sense.
+        BackendUnavailable: no process can be started.
+    """
+    _check("max_concurrency", max_concurrency, 1, "1 runs calls one after another")
+    _check_sizes(arena, in_flight)
+    engine = ShmEngine(workers, uuid.uuid4().hex[:12], arena, in_flight)
+    cluster = Cluster(engine, timeout=timeout)
+    try:
+        engine.start(timeout, threads, max_concurrency)
+    except BaseException:
+        cluster.close()
+        raise
+    close_at_exit(cluster)
+    return cluster
+
+
+def connect(
+    address: str,
+    *,
+    timeout: float | None = DEFAULT_TIMEOUT,
+    arena: int = DEFAULT_LIMIT,
+    in_flight: int = DEFAULT_IN_FLIGHT,
+) -> Cluster:
+    """Uses the workers of a cluster that another process has launched.
+
+    They end with that process. What this one keeps on them goes when it closes the cluster, or dies.
+
+    Args:
+        address: ``Cluster.address`` in the process that launched them.
+        timeout: seconds that a call may take by default; None for no bound.
+        arena: bytes of shared memory that what is sent to one worker may take up at once.
+        in_flight: calls that may be on their way to a worker at once; who submits more waits.
+
+    Raises:
+        ValueError: a number makes no sense.
+        BackendUnavailable: this is no address, or no worker answers there.
+    """
+    _check_sizes(arena, in_flight)
+    token = address.removeprefix(SCHEME)
+    if not _TOKEN.match(token):
+        raise BackendUnavailable(
+            f"{address!r} is no address of workers on this machine: those are '{SCHEME}' and twelve hexadecimal "
+            "digits; take cluster.address from the process that launched them"
+        )
+    engine = ShmEngine((), token, arena, in_flight)
+    engine.is_guest = True
+    cluster = Cluster(engine, timeout=timeout)
+    try:
+        introduced = _ask(address, token, engine)
+        if introduced.version != VERSION:
+            raise BackendUnavailable(
+                f"the workers of '{address}' run remotemod {introduced.version}, and this process {VERSION}: "
+                "install the same version on both sides"
+            )
+        engine.workers = introduced.workers
+        engine.connect_to_all()
+    except BaseException:
+        cluster.close()
+        raise
+    close_at_exit(cluster)
+    return cluster
+
+
+def _ask(address: str, token: str, engine: ShmEngine) -> About:
+    """What the first worker says that answers."""
+    names = listening(token)
+    if not names:
+        raise BackendUnavailable(
+            f"no worker of '{address}' listens on this machine: the process that launched the cluster has closed it "
+            "or ended, or runs on another machine or in another container. Launch it (rm.launch), and connect to "
+            "the cluster.address it has then, while it is open"
+        )
+    reasons = []
+    for name in names:
+        try:
+            found: About = engine.call(name, Invoke(about), _PATIENCE)
+            return found
+        except (WorkerLost, DeadlineExceeded) as error:
+            reasons.append(str(error))
+    raise BackendUnavailable(f"no worker of '{address}' answers: {'; '.join(reasons)}")
+
+
+def _check_sizes(arena: int, in_flight: int) -> None:
+    """Raises ValueError where these numbers make no sense."""
+    _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
+    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
+
+
+def _check(name: str, value: object, least: int, hint: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least} ({hint}), not {value!r}"
+        )

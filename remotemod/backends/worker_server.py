@@ -1,0 +1,91 @@
+"""A worker that answers messages, whatever carries them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+
+from remotemod.backends.message_engine import MessageEngine, Transport
+from remotemod.backends.serialization import make_codec
+from remotemod.owner.owner import Owner
+from remotemod.owner.session import Session
+from remotemod.rpc.cluster import Cluster
+from remotemod.rpc.current import set_process_cluster
+from remotemod.wire.codec import Codec
+
+__all__ = ["WorkerServer"]
+
+
+class WorkerServer:
+    """What a worker process has once: its owner, its way to the other workers, and a session for each caller.
+
+    Args:
+        name: the worker's name.
+        transport: how this worker reaches the others.
+        backend: the name under which ``rm.launch`` knows the backend.
+        timeout: seconds that a call of this worker's own may take by default; None for no bound.
+        silence: seconds without a message after which a caller counts as gone, for transports that do not notice its
+            death; its engine then needs a ``heartbeat`` well below. None for never.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        *,
+        backend: str,
+        timeout: float | None = None,
+        silence: float | None = None,
+    ) -> None:
+        self._owner = Owner(name, reachable=True)
+        engine = MessageEngine(
+            transport,
+            name=backend,
+            caller=name,
+            owner=self._owner,
+            heartbeat=None if silence is None else silence / 3,
+        )
+        self.cluster = Cluster(engine, timeout=timeout)
+        set_process_cluster(self.cluster)
+        self._sessions: dict[str, Session] = {}
+        self._heard: dict[str, float] = {}
+        self._lock = threading.Lock()
+        if silence is not None:
+            watch = functools.partial(self._watch, silence)
+            threading.Thread(target=watch, name="remotemod-silence", daemon=True).start()
+
+    def session(self, caller: str) -> Session:
+        """The session of a caller, made at its first message.
+
+        Args:
+            caller: a name of one process's own; that of a worker for a worker.
+        """
+        with self._lock:
+            self._heard[caller] = time.monotonic()
+            session = self._sessions.get(caller)
+            if session is None:
+                session = self._sessions[caller] = Session(self._owner, self._codec)
+            return session
+
+    def end_session(self, caller: str) -> None:
+        """Lets go of everything that a caller held: it has gone. A caller that was never heard is none."""
+        with self._lock:
+            self._heard.pop(caller, None)
+            session = self._sessions.pop(caller, None)
+        if session is not None:
+            session.end()
+
+    def _codec(self, session: Session) -> Codec:
+        return make_codec(
+            receiver="", cluster=lambda: self.cluster, owner=self._owner, session=session
+        )
+
+    def _watch(self, silence: float) -> None:
+        while True:
+            time.sleep(silence / 3)
+            now = time.monotonic()
+            with self._lock:
+                silent = [caller for caller, heard in self._heard.items() if now - heard > silence]
+            for caller in silent:
+                self.end_session(caller)
