@@ -165,7 +165,7 @@ def export(
         raise typer.BadParameter(
             "name the workers to launch: --workers ps0,ps1", param_hint="--backend"
         )
-    raise typer.Exit(run(target, output, workers, backend or "shm"))
+    raise typer.Exit(run(target, output, workers, backend))
 
 
 @app.command()

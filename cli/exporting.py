@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(target: str, output: Path, workers: str | None, backend: str) -> int:
+def run(target: str, output: Path, workers: str | None, backend: str | None) -> int:
     """Exports, prints, and returns the exit status."""
     import torch
 
@@ -34,7 +34,8 @@ def run(target: str, output: Path, workers: str | None, backend: str) -> int:
         with contextlib.ExitStack() as stack:
             if workers is not None:
                 names = [name.strip() for name in workers.split(",")]
-                stack.enter_context(rm.launch(workers=names, backend=backend))
+                options = {} if backend is None else {"backend": backend}
+                stack.enter_context(rm.launch(workers=names, **options))
             model = factory()
             if not isinstance(model, torch.nn.Module):
                 raise RemoteModError(

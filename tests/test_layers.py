@@ -48,6 +48,7 @@ APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemo
 LATE = {
     "remotemod.__main__": "a program says what it is before it loads anything",
     "remotemod.archive.plain": "most files that torch loads are no archives of ours",
+    "remotemod.bench": "what a run does not measure it does not load",
     "remotemod.backends.processes.server": "the process that forks workers loads for them what was asked for",
     "remotemod.backends.serialization": "few models are ever sent",
     "remotemod.backends.torch_rpc.door": "every process asks the door for its agent",
@@ -139,7 +140,13 @@ def test_each_folder_of_python_files_is_a_package() -> None:
 
 
 # Where a backend's name may stand: its own room, the table of rooms, and those that measure or test them.
-NAMING = ("remotemod.backends", "remotemod.rpc.registry", "remotemod.bench", "remotemod.testing")
+NAMING = (
+    "remotemod.backends",
+    "remotemod.owner.inproc",
+    "remotemod.rpc.registry",
+    "remotemod.bench",
+    "remotemod.testing",
+)
 
 
 def test_nobody_asks_for_a_backend_by_name() -> None:

@@ -1,24 +1,29 @@
-"""The caller's half of a backward pass that crosses a border: remote calls as nodes of the local graph."""
+"""The caller's half of a backward pass that crosses processes: remote calls as nodes of the local graph."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from remotemod.autograd.owner import ONCE, Pass, Recorded
-from remotemod.autograd.tensors import GraphMode, differentiable, replaced
+from remotemod.autograd.tensors import (
+    GraphMode,
+    differentiable,
+    enumerate_tensors,
+    open_value,
+    parts_of,
+    replaced,
+)
 from remotemod.errors import GraphError
+from remotemod.future import Future
 from remotemod.requests import Invoke
 from remotemod.torch_compat.engine import has_memory_of_its_own, keeps_graph, will_execute
-
-if TYPE_CHECKING:
-    from remotemod.future import Future
-    from remotemod.rpc.cluster import Cluster
+from remotemod.trees import Enumerated
 
 __all__ = ["anchor", "attach_outputs", "record_inputs", "submit"]
 
@@ -26,25 +31,57 @@ Placeholders = tuple[Tensor, ...]
 """Stand-ins for the inputs of a call: shapes without memory, which keep a place in the local graph."""
 
 
-def record_inputs(value: Any) -> Placeholders:
+class Workers(Protocol):
+    """What gradients ask of a cluster."""
+
+    def graph_mode(self, recompute: bool) -> GraphMode:
+        """What an owner does with the graph of a call that is made now."""
+
+    def submit(self, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
+        """Sends a request to a worker."""
+
+    def differentiate(
+        self,
+        worker: str,
+        graph: Any,
+        grads: Sequence[Tensor | None],
+        how: Pass,
+        timeout: float | None,
+    ) -> Any:
+        """Runs a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
+
+
+def record_inputs(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any], Placeholders]:
     """Marks the inputs of a call where they are in the local graph now.
 
     What is done to them in place between the call and its answer is none of the call's.
 
     Args:
-        value: the arguments.
+        args: positional arguments.
+        kwargs: keyword arguments.
+
+    Returns:
+        The arguments as they are to travel, for :func:`remotemod.autograd.owner.record`, and the placeholders.
     """
-    inputs = differentiable(value)
+    sent, inputs = enumerate_tensors((args, kwargs), is_call=True)
+    if type(sent) is Enumerated:
+        args, kwargs = (sent,), {}
+    return args, kwargs, _placeholders(inputs)
+
+
+def _placeholders(inputs: Sequence[Tensor]) -> Placeholders:
     if not inputs:
         return ()
-    placeholders: Placeholders = _RecordInputs.apply(*inputs)  # type: ignore[no-untyped-call]
+    placeholders: Placeholders = _RecordInputs.apply(*parts_of(inputs))  # type: ignore[no-untyped-call]
     return placeholders
 
 
 def attach_outputs(
     answer: Any,
     placeholders: Placeholders,
-    cluster: Cluster,
+    cluster: Workers,
     worker: str,
     bound: float | None,
     shared: bool = False,
@@ -52,36 +89,37 @@ def attach_outputs(
     """The result of a recorded call, with the way back through the owner's graph.
 
     Args:
-        answer: what came back; anything but :class:`Recorded` is returned as it is.
-        marks: what :func:`enter` returned.
+        answer: what came back; of anything but :class:`Recorded` the value is returned as it is.
+        placeholders: what :func:`record_inputs` returned.
         cluster: where the graph is.
         worker: its owner.
-        bound: seconds that the way back may take.
+        bound: the timeout of a pass, in seconds.
         shared: whether the graph has parts in common with others.
     """
     if type(answer) is not Recorded:
-        return answer
+        return answer.value if type(answer) is Enumerated else answer
     way = _RemoteBackward(answer.graph, placeholders, cluster, worker, bound, shared)
     with torch.enable_grad():
-        results = differentiable(answer.value)
-        outputs: Any = _AttachOutputs.apply(way, results, anchor()[0], *placeholders)  # type: ignore[no-untyped-call]
-        return replaced(answer.value, outputs)
+        value, results = open_value(answer.value)
+        outputs: Any = _AttachOutputs.apply(way, parts_of(results), anchor()[0], *placeholders)  # type: ignore[no-untyped-call]
+        return replaced(value, results, outputs)
 
 
-def submit(cluster: Cluster, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
+def submit(cluster: Workers, worker: str, request: Invoke, timeout: float | None) -> Future[Any]:
     """Sends a function of a user's, and makes its result a part of the graph here.
 
     Args:
         cluster: where the worker is.
-        worker: who runs it.
+        worker: the one that runs it.
         request: the function.
-        timeout: seconds that it, and the way back, may take; None for the cluster's bound.
+        timeout: seconds that it, and the way back, may take; None for the cluster's timeout.
     """
     stays = request.keep or not torch.is_grad_enabled()
     if stays or cluster.graph_mode(recompute=False) is GraphMode.SHARE:
         return cluster.submit(worker, request, timeout)
-    placeholders = record_inputs((request.args, request.kwargs))
-    future = cluster.submit(worker, request._replace(graph_mode=int(GraphMode.KEEP)), timeout)
+    args, kwargs, placeholders = record_inputs(request.args, request.kwargs)
+    request = request._replace(args=args, kwargs=kwargs, graph_mode=int(GraphMode.KEEP))
+    future = cluster.submit(worker, request, timeout)
     future.convert(lambda answer: attach_outputs(answer, placeholders, cluster, worker, timeout))
     return future
 
@@ -137,10 +175,10 @@ class _RemoteBackward:
 
     Args:
         graph: the reference to it, which keeps it alive.
-        marks: the inputs of the call.
+        placeholders: the inputs of the call.
         cluster: where it is.
         worker: its owner.
-        bound: seconds that a pass may take.
+        bound: the timeout of a pass, in seconds.
         shared: whether the graph has parts in common with others, as that of a backward pass has with the graph it
             went through: a pass must then leave them whole, and they end with the last reference.
     """
@@ -151,7 +189,7 @@ class _RemoteBackward:
         self,
         graph: Any,
         placeholders: Placeholders,
-        cluster: Cluster,
+        cluster: Workers,
         worker: str,
         bound: float | None,
         shared: bool,
@@ -164,7 +202,7 @@ class _RemoteBackward:
         self._bound = bound
 
     def back(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
-        """The gradients of the marks, given those of the results.
+        """The gradients of the inputs, given those of the results.
 
         Raises:
             GraphError: the graph has been let go.
@@ -176,30 +214,32 @@ class _RemoteBackward:
             raise GraphError(ONCE)
         if not all(map(_is_plain, grads)):
             raise GraphError(
-                f"a batch of gradients in one pass ends at the border to '{self._worker}': leave out is_grads_batched=True "
+                f"a batch of gradients in one pass ends at the process boundary to '{self._worker}': leave out is_grads_batched=True "
                 "or vectorize=True"
             )
         accumulate = will_execute(anchor()[1])
-        inputs = any(map(will_execute, {mark.grad_fn for mark in placeholders}))
+        inputs = any(map(will_execute, {placeholder.grad_fn for placeholder in placeholders}))
         keep = keeps_graph()
         higher = torch.is_grad_enabled()
         self._shared |= higher
         if not keep:
             self._graph, self._placeholders = None, ()
         given = list(grads)
-        entered = record_inputs(given) if higher else ()
+        recorded = _placeholders(differentiable(given)) if higher else ()
         how = Pass(accumulate, inputs, keep or self._shared, higher)
         found = attach_outputs(
             self._cluster.differentiate(self._worker, graph, given, how, self._bound),
-            (*entered, *placeholders),
+            (*recorded, *placeholders),
             self._cluster,
             self._worker,
             self._bound,
             shared=True,
         )
         return [
-            grad if grad is None or grad.device == mark.device else grad.to(mark.device)
-            for grad, mark in zip(found, placeholders, strict=True)
+            grad
+            if grad is None or grad.device == placeholder.device
+            else grad.to(placeholder.device)
+            for grad, placeholder in zip(found, placeholders, strict=True)
         ]
 
 

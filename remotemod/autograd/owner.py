@@ -1,19 +1,28 @@
-"""The owner's half of a backward pass that crosses a border: graphs that are kept, and run from their outputs."""
+"""The owner's half of a backward pass that crosses processes: graphs that are kept, and run from their outputs."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from remotemod.autograd.recompute import run_again_in_backward
-from remotemod.autograd.tensors import GraphMode, differentiable, replaced
+from remotemod.autograd.tensors import (
+    GraphMode,
+    enumerate_tensors,
+    open_value,
+    parts_of,
+    replaced,
+)
 from remotemod.errors import GraphError
+from remotemod.trees import Enumerated
 
 __all__ = ["Graph", "Pass", "Recorded", "differentiate", "differentiate_kept", "record"]
 
@@ -46,22 +55,35 @@ class Pass(NamedTuple):
     higher: bool
 
 
-class _Arrival:
-    """The inputs of a recorded call: what the owner computes from, and where their gradients come out."""
+class _Inputs:
+    """The inputs of a recorded call: what the owner computes from, and where their gradients come out.
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        # The node knows this list alone, and not the arrival, which knows the node.
+    Parameters that have travelled stay the leaves that they are, so that optimizers take them.
+
+    Args:
+        tensors: the inputs.
+        leaves: which of them are such parameters, by ``id``.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], leaves: Set[int]) -> None:
+        # The node knows this list alone, and not the inputs, which know the node.
         self._caught: list[Sequence[Tensor | None]] = []
+        self.leaves = {at: t for at, t in enumerate(tensors) if id(t) in leaves} if leaves else {}
         start = torch.empty(0, requires_grad=True)
         arrived = _Arrive.apply(tensors, self._caught, start)  # type: ignore[no-untyped-call]
-        self.tensors: tuple[Tensor, ...] = arrived[1:]
         # An edge alone does not keep a node that is written in Python: its empty output does.
         self._node = arrived[0]
-        self.edges = [GradientEdge(self._node.grad_fn, t.output_nr) for t in self.tensors]
+        self.edges = [GradientEdge(self._node.grad_fn, t.output_nr) for t in arrived[1:]]
+        self.tensors: list[Tensor] = list(arrived[1:])
+        for at, leaf in self.leaves.items():
+            self.tensors[at], self.edges[at] = leaf, get_gradient_edge(leaf)
 
     def taken(self) -> Sequence[Tensor | None]:
-        """The gradients that have come out since they were last asked for."""
-        return self._caught.pop() if self._caught else [None] * len(self.edges)
+        """The gradients that have come out in the last pass."""
+        caught = self._caught.pop() if self._caught else [None] * len(self.edges)
+        if not self.leaves:
+            return caught
+        return [self.leaves[at].grad if at in self.leaves else g for at, g in enumerate(caught)]
 
 
 class _Arrive(torch.autograd.Function):
@@ -86,29 +108,32 @@ class Graph:
     Args:
         outputs: where gradients go in.
         devices: where each output is: its gradient comes from a caller who has it elsewhere, on the CPU mostly.
-        arrivals: where those of the call's inputs come out, in the order the caller knows.
-        lock: held while it is run; graphs that share an arrival share it.
+        inputs: where those of the call's inputs come out, in the order the caller knows.
+        lock: held while it is run; graphs that share inputs share it.
     """
 
     def __init__(
         self,
         outputs: Sequence[Tensor | GradientEdge],
         devices: Sequence[torch.device],
-        arrivals: tuple[_Arrival, ...],
+        inputs: tuple[_Inputs, ...],
         lock: threading.RLock | None = None,
     ) -> None:
         self._outputs: Sequence[Tensor | GradientEdge] | None = outputs
         self._devices = devices
-        self._arrivals = arrivals
+        self._inputs = inputs
         self._lock = lock or threading.RLock()
 
     @property
     def is_of_leaves(self) -> bool:
-        """Whether nothing was computed: every result is a parameter or the like."""
-        return all(
-            type(end) is GradientEdge and hasattr(end.node, "variable")
-            for end in self._outputs or ()
-        )
+        """Whether nothing was computed: every result is a parameter or the like of the owner's."""
+        return all(map(self._is_own_leaf, self._outputs or ()))
+
+    def _is_own_leaf(self, output: Tensor | GradientEdge) -> bool:
+        if not isinstance(output, GradientEdge) or not hasattr(output.node, "variable"):
+            return False
+        given = (leaf for inputs in self._inputs for leaf in inputs.leaves.values())
+        return all(leaf is not output.node.variable for leaf in given)
 
     def run(self, grads: Sequence[Tensor | None], how: Pass) -> list[Tensor | None]:
         """Runs the graph backwards.
@@ -136,15 +161,16 @@ class Graph:
             given: Sequence[Any] = [grad for _, grad in pairs]
             try:
                 if how.accumulate:
-                    torch.autograd.backward(edges, given, keep, higher)
-                    found = [grad for arrival in self._arrivals for grad in arrival.taken()]
+                    with _without_gradients([t for i in self._inputs for t in i.leaves.values()]):
+                        torch.autograd.backward(edges, given, keep, higher)
+                        found = [grad for inputs in self._inputs for grad in inputs.taken()]
                 elif how.inputs:
-                    into: Sequence[Any] = [e for arrival in self._arrivals for e in arrival.edges]
+                    into: Sequence[Any] = [e for inputs in self._inputs for e in inputs.edges]
                     found = list(
                         torch.autograd.grad(edges, into, given, keep, higher, allow_unused=True)
                     )
                 else:
-                    found = [None for arrival in self._arrivals for _ in arrival.edges]
+                    found = [None for inputs in self._inputs for _ in inputs.edges]
             finally:
                 if not keep:
                     self._outputs = None
@@ -153,8 +179,28 @@ class Graph:
     def continued(self, graph: Graph) -> Graph:
         """The graph of this one's own backward pass, which leads to this one's inputs as well."""
         assert graph._outputs is not None
-        arrivals = (*graph._arrivals, *self._arrivals)
-        return Graph(graph._outputs, graph._devices, arrivals, self._lock)
+        inputs = (*graph._inputs, *self._inputs)
+        return Graph(graph._outputs, graph._devices, inputs, self._lock)
+
+
+def _without_gradients(leaves: Sequence[Tensor]) -> contextlib.AbstractContextManager[None]:
+    """Within, leaves have the gradients of one pass alone; what they had comes back afterwards."""
+    return _set_aside(leaves) if leaves else _NOTHING
+
+
+_NOTHING = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _set_aside(leaves: Sequence[Tensor]) -> Iterator[None]:
+    before = [leaf.grad for leaf in leaves]
+    for leaf in leaves:
+        leaf.grad = None
+    try:
+        yield
+    finally:
+        for leaf, grad in zip(leaves, before, strict=True):
+            leaf.grad = grad
 
 
 ONCE = (
@@ -174,30 +220,41 @@ def record(
 
     Args:
         function: what to run.
-        args: its positional arguments; the tensors in them that require grad are its inputs.
+        args: its positional arguments, as :func:`remotemod.autograd.caller.record_inputs` has made them; the tensors
+            in them that require grad are its inputs.
         kwargs: its keyword arguments.
-        how: :class:`GraphMode` ``KEPT`` or ``AGAIN``.
-        module: whose buffers the function changes, if it is run again.
+        how: :class:`GraphMode` ``KEEP`` or ``RECOMPUTE``.
+        module: the one that has the buffers that the function changes, if it is run again.
 
     Returns:
-        A :class:`Recorded`; the plain result where nothing in it requires grad.
+        A :class:`Recorded`; the result alone where nothing in it requires grad.
     """
-    given = differentiable((args, kwargs))
-    arrivals: tuple[_Arrival, ...] = ()
+    sent = args[0] if args and type(args[0]) is Enumerated else None
+    (args, kwargs), given = open_value((args, kwargs) if sent is None else sent)
+    inputs: tuple[_Inputs, ...] = ()
     with torch.enable_grad():
         if given:
-            arrivals = (_Arrival(given),)
-            args, kwargs = replaced((args, kwargs), arrivals[0].tensors)
-            arrivals[0].tensors = ()
+            arrived = _Inputs(parts_of(given), _parameters_that_travelled(sent))
+            inputs = (arrived,)
+            args, kwargs = replaced((args, kwargs), given, arrived.tensors)
+            arrived.tensors = []
         if how == GraphMode.RECOMPUTE:
             value = run_again_in_backward(function, args, kwargs, module)
         else:
             value = function(*args, **kwargs)
-        results = differentiable(value)
+        value, results = enumerate_tensors(value, is_call=False)
         if not results:
             return value
-        devices = [result.device for result in results]
-        return Recorded(value, Graph(list(map(_end, results)), devices, arrivals))
+        outputs = parts_of(results)
+        devices = [output.device for output in outputs]
+        return Recorded(value, Graph(list(map(_end, outputs)), devices, inputs))
+
+
+def _parameters_that_travelled(sent: Enumerated | None) -> Set[int]:
+    """Which inputs are parameters of this process alone, and not the caller's own."""
+    if sent is None or sent.process == os.getpid():
+        return frozenset()
+    return {id(tensor) for tensor in sent.tensors if isinstance(tensor, nn.Parameter)}
 
 
 def _end(result: Tensor) -> Tensor | GradientEdge:

@@ -1,24 +1,27 @@
-"""Which tensors of a value take part in gradients: found and replaced on both sides of the border alike."""
+"""Which tensors of a value take part in gradients: found and replaced on both sides of the boundary alike."""
 
 from __future__ import annotations
 
-import copy
 import enum
-import types
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from remotemod.torch_compat.modules import parameters_of
 from remotemod.torch_compat.tensors import ragged_dimension
-from remotemod.trees import map_tensors
+from remotemod.trees import Enumerated, Walk
 
-__all__ = ["GraphMode", "differentiable", "replaced"]
-
-
-_CLOSED = (nn.Module, type, types.FunctionType, types.MethodType, types.ModuleType, enum.Enum)
-"""What has attributes that do not travel with it, or never change."""
+__all__ = [
+    "GraphMode",
+    "differentiable",
+    "enumerate_tensors",
+    "open_value",
+    "parts_of",
+    "replaced",
+]
 
 
 class GraphMode(enum.IntEnum):
@@ -35,45 +38,99 @@ class GraphMode(enum.IntEnum):
     RECOMPUTE = 3
 
 
-def differentiable(value: Any) -> list[Tensor]:
-    """The tensors in a value that require grad, each once, in the order of its structure.
+def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
+    """Find the tensors of a value whose gradients are followed, before it goes to another process.
 
-    Containers, named tuples, dataclasses, packed sequences and the attributes of plain objects are walked. A
-    nested tensor stands for its parts: autograd's custom functions do not take a strided one whole, and the
-    shape of a jagged one means something in its own process only.
+    The other side finds the same ones by :func:`open_value`.
+
+    Args:
+        value: arguments as ``(args, kwargs)``, or a result.
+        is_call: whether it is the former. The parameters of a module that is returned are not followed: the caller
+            gets a module of its own.
+
+    Returns:
+        The value as it is to travel, and the tensors.
     """
-    found: dict[int, Tensor] = {}
     row = _row(value)
     if row is not None:
-        for item in row:
-            if type(item) is Tensor and item.requires_grad:
-                found[id(item)] = item
+        found = {id(t): t for t in row if type(t) is Tensor and t.requires_grad}
+        return value, list(found.values())
+    walk = Walk(value)
+    tensors = [tensor for tensor in walk.tensors.values() if _is_followed(tensor)]
+    copies: list[Tensor] = []
+    if not is_call:
+        owned = _parameters_in_modules(walk)
+        copies = [tensor for tensor in tensors if id(tensor) in owned]
+        tensors = [tensor for tensor in tensors if id(tensor) not in owned]
+    if walk.is_regular and not any(map(_is_parameter, tensors)):
+        return value, tensors
+    sent = Enumerated(value, [*tensors, *copies], len(tensors), is_call, os.getpid())
+    return sent, tensors
+
+
+def open_value(value: Any) -> tuple[Any, list[Tensor]]:
+    """Find what :func:`enumerate_tensors` found on the other side.
+
+    Args:
+        value: what has travelled.
+
+    Returns:
+        The value, and its tensors in the same order.
+    """
+    if type(value) is Enumerated:
+        return value.value, list(value.tensors[: value.followed])
+    return value, differentiable(value)
+
+
+def differentiable(value: Any) -> list[Tensor]:
+    """The tensors in a value that require grad, each once, in the order of its structure."""
+    row = _row(value)
+    if row is not None:
+        found = {id(t): t for t in row if type(t) is Tensor and t.requires_grad}
         return list(found.values())
-
-    def visit(tensor: Tensor) -> Tensor:
-        if tensor.requires_grad and not torch.nn.parameter.is_lazy(tensor):
-            found[id(tensor)] = tensor
-        return tensor
-
-    _walk(value, visit, anew=False)
-    return [part for tensor in found.values() for part in _parts(tensor)]
+    return [tensor for tensor in Walk(value).tensors.values() if _is_followed(tensor)]
 
 
-def replaced(value: Any, tensors: Sequence[Tensor]) -> Any:
-    """``value`` with others for what :func:`differentiable` finds in it, in the same order; the value itself stays as it was."""
+def parts_of(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """What autograd takes for tensors.
+
+    A nested tensor stands for its parts: autograd's custom functions do not take a strided one whole, and the
+    shape of a jagged one means something in its own process only.
+    """
+    return [part for tensor in tensors for part in _parts(tensor)]
+
+
+def replaced(value: Any, tensors: Sequence[Tensor], parts: Sequence[Tensor]) -> Any:
+    """Make a value with others for some of its tensors; the value itself stays as it was.
+
+    Args:
+        value: any value.
+        tensors: the tensors that are replaced.
+        parts: what stands for the :func:`parts_of` them.
+    """
+    if not tensors:
+        return value
+    left = iter(parts)
+    news = {id(tensor): _whole(tensor, left) for tensor in tensors}
     if _row(value) is not None:
-        return _row_replaced(value, dict(zip(map(id, differentiable(value)), tensors, strict=True)))
-    news = iter(tensors)
-    made: dict[int, Tensor] = {}
+        return _row_replaced(value, news)
+    return Walk(value).replace(news)
 
-    def visit(tensor: Tensor) -> Tensor:
-        if not tensor.requires_grad or torch.nn.parameter.is_lazy(tensor):
-            return tensor
-        if id(tensor) not in made:
-            made[id(tensor)] = _whole(tensor, news)
-        return made[id(tensor)]
 
-    return _walk(value, visit, anew=True)
+def _is_followed(tensor: Tensor) -> bool:
+    return tensor.requires_grad and not nn.parameter.is_lazy(tensor)
+
+
+def _is_parameter(tensor: Tensor) -> bool:
+    return issubclass(type(tensor), nn.Parameter)  # isinstance() would ask each of them
+
+
+def _parameters_in_modules(walk: Walk) -> set[int]:
+    # Remote modules are not entered, and have no parameters here.
+    found = [
+        c.value for c in walk.containers.values() if c.parts and isinstance(c.value, nn.Module)
+    ]
+    return {id(parameter) for module in found for parameter in parameters_of(module).values()}
 
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -103,35 +160,6 @@ def _row_replaced(value: Any, news: dict[int, Tensor]) -> Any:
         named = {name: news.get(id(item), item) for name, item in kwargs.items()} if kwargs else {}
         return tuple([news.get(id(item), item) for item in args]), named
     return tuple([news.get(id(item), item) for item in value])
-
-
-def _walk(value: Any, visit: Callable[[Tensor], Tensor], *, anew: bool) -> Any:
-    return map_tensors(value, visit, _Attributes(visit, anew).walk)
-
-
-class _Attributes:
-    """Walks the attributes of plain objects, each object once.
-
-    A function that called itself would be a cycle, and hold tensors and their graphs until Python looks for cycles.
-    """
-
-    def __init__(self, visit: Callable[[Tensor], Tensor], anew: bool) -> None:
-        self._visit = visit
-        self._anew = anew
-        self._objects: dict[int, Any] = {}
-
-    def walk(self, item: Any) -> Any:
-        """What stands for an object: itself, or a copy with other attributes."""
-        attributes = getattr(item, "__dict__", None)
-        if type(attributes) is not dict or isinstance(item, _CLOSED):
-            return item
-        if id(item) not in self._objects:
-            made = self._objects[id(item)] = copy.copy(item) if self._anew else item
-            for name, old in attributes.items():
-                new = map_tensors(old, self._visit, self.walk)
-                if new is not old:
-                    object.__setattr__(made, name, new)
-        return self._objects[id(item)]
 
 
 def _parts(tensor: Tensor) -> Sequence[Tensor]:

@@ -20,7 +20,7 @@ from remotemod.rpc.engine import PreparedCall
 from remotemod.stub.loader import LoadedStub, StubName
 from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
-from remotemod.trees import map_tensors
+from remotemod.trees import tensors_of
 
 __all__ = ["Client", "Packed"]
 
@@ -129,7 +129,7 @@ class Client:
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
             return prepared.call(args, kwargs, graph_mode, self.bound)
-        placeholders = record_inputs((args, kwargs))
+        args, kwargs, placeholders = record_inputs(args, kwargs)
         answer = prepared.call(args, kwargs, graph_mode, self.bound)
         return attach_outputs(answer, placeholders, self.cluster, self.worker, self.bound)
 
@@ -146,7 +146,7 @@ class Client:
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
             return prepared.submit(args, kwargs, graph_mode, self.bound)
-        placeholders = record_inputs((args, kwargs))
+        args, kwargs, placeholders = record_inputs(args, kwargs)
         future = prepared.submit(args, kwargs, graph_mode, self.bound)
         future.convert(
             lambda answer: attach_outputs(
@@ -173,16 +173,13 @@ class Client:
                 "module outside of them, or take torch.autograd.grad"
             )
 
-        def check(tensor: torch.Tensor) -> torch.Tensor:
+        for tensor in tensors_of((args, kwargs)):
             _, tangent = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
             if tangent is not None:
                 raise GraphError(
                     f"forward-mode derivatives end at the border to '{self.worker}': an argument is a dual tensor "
                     "(torch.autograd.forward_ad); call the remote module outside of dual_level(), or go backwards"
                 )
-            return tensor
-
-        map_tensors((args, kwargs), check)
 
     def _prepare(self, method: str) -> PreparedCall:
         device = self.spec.device

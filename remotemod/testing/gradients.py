@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import remotemod as rm
+from remotemod.testing.gradients_in_values import GradientsInValues
 from remotemod.testing.helpers import alive, eventually
 from remotemod.testing.pairs import (
     assert_alike,
@@ -22,7 +23,6 @@ from remotemod.testing.pairs import (
 )
 from remotemod.testing.trained import (
     Cubes,
-    Mixed,
     Noisy,
     Tagged,
     Through,
@@ -36,29 +36,10 @@ from remotemod.testing.trained import (
 __all__ = ["Gradients"]
 
 
-class Gradients:
+class Gradients(GradientsInValues):
     """Tests for :class:`remotemod.testing.BackendConformance`; they ask for its ``cluster``."""
 
     # --- what gets a gradient -----------------------------------------------------------------
-
-    def test_nested_inputs_get_the_local_gradients(self, cluster: rm.Cluster) -> None:
-        """Tensors anywhere in the arguments and results, among other things, are in the graph."""
-        remote, local = pair("one", Mixed, cluster)
-        found: list[Tensor | None] = []
-        expected: list[Tensor | None] = []
-        for module, grads in ((remote, found), (local, expected)):
-            x, y = torch.arange(3.0, requires_grad=True), torch.ones(2, requires_grad=True)
-            result = module({"x": x * 1, "rest": [y, "text", torch.ones(1), None]}, scale=3.0)
-            first, weights, plain, nothing = result["list"]
-            assert result["both"].note == "a note"
-            assert nothing is None
-            assert not plain.requires_grad
-            assert not result["both"].best.requires_grad
-            assert result["same"] is result["both"].product
-            (result["both"].product.sum() + first.sum() * 2 + weights.prod()).backward()
-            grads += [x.grad, y.grad]
-        assert_equal(found, expected)
-        assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_parameters_get_gradients_when_no_input_requires_any(self, cluster: rm.Cluster) -> None:
         """The remote parameters alone are reason enough for a graph."""

@@ -1,4 +1,4 @@
-"""Classes, functions and arbitrary objects: by reference where the peer can import them, else by cloudpickle.
+"""Classes, functions and modules: by reference where the peer can import them, else by value.
 
 A reference is a module and a qualified name. It is used when importing it gives the very same object and the
 module can be imported elsewhere too; ``__main__``, locals and modules without a spec travel by value.
@@ -11,32 +11,27 @@ import ctypes
 import functools
 import importlib
 import io
-import pickle
-import sys
-from importlib.machinery import ExtensionFileLoader, ModuleSpec
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
-import cloudpickle
 import torch
-from torch.fx import Proxy
 
 from remotemod.errors import ProtocolError
 from remotemod.objects import ObjectNotFound, find, find_or_none
 from remotemod.torch_compat.script import load_script, save_script
 from remotemod.torch_compat.tensors import untyped
-from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
-from remotemod.wire.tags import CODE, MODULE, OBJECT, PARTIAL, SCRIPT, STORAGE
+from remotemod.trees.importable import is_importable, is_importable_module
+from remotemod.wire.pickling import NOT_TRUSTED, demand_trust, pickled, unpickled
+from remotemod.wire.placeholders import find_placeholder, is_placeholder
+from remotemod.wire.tags import CODE, MODULE, PARTIAL, SCRIPT, STORAGE
 from remotemod.wire.walk import Node, Reader, Refused, Unpacker, Writer
 
 __all__ = [
-    "NO_PROXY",
     "UNPACKERS",
     "class_index",
     "load_class",
     "pack_code",
     "pack_module",
-    "pack_object",
     "pack_partial",
     "pack_script",
     "pack_storage",
@@ -46,51 +41,22 @@ __all__ = [
 _DATA_TYPES = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
 """The only classes that travel as values without trust: they are what a defaultdict is made with."""
 
-NO_PROXY = (
-    "it stands for a value in a graph of torch.fx, which ends here; make the remote module an attribute of the model "
-    "that torch.fx.symbolic_trace is given"
-)
-
-_NOT_TRUSTED = (
-    "this peer takes data only (numbers, text, containers, tensors, arrays, dataclasses, named tuples, enums). "
-    "Send plain data, or use a backend whose workers are processes of this user"
-)
-
 
 def reference_to(value: Any) -> tuple[str, str] | None:
     """Return the module and qualified name that import this very object on any machine, if there are."""
-    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if is_placeholder(value):
         return value.__module__, value.__qualname__
     if isinstance(value, BuiltinFunctionType):
-        return _builtin_reference(value, module)
-    if not isinstance(module, str) or not isinstance(name, str):
-        return None
-    return (
-        (module, name) if _is_importable(module) and find_or_none(module, name) is value else None
-    )
+        return _builtin_reference(value, getattr(value, "__module__", None))
+    return (value.__module__, value.__qualname__) if is_importable(value) else None
 
 
 def _builtin_reference(value: Any, module: str | None) -> tuple[str, str] | None:
     """Find a builtin by its plain name: torch's claim owners that do not exist, or no module at all."""
     for place in ((module or "", value.__name__), ("torch", value.__name__)):
-        if _is_importable(place[0]) and find_or_none(*place) is value:
+        if is_importable_module(place[0]) and find_or_none(*place) is value:
             return place
     return None
-
-
-def _is_importable(module: str) -> bool:
-    if module in ("__main__", "__mp_main__"):
-        return False
-    if _spec_of(module) is not None:
-        return True
-    # What an extension module makes of itself has no spec, and is there once the extension is loaded.
-    parent = _spec_of(module.rpartition(".")[0])
-    return parent is not None and isinstance(parent.loader, ExtensionFileLoader)
-
-
-def _spec_of(module: str) -> ModuleSpec | None:
-    return getattr(sys.modules.get(module), "__spec__", None)
 
 
 def _describe_code(writer: Writer, value: Any) -> Node:
@@ -101,13 +67,13 @@ def _describe_code(writer: Writer, value: Any) -> Node:
         raise Refused(
             value, "its class is not importable elsewhere; move it to the top of a module"
         )
-    return _pickled(writer, value)
+    return pickled(writer, value)
 
 
 def _load_code(reader: Reader, entry: Node) -> Any:
     place, rest = entry
     if type(place) is not str:
-        return _unpickled(reader, place, rest)
+        return unpickled(reader, place, rest)
     try:
         return find(place, rest, load=reader.allow_code)
     except (ImportError, ObjectNotFound) as error:
@@ -134,7 +100,7 @@ def load_class(reader: Reader, index: int) -> Any:
 def pack_code(writer: Writer, value: Any) -> Node:
     """Pack a class or a function that is itself the value."""
     if not writer.allow_code and all(value is not known for known in _DATA_TYPES):
-        raise Refused(value, _NOT_TRUSTED)
+        raise Refused(value, NOT_TRUSTED)
     return [CODE, writer.code(value, _describe_code)]
 
 
@@ -147,6 +113,7 @@ def _unpack_code(reader: Reader, node: Node) -> Any:
 
 def pack_partial(writer: Writer, value: functools.partial[Any]) -> Node:
     """Pack a partial by its parts, so that its tensors become frames."""
+    writer.enter(value)
     return [PARTIAL, *map(writer.pack, (value.func, value.args, value.keywords, vars(value)))]
 
 
@@ -160,21 +127,23 @@ def _unpack_partial(reader: Reader, node: Node) -> Any:
 def pack_module(writer: Writer, value: ModuleType) -> Node:
     """Pack a Python module by its name."""
     if not writer.allow_code:
-        raise Refused(value, _NOT_TRUSTED)
-    if not _is_importable(value.__name__):
+        raise Refused(value, NOT_TRUSTED)
+    if not is_importable_module(value.__name__):
         raise Refused(value, f"module {value.__name__} cannot be imported elsewhere")
     return [MODULE, value.__name__]
 
 
 def _unpack_module(reader: Reader, node: Node) -> ModuleType:
-    _demand_trust(reader)
+    demand_trust(reader)
     return importlib.import_module(node[1])
 
 
 def pack_script(writer: Writer, value: Any) -> Node:
     """Pack a ScriptModule or a ScriptFunction as its archive; a function arrives as a module that calls it."""
     if not writer.allow_code:
-        raise Refused(value, _NOT_TRUSTED)
+        raise Refused(value, NOT_TRUSTED)
+    if writer.followed is not None:
+        writer.followed.demand_all(value)
     archive = io.BytesIO()
     try:
         save_script(value, archive)
@@ -184,7 +153,7 @@ def pack_script(writer: Writer, value: Any) -> Node:
 
 
 def _unpack_script(reader: Reader, node: Node) -> Any:
-    _demand_trust(reader)
+    demand_trust(reader)
     frame = reader.tensors[node[1]]
     archive = ctypes.string_at(frame.data_ptr(), frame.numel())
     return load_script(io.BytesIO(archive), map_location="cpu")
@@ -209,92 +178,10 @@ def _unpack_storage(reader: Reader, node: Node) -> Any:
     return make(wrap_storage=storage, dtype=dtype, _internal=True)
 
 
-def pack_object(writer: Writer, value: Any) -> Node:
-    """Pack any other object by cloudpickle, its tensors as frames."""
-    if not writer.allow_code:
-        raise Refused(value, _NOT_TRUSTED)
-    if isinstance(value, Proxy):  # a copy would record into a graph that nobody sees
-        raise Refused(value, NO_PROXY)
-    return [OBJECT, *_pickled(writer, value)]
-
-
-def _unpack_object(reader: Reader, node: Node) -> Any:
-    return _unpickled(reader, node[1], node[2])
-
-
-def _demand_trust(reader: Reader) -> None:
-    if not reader.allow_code:
-        raise ProtocolError("the peer sent code or a pickled object where only data is taken")
-
-
-def _pickled(writer: Writer, value: Any) -> list[Node]:
-    buffer = io.BytesIO()
-    pickler = _Pickler(buffer, writer, value)
-    try:
-        pickler.dump(value)
-    except Refused:
-        raise
-    except Exception as error:
-        why = f"it cannot be pickled ({error}); build it on the worker, or send what it is made of"
-        raise Refused(value, why) from error
-    return [buffer.getvalue(), pickler.aside]
-
-
-def _unpickled(reader: Reader, pickled: bytes, aside: list[Node]) -> Any:
-    _demand_trust(reader)
-    return _Unpickler(io.BytesIO(pickled), reader.unpack_all(aside)).load()
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Sets aside what the codec packs better than pickle: tensors, arrays, scripts, extensions."""
-
-    def __init__(self, buffer: io.BytesIO, writer: Writer, root: object) -> None:
-        super().__init__(buffer, protocol=5)
-        self._writer = writer
-        self._root = root
-        self._places: dict[int, tuple[int, object]] = {}
-        self.aside: list[Node] = []
-
-    def persistent_id(self, value: Any) -> int | None:
-        if value is self._root or not self._writer.sets_aside(type(value)):
-            return None
-        if id(value) not in self._places:
-            self.aside.append(self._writer.pack(value))
-            self._places[id(value)] = len(self.aside) - 1, value
-        return self._places[id(value)][0]
-
-    def reducer_override(self, value: Any) -> Any:
-        if is_placeholder(value):
-            return class_named, (value.__module__, value.__qualname__)
-        if isinstance(value, (type, FunctionType)):
-            module = sys.modules.get(value.__module__)
-            if module is not None and not _is_importable(value.__module__):
-                # cloudpickle would refer to any module it finds here; the peer has no way to import this one
-                cloudpickle.register_pickle_by_value(module)
-        return super().reducer_override(value)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Puts back what was set aside."""
-
-    def __init__(self, buffer: io.BytesIO, aside: list[Any]) -> None:
-        super().__init__(buffer)
-        self._aside = aside
-
-    def persistent_load(self, place: int) -> Any:
-        return self._aside[place]
-
-    def find_class(self, module: str, name: str) -> Any:
-        if find_placeholder(module, name) is not None:
-            return class_named(module, name)
-        return super().find_class(module, name)
-
-
 UNPACKERS: dict[int, Unpacker] = {
     CODE: _unpack_code,
     PARTIAL: _unpack_partial,
     MODULE: _unpack_module,
     SCRIPT: _unpack_script,
     STORAGE: _unpack_storage,
-    OBJECT: _unpack_object,
 }

@@ -8,8 +8,9 @@ What a peer may make this process do is decided by ``code``:
 * ``code=True`` is for peers that are processes of the same user: classes and functions travel by reference or by
   cloudpickle, and any other object by cloudpickle with its tensors as frames.
 
-A tensor that occurs twice in a value arrives as one tensor twice. Containers that occur twice arrive as equal copies,
-and so do two tensors that view one storage; a value that contains itself is refused.
+A tensor that occurs twice in a value arrives as one tensor twice, and two tensors that view one storage as equal copies.
+With ``code=True`` a container that occurs twice, or holds itself, arrives as it was: such a value is pickled. Without, it
+arrives as equal copies, and a value that contains itself is refused.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ from typing_extensions import Buffer
 
 from remotemod.errors import ProtocolError
 from remotemod.torch_compat.script import script_classes
+from remotemod.trees import Enumerated
 from remotemod.wire import code as code_parts
-from remotemod.wire import containers, records, values
+from remotemod.wire import containers, pickling, records, values
 from remotemod.wire.code import (
     pack_code,
     pack_module,
-    pack_object,
     pack_partial,
     pack_script,
     pack_storage,
 )
+from remotemod.wire.pickling import pack_object
 from remotemod.wire.tags import EXTENSION
-from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer
+from remotemod.wire.walk import Node, Packer, Reader, Refused, Repeated, Unpacker, Writer
 
 __all__ = ["Codec", "Extension"]
 
@@ -88,7 +90,11 @@ class Codec:
         """
         writer = Writer(self._packers, self._packers.sets_aside, self.code)
         try:
-            tree = writer.pack(value)
+            try:
+                tree = writer.pack(value)
+            except Repeated:
+                writer = Writer(self._packers, self._packers.sets_aside, True, writer.extended)
+                tree = pack_object(writer, value)
         except Refused as refused:
             raise ProtocolError(refused.message(name)) from refused.__cause__
         except RecursionError as error:
@@ -122,6 +128,7 @@ _DECODER = msgspec.msgpack.Decoder(list[Any])
 _PACKERS: dict[type, Packer] = {
     **containers.PACKERS,
     **values.PACKERS,
+    Enumerated: records.pack_enumerated,
     type: pack_code,
     FunctionType: pack_code,
     BuiltinFunctionType: pack_code,
@@ -173,7 +180,9 @@ class _Packers(dict[type, Packer]):
 
 
 def _pack_extension(extension: Extension, writer: Writer, value: Any) -> Node:
-    return [EXTENSION, extension.tag, writer.pack(extension.pack(value))]
+    if writer.followed is not None:
+        writer.followed.demand_all(value)
+    return [EXTENSION, extension.tag, writer.pack(writer.extend(value, extension.pack))]
 
 
 def _unpack_extension(reader: Reader, node: list[Node]) -> Any:
@@ -199,5 +208,6 @@ _UNPACKERS: dict[int, Unpacker] = {
     **values.UNPACKERS,
     **records.UNPACKERS,
     **code_parts.UNPACKERS,
+    **pickling.UNPACKERS,
     EXTENSION: _unpack_extension,
 }

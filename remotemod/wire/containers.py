@@ -17,7 +17,7 @@ from remotemod.wire.tags import (
     SET,
     TUPLE,
 )
-from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer, step_to
+from remotemod.wire.walk import Node, Packer, Reader, Refused, Repeated, Unpacker, Writer, step_to
 
 __all__ = ["PACKERS", "UNPACKERS", "pack_items", "pack_pairs", "pairs_of", "unpack_items"]
 
@@ -61,6 +61,10 @@ def unpack_items(reader: Reader, node: list[Node]) -> list[Any]:
 
 
 def _pack_list(writer: Writer, value: list[Any]) -> Node:
+    if (entered := writer.entered) is not None:  # Writer.enter, without a call
+        if id(value) in entered:
+            raise Repeated
+        entered[id(value)] = value
     return pack_items(writer, [LIST], value)
 
 
@@ -73,6 +77,10 @@ def _unpack_tuple(reader: Reader, node: list[Node]) -> tuple[Any, ...]:
 
 
 def _pack_dict(writer: Writer, value: dict[Any, Any]) -> Node:
+    if (entered := writer.entered) is not None:  # Writer.enter, without a call
+        if id(value) in entered:
+            raise Repeated
+        entered[id(value)] = value
     packers, items = writer.packers, iter(value.items())
     node: dict[str, Node] = {}
     key = None
@@ -95,6 +103,7 @@ def _unpack_dict(reader: Reader, node: list[Node]) -> dict[Any, Any]:
 
 
 def _pack_ordered_dict(writer: Writer, value: OrderedDict[Any, Any]) -> Node:
+    writer.enter(value)
     return pack_pairs(writer, [ORDERED_DICT], value.items())
 
 
@@ -103,6 +112,7 @@ def _unpack_ordered_dict(reader: Reader, node: list[Node]) -> OrderedDict[Any, A
 
 
 def _pack_default_dict(writer: Writer, value: defaultdict[Any, Any]) -> Node:
+    writer.enter(value)
     try:
         factory = writer.pack(value.default_factory)
     except Refused as refused:
@@ -116,6 +126,7 @@ def _unpack_default_dict(reader: Reader, node: list[Node]) -> defaultdict[Any, A
 
 
 def _pack_set(writer: Writer, value: set[Any]) -> Node:
+    writer.enter(value)
     return pack_items(writer, [SET], value)
 
 

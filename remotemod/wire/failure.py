@@ -20,9 +20,9 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError, RemoteError
 from remotemod.objects import find_or_none
+from remotemod.trees.objects import is_built_in, slot_names
 from remotemod.wire.code import reference_to
 from remotemod.wire.codec import Codec
-from remotemod.wire.records import is_built_in, slot_names
 from remotemod.wire.walk import name_of
 
 __all__ = ["Failure", "pack_failure", "unpack_failure"]

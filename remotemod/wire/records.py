@@ -13,14 +13,17 @@ from collections import OrderedDict
 from typing import Any
 
 from remotemod.errors import ProtocolError
-from remotemod.wire.code import class_index, load_class, pack_object
+from remotemod.trees import Enumerated, Followed
+from remotemod.trees.containers import is_struct_sequence
+from remotemod.trees.objects import is_built_in, slot_names
+from remotemod.wire.code import class_index, load_class
 from remotemod.wire.containers import pack_items, pack_pairs, pairs_of
+from remotemod.wire.pickling import pack_object
 from remotemod.wire.tags import DATACLASS, ENUM_MEMBER, FLAG, NAMED_TUPLE, STRUCT_SEQUENCE
 from remotemod.wire.walk import Node, Packer, Reader, Refused, Unpacker, Writer, name_of
 
-__all__ = ["UNPACKERS", "is_built_in", "record_packer", "slot_names"]
+__all__ = ["UNPACKERS", "pack_enumerated", "record_packer"]
 
-_HEAP_TYPE = 1 << 9
 _MISSING = object()
 
 
@@ -30,7 +33,7 @@ def record_packer(cls: type) -> Packer | None:
         return _pack_enum_member
     if _is_named_tuple(cls):
         return _pack_named_tuple
-    if _is_struct_sequence(cls):
+    if is_struct_sequence(cls):
         return _pack_struct_sequence
     return _pack_dataclass if _is_plain_dataclass(cls) else None
 
@@ -47,14 +50,6 @@ def _is_named_tuple(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
-def _is_struct_sequence(cls: Any) -> bool:
-    return (
-        isinstance(cls, type)
-        and cls.__bases__ == (tuple,)
-        and isinstance(vars(cls).get("n_sequence_fields"), int)
-    )
-
-
 @functools.lru_cache(maxsize=1024)
 def _is_plain_dataclass(cls: Any) -> bool:
     """Tell whether fields, slots, attributes and perhaps dict items are all there is to an instance."""
@@ -64,11 +59,6 @@ def _is_plain_dataclass(cls: Any) -> bool:
     return all(issubclass(base, part) for part in filter(is_built_in, cls.__mro__)) and all(
         _is_default(cls, hook) for hook in ("__getstate__", "__setstate__")
     )
-
-
-def is_built_in(cls: type) -> bool:
-    """Tell whether a class is written in C; only such a class decides how instances lie in memory."""
-    return not cls.__flags__ & _HEAP_TYPE
 
 
 def _is_default(cls: type, hook: str) -> bool:
@@ -83,20 +73,6 @@ def _data_base(cls: type) -> Any:
         if issubclass(cls, base):
             return base
     return object
-
-
-@functools.lru_cache(maxsize=1024)
-def slot_names(cls: Any) -> tuple[str, ...]:
-    """Name the slots of a class and its bases, mangled as they are stored."""
-    names = []
-    for part in cls.__mro__:
-        slots = vars(part).get("__slots__", ())
-        for name in (slots,) if isinstance(slots, str) else slots:
-            if name.startswith("__") and not name.endswith("__"):
-                name = f"_{part.__name__.lstrip('_')}{name}"
-            if name not in ("__dict__", "__weakref__"):
-                names.append(name)
-    return tuple(names)
 
 
 def _pack_enum_member(writer: Writer, value: Any) -> Node:
@@ -118,12 +94,29 @@ def _unpack_flag(reader: Reader, node: list[Node]) -> Any:
 
 def _pack_named_tuple(writer: Writer, value: Any) -> Node:
     attributes = writer.pack(getattr(value, "__dict__", None))
+    if attributes:
+        writer.enter(value)
     node = [NAMED_TUPLE, class_index(writer, type(value)), attributes]
     try:
         return pack_items(writer, node, value)
     except Refused as refused:
         refused.steps[-1] = f".{value._fields[len(node) - 3]}"
         raise
+
+
+def pack_enumerated(writer: Writer, value: Enumerated) -> Node:
+    """Pack a value and its tensors; one that requires grad and is not among them is refused."""
+    writer.followed = Followed(value)
+    try:
+        return _pack_named_tuple(writer, value)
+    except Refused as refused:
+        refused.steps.pop()  # nobody has written ".value"
+        if not value.is_call:
+            raise
+        root = "args" if refused.steps.pop() == "[0]" else "kwargs"
+        raise ProtocolError(refused.message(root)) from refused.__cause__
+    finally:
+        writer.followed = None
 
 
 def _unpack_named_tuple(reader: Reader, node: list[Node]) -> Any:
@@ -144,11 +137,12 @@ def _pack_struct_sequence(writer: Writer, value: Any) -> Node:
 
 
 def _unpack_struct_sequence(reader: Reader, node: list[Node]) -> Any:
-    cls = _class_of_kind(reader, node, _is_struct_sequence)
+    cls = _class_of_kind(reader, node, is_struct_sequence)
     return cls(reader.unpack_all(node[3:]), reader.unpack(node[2]))
 
 
 def _pack_dataclass(writer: Writer, value: Any) -> Node:
+    writer.enter(value)
     cls: Any = type(value)
     attributes = dict(getattr(value, "__dict__", ()))
     for name in slot_names(cls):

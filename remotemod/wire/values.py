@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
-from remotemod.wire.code import pack_object
 from remotemod.wire.containers import pack_items, unpack_items
+from remotemod.wire.pickling import pack_object
 from remotemod.wire.tags import (
     ARRAY_SCALAR,
     BIG_INT,
@@ -126,6 +126,8 @@ def _unpack_device(reader: Reader, node: list[Node]) -> torch.device:
 
 def pack_tensor(writer: Writer, value: Tensor) -> Node:
     """Pack a tensor or a Parameter as its place in the table of tensors."""
+    if writer.followed is not None:
+        writer.followed.demand(value)
     try:
         return [TENSOR, writer.tensor(value)]
     except (ProtocolError, RuntimeError) as error:

@@ -9,9 +9,20 @@ from typing import Any
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
+from remotemod.trees import Followed
 from remotemod.wire.tensors import describe, restore
 
-__all__ = ["Node", "Packer", "Reader", "Refused", "Unpacker", "Writer", "name_of", "step_to"]
+__all__ = [
+    "Node",
+    "Packer",
+    "Reader",
+    "Refused",
+    "Repeated",
+    "Unpacker",
+    "Writer",
+    "name_of",
+    "step_to",
+]
 
 Node = Any
 """What msgpack carries: a scalar, a mapping with text keys, or a list headed by a tag."""
@@ -36,14 +47,22 @@ class Refused(Exception):
         return f"{root}{''.join(reversed(self.steps))} ({self.kind}) cannot be sent: {self.why}"
 
 
+class Repeated(Exception):
+    """A container occurs twice in a value, or holds itself."""
+
+
 class Writer:
     """One value on its way out: its frames, and the tables its tree points into."""
 
     __slots__ = (
+        "_extended_before",
         "_indexes",
         "_kept",
         "allow_code",
         "codes",
+        "entered",
+        "extended",
+        "followed",
         "frames",
         "packers",
         "sets_aside",
@@ -55,10 +74,15 @@ class Writer:
         packers: Mapping[type, Packer],
         sets_aside: Callable[[type], bool],
         allow_code: bool,
+        extended: dict[int, list[Any]] | None = None,
     ) -> None:
         self.packers = packers
         self.sets_aside = sets_aside
         self.allow_code = allow_code
+        self.extended: dict[int, list[Any]] = {}  # what extensions made of values, by id
+        self._extended_before = extended or {}
+        self.entered: dict[int, object] | None = {} if allow_code and extended is None else None
+        self.followed: Followed | None = None  # whose gradients are, if somebody asks
         self.frames: list[Tensor] = []
         self.tensors: list[Node] = []
         self.codes: list[Node] = []
@@ -68,6 +92,25 @@ class Writer:
     def pack(self, value: object) -> Node:
         """Turn one value into a node."""
         return self.packers[type(value)](self, value)
+
+    def enter(self, container: object) -> None:
+        """Note a container or an object: a peer that is trusted is to get one where there was one.
+
+        Raises:
+            Repeated: it was met before.
+        """
+        entered = self.entered
+        if entered is not None:
+            if id(container) in entered:
+                raise Repeated
+            entered[id(container)] = container
+
+    def extend(self, value: object, pack: Callable[[Any], Any]) -> Any:
+        """Turn a value into one that the codec knows; what was packed in an attempt before counts."""
+        before = self._extended_before.get(id(value))
+        packed = before.pop() if before else pack(value)
+        self.extended.setdefault(id(value), []).append(packed)
+        return packed
 
     def tensor(self, value: Any, describer: Callable[[Any, list[Tensor]], Node] = describe) -> int:
         """Give a tensor or array its place in the table, the same one each time it is met."""

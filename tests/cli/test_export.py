@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import remotemod as rm
 from remotemod.cli.app import app
+from remotemod.rpc.cluster import _OPEN
 
 SOURCE = """
 import remotemod as rm
@@ -101,7 +102,7 @@ def test_without_workers_the_factory_needs_a_cluster(
     exportable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says how to open one; a backend alone launches nothing."""
-    monkeypatch.setattr("remotemod.rpc.cluster._STACK", [])  # other tests have left theirs open
+    monkeypatch.setattr(_OPEN, "value", [])  # other tests have left theirs open
     done = invoke(f"{exportable}:make", "-o", "model.pt")
     assert done.exit_code == 1
     assert "there is no cluster" in done.stderr

@@ -12,7 +12,6 @@ import pickle
 import types
 from typing import Any, NamedTuple
 
-import cloudpickle
 import torch
 from torch.distributed.rpc import RRef
 from torch.fx import Proxy
@@ -27,8 +26,7 @@ from remotemod.stub.loader import load_stub, text_digest
 from remotemod.torch_compat.rpc import on_pickled_script, reduce_script, reference_class
 from remotemod.torch_compat.script import compile_script, python_class_of, recursive_class
 from remotemod.trees import to_caller
-from remotemod.wire.code import NO_PROXY
-from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
+from remotemod.wire.pickling import NO_PROXY, ObjectPickler, ObjectUnpickler
 
 __all__ = [
     "Parcel",
@@ -92,46 +90,64 @@ def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
 
 
 _REFERENCES = (reference_class(), RRef)
+_DEPTH = 16
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes, torch.Tensor, *_REFERENCES})
 
 
 def is_plain(value: Any) -> bool:
     """Whether torch's own pickler will do: nothing in it names code or a class."""
+    return _is_plain(value, _DEPTH)
+
+
+def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind in _ATOMS:
         return True
+    if not depth:  # a value may hold itself
+        return False
     if kind is tuple or kind is list:
-        return all(map(is_plain, value))
-    return kind is dict and all(map(is_plain, value)) and all(map(is_plain, value.values()))
+        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is not dict:
+        return False
+    return all(_is_plain(part, depth - 1) for pair in value.items() for part in pair)
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpickle
+class _Pickler(ObjectPickler):
     def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool) -> None:
-        super().__init__(data, protocol=5)
+        super().__init__(data)
         self.tensors: list[torch.Tensor] = []
         self.refs: list[Any] = []
+        self._numbers: dict[int, tuple[int, torch.Tensor]] = {}
         self._main_by_value = main_by_value
         self._on_cpu = on_cpu
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
         if kind is torch.Tensor:
-            self.tensors.append(to_caller(value) if self._on_cpu else value)
-            return len(self.tensors) - 1
+            return self._number_of(value)
         if kind in _REFERENCES:
             self.refs.append(value)
             return -len(self.refs)
+        if isinstance(value, torch.Tensor):
+            self.demand(value)
         return None
+
+    def _number_of(self, tensor: torch.Tensor) -> int:
+        if id(tensor) not in self._numbers:  # one that occurs twice arrives as one
+            self.demand(tensor)
+            self.tensors.append(to_caller(tensor) if self._on_cpu else tensor)
+            self._numbers[id(tensor)] = len(self.tensors) - 1, tensor
+        return self._numbers[id(tensor)][0]
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, RemoteModule):
             return reduce_handle(value)
         if isinstance(value, recursive_class()):
+            if self.followed is not None:
+                self.followed.demand_all(value)
             return reduce_scripted(value)
         if isinstance(value, Proxy):
             raise pickle.PicklingError(NO_PROXY)
-        if is_placeholder(value):
-            return class_named, (value.__module__, value.__qualname__)
         by_name = isinstance(value, (type, types.FunctionType)) and not self._main_by_value
         if (
             by_name
@@ -142,7 +158,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cloudpi
         return super().reducer_override(value)
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(ObjectUnpickler):
     def __init__(self, data: io.BytesIO, tensors: list[Any], refs: list[Any]) -> None:
         super().__init__(data)
         self._tensors = tensors
@@ -150,11 +166,6 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, number: Any) -> Any:
         return self._tensors[number] if number >= 0 else self._refs[-number - 1]
-
-    def find_class(self, module: str, name: str) -> Any:
-        if find_placeholder(module, name) is not None:
-            return class_named(module, name)
-        return super().find_class(module, name)
 
 
 # --- handles, in our pickles and in those of torch's own users --------------------------------

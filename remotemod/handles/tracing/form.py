@@ -21,6 +21,7 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError
 from remotemod.objects import ObjectNotFound, find, find_or_none, split_name
+from remotemod.trees import tensors_of
 from remotemod.wire.codec import Codec
 
 __all__ = ["Form", "constant", "form_of", "put_together", "take_apart", "text_of"]
@@ -175,6 +176,11 @@ def _check_constant(value: Any) -> None:
         raise ProtocolError(
             f"an object of class {type(value).__name__} cannot be an argument or a result of a remote call in a graph: "
             "pass tensors, numbers, text, enums, dtypes, and lists, dicts, named tuples and dataclasses of them"
+        )
+    if any(tensor.requires_grad for tensor in tensors_of(value)):
+        raise ProtocolError(
+            f"a {type(value).__name__} that holds a tensor which requires grad cannot be an argument or a result of a "
+            "remote call in a graph: pass the tensor by itself"
         )
 
 
