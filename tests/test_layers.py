@@ -51,6 +51,7 @@ LATE = {
     "remotemod.backends.processes.server": "the process that forks workers loads for them what was asked for",
     "remotemod.backends.serialization": "few models are ever sent",
     "remotemod.backends.torch_rpc.door": "every process asks the door for its agent",
+    "remotemod.backends.torch_rpc.native": "jinja2 loads when what TorchScript runs is rendered",
     "remotemod.backends.torch_rpc.serialization": "few models are ever sent",
     "remotemod.cli": "--help answers before torch, libcst and jinja2 are loaded",
     "remotemod.codegen": "libcst and jinja2 load when something is read or rendered",

@@ -1,7 +1,7 @@
 """Models with remote submodules in files, and on their way to workers.
 
-An archive holds a manifest: per interface the operators' schemas, and rules that say where named tuples are in the arguments. The
-process that loads it makes the operators of that and never runs the stub's text, so loading runs no Python of the file's.
+An archive holds a manifest: per interface the schemas that its stub declares. The process that loads it makes the operators of
+that and never runs the stub's text, so loading runs no Python of the file's.
 Named tuples whose module cannot be imported have placeholders (``wire/placeholders.py``): the codecs send them by the real
 class's name and build them where the real one is not there.
 
