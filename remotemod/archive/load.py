@@ -17,6 +17,7 @@ from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
 from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.members import client_of, own_client, reference_of, set_reference
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.named import find_named
 from remotemod.owner.inproc import process_cluster
@@ -84,7 +85,7 @@ def load(
         DIRECTORY.keep(way.ref, way.client, looked_up=isinstance(way.client.stub, StubName))
         if way.ref != way.submodule.name:
             for submodule in way.submodule.submodules:
-                _submodule(model, submodule)._ref = way.ref
+                set_reference(_submodule(model, submodule), way.ref)
     loaded: torch.jit.ScriptModule = model
     return loaded
 
@@ -165,16 +166,16 @@ def _reference(name: str, cluster: Cluster) -> str:
 def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
     client: Client | None = None
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
-        client = handle._client
-        DIRECTORY.announce(handle._ref, handle._client)
+        client = own_client(handle)
+        DIRECTORY.announce(reference_of(handle), client)
     elif is_script_module(handle):
-        client = handle.__dict__.get("_client")
+        client = client_of(handle)
     if client is None:
         raise ArchiveError(
             f"parts= has for '{submodule.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
             f"interface {submodule.source}"
         )
-    return _Way(submodule, client, handle._ref)
+    return _Way(submodule, client, reference_of(handle))
 
 
 def _misfit(submodule: ArchivePart, here: Declaration, worker: str) -> str | None:

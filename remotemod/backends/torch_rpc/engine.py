@@ -32,6 +32,7 @@ from remotemod.backends.torch_rpc.serialization import (
 )
 from remotemod.errors import WorkerLost
 from remotemod.future import Future
+from remotemod.handles.members import own_client
 from remotemod.requests import Build, Call, Differentiate, Invoke, Load, Reply, Request
 from remotemod.rpc.engine import Capabilities, Engine
 from remotemod.rpc.messages import recorded
@@ -199,7 +200,7 @@ class TorchRpcEngine(Engine):
 
     def prepare_script(self, module: Any) -> None:
         """Have a handle call by torch's RPC itself, where TorchScript can follow its reference."""
-        client = module._client
+        client = own_client(module)
         native = self._native(client.spec.stub, client.spec.extension)
         if native is not None:
             native.prepare(module, rpc_timeout(client.bound), self.caller)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from remotemod.handles.members import operator_class, own_client
 from remotemod.handles.module import RemoteModule
 from remotemod.objects import ObjectNotFound, find, split_name
 from remotemod.stub.loader import LoadedStub, load_module, text_digest
@@ -79,9 +80,9 @@ class Native:
         """
         route = f"({caller} -> {handle.on})"
         vars(handle).update(_seconds=seconds, _route=route)
-        if handle._operator_class is None:  # else it was prepared before
+        if operator_class(type(handle)) is None:  # else it was prepared before
             cls: type = type(handle)
-            generated = handle._client.loaded.cls
+            generated = own_client(handle).loaded.cls
             handle.__class__ = _handle_class(cls, generated, self._names["Handle"])
 
 

@@ -18,8 +18,9 @@ from torch.fx import Proxy
 
 from remotemod.backends.torch_rpc.native import NativePath, declare, declared
 from remotemod.errors import ProtocolError
-from remotemod.handles.client import Packed
+from remotemod.handles.members import client_of
 from remotemod.handles.module import RemoteModule
+from remotemod.handles.packing import PackedHandle, pack_handle, unpack_handle
 from remotemod.objects import find_or_none
 from remotemod.rpc.current import find_cluster
 from remotemod.stub.loader import load_stub, text_digest
@@ -191,15 +192,15 @@ def _load(
 
 def reduce_handle(module: Any) -> Any:
     """What pickle makes of a handle."""
-    return _restore, _parts(module._packed())
+    return _restore, _parts(pack_handle(module))
 
 
-def _parts(packed: Packed) -> tuple[Any, ...]:
-    return _Stub(packed.text, packed.bound), tuple(packed[2:])
+def _parts(packed: PackedHandle) -> tuple[Any, ...]:
+    return _Stub(packed.text, packed.injected), tuple(packed[2:])
 
 
-def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> RemoteModule:
-    return RemoteModule._from_packed(Packed(*stub, *rest), find_cluster())
+def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> Any:
+    return unpack_handle(PackedHandle(*stub, *rest), find_cluster())
 
 
 def reduce_scripted(module: Any) -> Any:
@@ -208,20 +209,16 @@ def reduce_scripted(module: Any) -> Any:
     Raises:
         RuntimeError: it is a scripted model with remote parts that torch reaches by references of its own.
     """
-    from remotemod.handles.stub_class import user_class
-
-    client = module.__dict__.get("_client")
-    if client is not None:
-        cls = user_class(python_class_of(module))
-        return _restore_scripted, _parts(client.packed(cls, module.training))
-    parts = [part.__dict__["_client"] for part in module.modules() if "_client" in part.__dict__]
-    if any(part.spec.extension for part in parts):
+    if client_of(module) is not None:
+        return _restore_scripted, _parts(pack_handle(module, python_class_of(module)))
+    clients = [client for client in map(client_of, module.modules()) if client is not None]
+    if any(client.spec.extension for client in clients):
         raise RuntimeError(
             "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "
             "and reached by torch's own references. Pass its remote modules, or their module_rref, and script the model "
             "where it runs."
         )
-    if parts:
+    if clients:
         from remotemod.archive.sending import from_bytes, to_bytes  # few models are ever sent
 
         return from_bytes, (to_bytes(module),)
