@@ -1,36 +1,35 @@
 """All that generated stubs import: whatever changes here in meaning raises the stub ABI."""
 
+from typing import TYPE_CHECKING
+
 from remotemod.future import Future
 from remotemod.handles.module import RemoteModule
 from remotemod.rpc.ref import RemoteRef
-from remotemod.stub.declaration import Stub
-from remotemod.stub.omitted import LEFT_OUT, given
-from remotemod.stub.operators import (
-    Operator,
-    RRef,
-    export,
-    fork,
-    is_scripting,
-    record_function,
-    rpc_async,
-)
+from remotemod.stub.declaration import Operator, Stub
+from remotemod.stub.omitted import OMITTED, drop_omitted
+from remotemod.stub.operators import fork, is_scripting
+from remotemod.stub.versions import refuse_missing_name
 from remotemod.trees import move, move_to_caller, to_caller
 
 __all__ = [
-    "LEFT_OUT",
+    "OMITTED",
     "Future",
     "Operator",
-    "RRef",
     "RemoteModule",
     "RemoteRef",
     "Stub",
-    "export",
+    "drop_omitted",
     "fork",
-    "given",
     "is_scripting",
     "move",
     "move_to_caller",
-    "record_function",
-    "rpc_async",
     "to_caller",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is here
+
+    def __getattr__(name: str) -> None:
+        """Says which command regenerates a stub of another ABI, which imports other names."""
+        if not name.startswith("__"):
+            refuse_missing_name(name)
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -25,14 +25,13 @@ class Load(NamedTuple):
     """Load a stub's text, so that calls can name it by its digest.
 
     ``bound`` holds the objects that the text cannot import (classes in functions or in ``__main__``).
-    ``interface`` is where the user's TorchScript interface can be imported, as ``module:qualname``; an
-    engine that runs TorchScript by itself types its references with it.
+    ``extension`` is what the engine adds for the owner; only the engine reads it.
     """
 
     digest: str
     text: str
     bound: dict[str, object]
-    interface: str | None = None
+    extension: Any = None
 
 
 class Build(NamedTuple):
@@ -63,14 +62,14 @@ class Built(NamedTuple):
         kind: the dotted name of the module's class.
         device: where its first parameter or buffer is; None without any.
         interface: what it can do, where that was asked for.
-        native: whether TorchScript reaches it without Python on the way.
+        extension: what the engine's owner says of the reference; only the engine reads it.
     """
 
     ref: Any
     kind: str
     device: str | None
     interface: Any = None
-    native: bool = False
+    extension: Any = None
 
 
 class Call(NamedTuple):

@@ -46,12 +46,12 @@ APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemo
 
 # Who may import late, and why; all other imports stand on top of their file.
 LATE = {
-    "remotemod.__main__": "a program says what it is before it loads anything",
     "remotemod.archive.plain": "most files that torch loads are no archives of ours",
     "remotemod.bench": "what a run does not measure it does not load",
     "remotemod.backends.processes.server": "the process that forks workers loads for them what was asked for",
     "remotemod.backends.serialization": "few models are ever sent",
     "remotemod.backends.torch_rpc.door": "every process asks the door for its agent",
+    "remotemod.backends.torch_rpc.native": "jinja2 loads when what TorchScript runs is rendered",
     "remotemod.backends.torch_rpc.serialization": "few models are ever sent",
     "remotemod.cli": "--help answers before torch, libcst and jinja2 are loaded",
     "remotemod.codegen": "libcst and jinja2 load when something is read or rendered",

@@ -66,7 +66,7 @@ def show_stub(console: Console, text: str) -> None:
     """The heart of a stub: the class for the caller, and the function for the owner."""
     lines = text.splitlines()
     first = next(i for i, line in enumerate(lines, 1) if line.startswith("class Remote"))
-    last = next(i for i, line in enumerate(lines, 1) if line.startswith("REMOTE_METHODS"))
+    last = next(i for i, line in enumerate(lines, 1) if line.startswith("STUB = "))
     excerpt = Syntax(
         text, "python", line_range=(first, last - 3), line_numbers=True, word_wrap=True
     )

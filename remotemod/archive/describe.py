@@ -5,12 +5,10 @@ from __future__ import annotations
 import inspect
 
 from remotemod.archive.manifest import SavedInterface, SavedMethod
-from remotemod.archive.rules import Rules
 from remotemod.errors import InterfaceError
-from remotemod.interface.live.annotations import TypeReader
 from remotemod.interface.types import OtherType, Type
 from remotemod.stub.loader import LoadedStub
-from remotemod.stub.operators import Operator
+from remotemod.stub.packing import keyword_names
 
 __all__ = ["describe"]
 
@@ -26,45 +24,32 @@ def describe(stub: LoadedStub, where: str) -> SavedInterface:
         InterfaceError: a method has values of the user's own classes, which no other process could make, or a name
             that torch cannot read again.
     """
-    operators: tuple[Operator, ...] = stub.module.__dict__["OPERATORS"]
-    rules = Rules()
-    methods = tuple(_method(stub, operator, rules, where) for operator in operators)
-    declared = stub.declaration
+    for method, schema in stub.schemas.items():
+        what = f"{stub.declaration.interface}.{method}"
+        names = list(inspect.signature(stub.cls.__dict__[method]).parameters)[1:]
+        for name, (_, tree) in zip(names, schema.arguments, strict=True):
+            if not name.isascii():
+                raise InterfaceError(
+                    f"{what}: '{name}' of {where} is not ASCII, and torch cannot read such names in an archive",
+                    how="rename the argument in the interface",
+                )
+            _refuse_classes(tree, f"{what}: '{name}'", where)
+        _refuse_classes(schema.result, f"{what}: the result", where)
+    methods = tuple(
+        SavedMethod(o.method, o.arguments, o.result, keyword_names(stub.cls.__dict__[o.method]))
+        for o in stub.stub.operators
+    )
+    classes = {name: (c.__module__, c.__qualname__) for name, c in stub.stub.classes.items()}
     file = f"remotemod/stubs/{stub.digest}.py"
-    return SavedInterface(declared.digest, declared.source, file, methods, rules.tuples)
-
-
-def _method(stub: LoadedStub, operator: Operator, rules: Rules, where: str) -> SavedMethod:
-    signature = inspect.signature(stub.cls.__dict__[operator.method])
-    reader = TypeReader(stub.module.__dict__)
-    _, *parameters = signature.parameters.values()
-    for parameter in parameters:
-        if not parameter.name.isascii():
-            raise InterfaceError(
-                f"{stub.declaration.source}.{operator.method}: '{parameter.name}' of {where} is not ASCII, and torch "
-                "cannot read such names in an archive",
-                how="rename the argument in the interface",
-            )
-    types = [reader.read(p.annotation) for p in parameters]
-    returns = reader.read(signature.return_annotation)
-    for name, tree in (
-        *((f"'{p.name}'", t) for p, t in zip(parameters, types, strict=True)),
-        ("the result", returns),
-    ):
-        _refuse_classes(tree, f"{stub.declaration.source}.{operator.method}: {name}", where)
-    rules.rule(returns)  # its named tuples come back
-    return SavedMethod(
-        operator.method,
-        operator.arguments,
-        operator.result,
-        tuple(map(rules.rule, types)),
-        tuple(p.name if p.kind is inspect.Parameter.KEYWORD_ONLY else "" for p in parameters),
+    declared = stub.declaration
+    return SavedInterface(
+        declared.digest, declared.interface, file, methods, classes, dict(stub.stub.fields)
     )
 
 
 def _refuse_classes(tree: Type, what: str, where: str) -> None:
     for node in tree.walk():
-        if isinstance(node, OtherType) and node.symbol.module.partition(".")[0] != "torch":
+        if isinstance(node, OtherType):
             raise InterfaceError(
                 f"{what} of {where} is of the class {node}, and a process without your code has no such class",
                 how="pass numbers, text or a NamedTuple instead of it, or script the model where it runs",

@@ -73,7 +73,7 @@ def _described(parts: list[Found]) -> tuple[Manifest, dict[str, str]]:
                 submodule.ref,
                 submodule.submodules,
                 declared.digest,
-                declared.source,
+                declared.interface,
                 client.worker,
                 client.device,
                 declared.methods,

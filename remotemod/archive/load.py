@@ -22,8 +22,9 @@ from remotemod.handles.named import find_named
 from remotemod.owner.inproc import process_cluster
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import current_cluster
-from remotemod.stub.declaration import STUB_ABI, Stub
+from remotemod.stub.declaration import Declaration
 from remotemod.stub.loader import StubName
+from remotemod.stub.versions import STUB_ABI
 from remotemod.torch_compat.script import is_script_module, jit, without_advice
 
 __all__ = ["load"]
@@ -176,7 +177,7 @@ def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
     return _Way(submodule, client, handle._ref)
 
 
-def _misfit(submodule: ArchivePart, here: Stub, worker: str) -> str | None:
+def _misfit(submodule: ArchivePart, here: Declaration, worker: str) -> str | None:
     if here.abi != STUB_ABI:
         return (
             f"the part '{submodule.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
@@ -186,7 +187,7 @@ def _misfit(submodule: ArchivePart, here: Stub, worker: str) -> str | None:
         return None
     return (
         f"the part '{submodule.name}' ({_places(submodule)}) was exported with the interface {submodule.source}, digest {submodule.digest}, "
-        f"and what '{worker}' has by that name has {here.source}, digest {here.digest}. If the new one is right, export "
+        f"and what '{worker}' has by that name has {here.interface}, digest {here.digest}. If the new one is right, export "
         f"the model again; if not, build the part with rm.RemoteModule(…, name='{submodule.name}', interface=…) as it was"
     )
 

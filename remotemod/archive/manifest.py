@@ -6,11 +6,12 @@ import json
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from remotemod.errors import ArchiveError, InterfaceMismatch
-from remotemod.stub.declaration import STUB_ABI
+from remotemod.stub.versions import STUB_ABI
 from remotemod.version import VERSION
 
 __all__ = [
@@ -19,7 +20,6 @@ __all__ = [
     "Manifest",
     "SavedInterface",
     "SavedMethod",
-    "SavedTuple",
     "check",
     "read_manifest",
 ]
@@ -30,45 +30,35 @@ FORMAT = 1
 MANIFEST = "remotemod/manifest.json"
 """The extra file that holds it; the stubs' sources stand beside it."""
 
-Rule = Any
-"""Where named tuples are in a value, as JSON: None (nowhere), ["list", rule], ["dict", rule],
-["optional", rule], ["tuple", [rule, …]] or ["record", number of the SavedTuple]."""
-
-
-@dataclass(frozen=True)
-class SavedTuple:
-    """A named tuple class of the user's: its name, its fields, and the rule of each field."""
-
-    module: str
-    qualname: str
-    fields: tuple[str, ...]
-    rules: tuple[Rule, ...]
-
 
 @dataclass(frozen=True)
 class SavedMethod:
-    """One method as the dispatcher sees it.
+    """One method as its stub declares it.
 
-    ``arguments`` and ``result`` are its schema; ``rules`` and ``keywords`` say of each argument what is made of
-    it before it travels, and its name where it travels by name (else "").
+    ``arguments`` and ``result`` are its schema; ``keywords`` has for each argument its name where it travels by
+    name, else "".
     """
 
     name: str
     arguments: str
     result: str
-    rules: tuple[Rule, ...]
     keywords: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SavedInterface:
-    """An interface of remote parts; ``stub`` is the extra file with its stub's source, for reading."""
+    """An interface of remote parts.
+
+    ``stub`` is the extra file with its stub's source, for reading. ``classes`` has the module and the qualified name
+    of each class that the methods' schemas name, ``fields`` the fields of those that are named tuples.
+    """
 
     digest: str
     source: str
     stub: str
     methods: tuple[SavedMethod, ...]
-    tuples: tuple[SavedTuple, ...]
+    classes: Mapping[str, tuple[str, str]]
+    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -159,14 +149,12 @@ def _interface(raw: dict[str, Any]) -> SavedInterface:
     if not re.fullmatch(r"[0-9a-f]{16}", raw["digest"]):
         raise ValueError(f"{raw['digest']!r} is no digest")
     methods = tuple(
-        SavedMethod(m["name"], m["arguments"], m["result"], tuple(m["rules"]), tuple(m["keywords"]))
+        SavedMethod(m["name"], m["arguments"], m["result"], tuple(m["keywords"]))
         for m in raw["methods"]
     )
-    tuples = tuple(
-        SavedTuple(t["module"], t["qualname"], tuple(t["fields"]), tuple(t["rules"]))
-        for t in raw["tuples"]
-    )
-    return SavedInterface(raw["digest"], raw["source"], raw["stub"], methods, tuples)
+    classes = {str(name): (str(m), str(q)) for name, (m, q) in raw["classes"].items()}
+    fields = {str(name): str(text) for name, text in raw["fields"].items()}
+    return SavedInterface(raw["digest"], raw["source"], raw["stub"], methods, classes, fields)
 
 
 def read_manifest(file: str | os.PathLike[str] | IO[bytes]) -> Manifest | None:

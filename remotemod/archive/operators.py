@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from remotemod.archive.manifest import Manifest, SavedInterface, SavedMethod
-from remotemod.archive.rules import maker
+from remotemod.archive.manifest import Manifest, SavedInterface
 from remotemod.errors import ArchiveError, ProtocolError
 from remotemod.handles.directory import DIRECTORY
-from remotemod.stub.declaration import Stub
-from remotemod.stub.operators import Operator, define_operators
+from remotemod.interface.types import NamedTupleType, Symbol, Type
+from remotemod.stub.declaration import Declaration
+from remotemod.stub.operators import DispatcherMethod, define_operators
+from remotemod.stub.schema import MethodSchema, SchemaReader
 from remotemod.wire.placeholders import named_tuple_class
 
 __all__ = ["define_for"]
@@ -23,31 +22,36 @@ def define_for(manifest: Manifest) -> None:
     """
     for interface in manifest.interfaces:
         try:
-            operators = tuple(_operator(interface, method) for method in interface.methods)
-            for each in interface.tuples:  # results name these classes
-                named_tuple_class(each.module, each.qualname, each.fields)
-        except (ValueError, TypeError, IndexError, AssertionError, ProtocolError) as error:
+            operators = _operators(interface)
+        except (ValueError, TypeError, ProtocolError) as error:
             raise ArchiveError(
                 f"what the archive says of {interface.source} is damaged: {error!r}; export the model again"
             ) from error
         methods = tuple(method.name for method in interface.methods)
-        stub = Stub(manifest.abi, interface.digest, interface.source, "scripted", False, methods)
-        define_operators(stub, operators, DIRECTORY)
+        declaration = Declaration(
+            manifest.abi, interface.source, interface.digest, methods, "scripted"
+        )
+        define_operators(declaration, operators, DIRECTORY)
 
 
-def _operator(interface: SavedInterface, method: SavedMethod) -> Operator:
-    makes = [maker(rule, interface.tuples) for rule in method.rules]
-    plan = tuple(zip(makes, method.keywords, strict=True))
+def _operators(interface: SavedInterface) -> list[DispatcherMethod]:
+    symbols = {name: Symbol(*place) for name, place in interface.classes.items()}
+    reader = SchemaReader(symbols, interface.fields)
+    found = []
+    for method in interface.methods:
+        schema = MethodSchema(reader.arguments(method.arguments), reader.type(method.result))
+        _make_placeholders(schema.result)  # results name these classes
+        found.append(DispatcherMethod.of(method.name, schema, method.keywords, _class_of))
+    return found
 
-    def pack(*values: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args: list[Any] = []
-        kwargs: dict[str, Any] = {}
-        for value, (make, keyword) in zip(values, plan, strict=True):
-            made = value if make is None else make(value)
-            if keyword:
-                kwargs[keyword] = made
-            else:
-                args.append(made)
-        return tuple(args), kwargs
 
-    return Operator(method.name, pack, method.arguments, method.result)
+def _make_placeholders(tree: Type) -> None:
+    for node in tree.walk():
+        if isinstance(node, NamedTupleType):
+            _class_of(node)
+
+
+def _class_of(tree: NamedTupleType) -> type:
+    # The class is looked up anew each time: the user's own code may be imported later.
+    fields = tuple(name for name, _ in tree.fields)
+    return named_tuple_class(tree.symbol.module, tree.symbol.qualname, fields)

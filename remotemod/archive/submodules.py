@@ -9,9 +9,8 @@ from torch import nn
 from remotemod.errors import ArchiveError, InterfaceError
 from remotemod.handles.client import Client
 from remotemod.handles.module import RemoteModule
-from remotemod.handles.stub_class import foreign_class
 from remotemod.torch_compat.modules import children_of, with_children
-from remotemod.torch_compat.script import is_script_module
+from remotemod.torch_compat.script import is_script_module, python_class_of
 
 __all__ = ["Found", "find_submodules", "portable"]
 
@@ -45,9 +44,9 @@ def find_submodules(model: nn.Module) -> list[Found]:
                     f"{_where(path)} is a remote part that was loaded from an archive: copy that file, or export the model "
                     "that it was made of"
                 )
-            if client is not None and client.native:
+            if client is not None and python_class_of(module)._operator_class is not None:
                 raise ArchiveError(
-                    f"{_where(path)} was scripted for torch's RPC, which reaches it by a reference that no file can hold; "
+                    f"{_where(path)} was scripted for '{client.cluster.backend}', which reaches it by a reference that no file can hold; "
                     "export the model as it was before torch.jit.script"
                 )
         if client is None:
@@ -71,7 +70,7 @@ def _check_interface(path: str, module: RemoteModule) -> None:
 
 
 def _was_a_part(module: Any) -> bool:
-    return all(hasattr(module, name) for name in ("_ref", "_route", "is_device_map_set"))
+    return all(hasattr(module, name) for name in ("_ref", "_named", "is_device_map_set"))
 
 
 def _where(path: str) -> str:
@@ -103,9 +102,10 @@ def _portable(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
 
 def _twin(module: RemoteModule) -> RemoteModule:
     """Another handle whose scripted form can be saved: it calls by operators, and holds no reference."""
-    cls = foreign_class(type(module))
+    cls = type(module)._operator_class or type(module)
     twin: RemoteModule = RemoteModule.__new__(cls)
-    vars(twin).update(vars(module), _native=False)
+    vars(twin).update(vars(module))
+    object.__setattr__(twin, "_is_portable", True)
     object.__setattr__(twin, "_client", module._client)
     return twin
 

@@ -16,8 +16,8 @@ def check_for_file(plan: StubPlan, text: str) -> None:
         InterfaceError: the interface names a class that no import can reach, or the text is no Python.
     """
     interface: Interface = plan.interface
-    if plan.bound:
-        names = ", ".join(f"'{symbol}'" for symbol in plan.bound.values())
+    if plan.injected:
+        names = ", ".join(f"'{symbol}'" for symbol in plan.injected.values())
         raise InterfaceError(
             f"{interface.name} uses {names}, which no other file can import",
             how="move the class to the top level of an importable module",

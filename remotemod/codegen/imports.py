@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from remotemod.codegen.layout import WIDTH
 from remotemod.interface.naming import fresh
 from remotemod.interface.types import Symbol
 
@@ -43,7 +44,7 @@ class Imports:
         self._claimed = {*own, *exact}
         self._imports: dict[tuple[str, str | None], _Import] = {}
         self._at_run_time: set[tuple[str, str | None]] = set()
-        self._bound: dict[Symbol, str] = {}
+        self._injected: dict[Symbol, str] = {}
 
     def claim(self, wanted: str) -> str:
         """A name like ``wanted`` that nothing else in the stub has."""
@@ -60,7 +61,7 @@ class Imports:
         return name
 
     def _aliases(self) -> set[str]:
-        return {i.alias for i in self._imports.values()} | set(self._bound.values())
+        return {i.alias for i in self._imports.values()} | set(self._injected.values())
 
     def _add(self, module: str, name: str | None, *, at_run_time: bool) -> str:
         key = (module, name)
@@ -101,21 +102,21 @@ class Imports:
         return f"{alias}.{rest}" if rest else alias
 
     def symbol(self, symbol: Symbol) -> str:
-        """A name that stands for ``symbol`` at run time: imported, or bound by whoever loads the stub."""
+        """A name that stands for ``symbol`` at run time: imported, or injected by the loader."""
         if symbol.module in ("", "builtins"):
             return self.builtin(symbol.qualname)
         if not symbol.importable:
-            if symbol not in self._bound:
-                self._bound[symbol] = self.claim(symbol.qualname.rpartition(".")[2])
-            return self._bound[symbol]
+            if symbol not in self._injected:
+                self._injected[symbol] = self.claim(symbol.qualname.rpartition(".")[2])
+            return self._injected[symbol]
         top, _, rest = symbol.qualname.partition(".")
         alias = self.name(symbol.module, top)
         return f"{alias}.{rest}" if rest else alias
 
     @property
-    def bound(self) -> dict[str, Symbol]:
-        """The names that cannot be imported: the loader must bind them."""
-        return {alias: symbol for symbol, alias in self._bound.items()}
+    def injected(self) -> dict[str, Symbol]:
+        """The names that cannot be imported: the loader must inject them."""
+        return {alias: symbol for symbol, alias in self._injected.items()}
 
     def runtime_lines(self) -> list[list[str]]:
         """Import statements in isort's order, one list a section."""
@@ -145,12 +146,21 @@ def _statements(imports: list[_Import]) -> list[str]:
     modules = sorted({i.module for i in imports if i.name is not None})
     for module in modules:
         names = sorted((i for i in imports if i.module == module and i.name), key=_isort_key)
-        inner = ", ".join(i.line() for i in names)
-        line = f"from {module} import {inner}"
-        if len(line) > 88:
-            line = f"from {module} import (\n" + "".join(f"    {i.line()},\n" for i in names) + ")"
-        lines.append(line)
+        lines += _from_imports(module, [entry.line() for entry in names])
     return lines
+
+
+def _from_imports(module: str, names: list[str]) -> Iterator[str]:
+    """As few ``from module import …`` lines as hold the names; formatters leave such lines alone."""
+    head = f"from {module} import "
+    line = head + names[0]
+    for name in names[1:]:
+        if len(line) + len(name) + 2 > WIDTH:
+            yield line
+            line = head + name
+        else:
+            line += f", {name}"
+    yield line
 
 
 def _isort_key(entry: _Import) -> tuple[int, str]:

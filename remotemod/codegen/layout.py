@@ -60,7 +60,7 @@ def lay(node: Node, indent: int = 0, before: int = 0, after: int = 0) -> str:
     if isinstance(node, str) or indent + before + len(line) + after <= WIDTH:
         return line
     if isinstance(node, Group):
-        return explode(node, indent) if node.items else line
+        return _break(node, indent) if node.items else line
     # The last bracket gives way first, as in every formatter that splits from the right.
     for index in range(len(node.parts) - 1, -1, -1):
         part = node.parts[index]
@@ -70,6 +70,15 @@ def lay(node: Node, indent: int = 0, before: int = 0, after: int = 0) -> str:
         tail = "".join(map(flat, node.parts[index + 1 :]))
         return head + lay(part, indent, before + len(head), after + len(tail)) + tail
     return line
+
+
+def _break(group: Group, indent: int) -> str:
+    """A call or a definition with all items on the next line where they fit, else each on a line of its own."""
+    inner = ", ".join(map(flat, group.items))
+    is_call = group.open.endswith("(") and len(group.open) > 1
+    if is_call and indent + 4 + len(inner) <= WIDTH:
+        return f"{group.open}\n{' ' * (indent + 4)}{inner}\n{' ' * indent}{group.close}"
+    return explode(group, indent)
 
 
 def explode(group: Group, indent: int) -> str:

@@ -12,9 +12,9 @@ __all__ = ["default", "literal", "string"]
 
 
 def default(value: Default, imports: Imports) -> Node:
-    """A default value as a Python expression; the opaque one is the sentinel that leaves an argument out."""
+    """A default value as a Python expression; the opaque one is the sentinel of an omitted argument."""
     if value.form == "opaque":
-        return imports.abi("LEFT_OUT")
+        return imports.abi("OMITTED")
     return literal(value.text, imports, value.imports)
 
 

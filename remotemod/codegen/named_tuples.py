@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from remotemod.codegen.expressions import Names, holds_named_tuples, rewrite
 from remotemod.codegen.layout import Group, Seq, statement
-from remotemod.codegen.signatures import Locals, Signatures
+from remotemod.codegen.signatures import Locals, Signatures, TextFunction
 from remotemod.interface.naming import snake
 from remotemod.interface.types import (
     DictType,
@@ -18,22 +17,9 @@ from remotemod.interface.types import (
     Type,
 )
 
-__all__ = ["Conversion", "Conversions", "plain_type"]
+__all__ = ["Conversions", "plain_type"]
 
 Direction = Literal["make", "plain"]
-_DOCS = {
-    "make": "Makes ``{}`` of the plain tuples that operators hand over.",
-    "plain": "Makes plain tuples, which operators take, of ``{}``.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """The text of one function."""
-
-    definition: str
-    doc: str
-    body: tuple[str, ...]
 
 
 def plain_type(tree: Type) -> Type:
@@ -62,7 +48,7 @@ class Conversions:
     def __init__(self, signatures: Signatures) -> None:
         self._signatures = signatures
         self._names: dict[tuple[Direction, str], str] = {}
-        self.functions: list[Conversion] = []
+        self.functions: list[TextFunction] = []
 
     def make(self, tree: Type, value: str, names: Names) -> str:
         """The expression that makes named tuples again out of plain ones."""
@@ -93,14 +79,13 @@ class Conversions:
             body = self._named_tuple(direction, tree, value, names)
         else:
             body = (statement(f"return {self._convert(direction, tree, value, names)}", 4),)
-        given, made = tree, plain_type(tree)
+        taken, made = tree, plain_type(tree)
         if direction == "make":
-            given, made = made, given
+            taken, made = made, taken
         spelled = self._signatures.type
-        parameter = Seq((f"{value}: ", self._signatures.node(given)))
+        parameter = Seq((f"{value}: ", self._signatures.node(taken)))
         define = self._signatures.define(name, [parameter], (), spelled(made), 0)
-        doc = _DOCS[direction].format(spelled(tree))
-        self.functions.append(Conversion(define, doc, body))
+        self.functions.append(TextFunction(define, body))
         return name
 
     def _named_tuple(

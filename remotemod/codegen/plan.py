@@ -6,66 +6,74 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from remotemod.codegen.imports import Imports
-from remotemod.codegen.layout import Group, Node, Seq, lay, statement
+from remotemod.codegen.layout import Group, Node, Seq, explode, statement
 from remotemod.codegen.literals import string
 from remotemod.codegen.mypy_settings import checker_settings
-from remotemod.codegen.named_tuples import Conversion, Conversions
+from remotemod.codegen.named_tuples import Conversions
 from remotemod.codegen.operator_text import OperatorPlan, plan_operator
-from remotemod.codegen.remote_function import OwnerPlan, plan_owner
+from remotemod.codegen.remote_function import RemoteFunction, plan_remote_function
 from remotemod.codegen.reserved import RESERVED
+from remotemod.codegen.schema import SchemaWriter
 from remotemod.codegen.scriptable import CONSTRUCTORS, refuse_unscriptable
-from remotemod.codegen.signatures import Locals, Signatures
-from remotemod.codegen.torch_rpc_path import NativePlan, plan_native
+from remotemod.codegen.signatures import (
+    Locals,
+    Signatures,
+    TextFunction,
+    by_name,
+    has_opaque_defaults,
+    passed,
+)
 from remotemod.interface.model import Interface, Method
 from remotemod.interface.naming import stub_class_name
 from remotemod.interface.types import FutureType, Symbol
-from remotemod.stub.declaration import STUB_ABI, Form
+from remotemod.stub.declaration import Form
+from remotemod.stub.versions import STUB_ABI
 from remotemod.version import VERSION
 
 __all__ = ["MethodPlan", "StubPlan", "plan_stub"]
 
-_TOP_LEVEL = ("STUB", "OPERATORS", "REMOTE_METHODS", "_stub")
+_TOP_LEVEL = ("STUB",)
 
 
 @dataclass(frozen=True, slots=True)
 class MethodPlan:
-    """One method's pair of caller functions, its owner function and, if scripted, its operators."""
+    """One method's pair of caller functions, the function that runs it, and, if scripted, its operators."""
 
     name: str
     doc: str | None
     definition: str
     async_definition: str
     call: tuple[str, ...]
-    submit: str
-    owner: OwnerPlan
+    submit: tuple[str, ...]
+    remote: RemoteFunction
     operator: OperatorPlan | None
-    native: NativePlan | None
 
 
 @dataclass(frozen=True, slots=True)
 class StubPlan:
     """One stub file.
 
-    ``bound`` maps names in the text to what they stand for where no import can reach it (classes in
-    functions, or in ``__main__``): whoever loads the text binds them.
+    ``flags`` are those of the command that regenerates it. ``injected`` maps names in the text to what they stand
+    for where no import can reach it (classes in functions, or in ``__main__``): the loader injects them.
+    ``operators`` is the assignment of the operators' namespace.
     """
 
     version: str
     source: str
+    flags: str
     interface: Interface
     form: Form
-    device_moves: bool
     class_name: str
-    class_doc: str
+    class_doc: str | None
     methods: tuple[MethodPlan, ...]
-    conversions: tuple[Conversion, ...]
-    natives: tuple[MethodPlan, ...]
+    conversions: tuple[TextFunction, ...]
+    operators: str | None
     type_checking: tuple[str, ...]
-    left_out: tuple[str, ...]
+    reserved: tuple[str, ...]
     declaration: str
     import_sections: tuple[tuple[str, ...], ...]
     checking_lines: tuple[str, ...]
-    bound: dict[str, Symbol]
+    injected: dict[str, Symbol]
     names: dict[str, str]
 
 
@@ -77,7 +85,7 @@ def plan_stub(
     source: str | None = None,
     version: str = VERSION,
 ) -> StubPlan:
-    """Works out the stub of ``interface``.
+    """Work out the stub of ``interface``.
 
     Args:
         interface: what to generate for.
@@ -97,43 +105,39 @@ def plan_stub(
     exact = ["TYPE_CHECKING", *(CONSTRUCTORS if form == "scripted" else ())]
     imports = Imports(_user_names(methods), [*_TOP_LEVEL, class_name], exact)
     names = {n: imports.abi(n) for n in ("RemoteModule", "Stub")}
-    names |= {n: imports.builtin(n) for n in ("dict", "str")}
-    names["Any"] = imports.name("typing", "Any")
-    names["Callable"] = imports.name("collections.abc", "Callable")
+    operators = None
     if form == "scripted":
-        names["Operator"] = imports.abi("Operator")
-        names["export"] = imports.abi("export")
         names["is_scripting"] = imports.abi("is_scripting")
+        names["OPS"] = imports.claim("OPS")
+        operators = f"{names['OPS']} = {imports.module('torch')}.ops.remotemod_{interface.digest}"
     signatures = Signatures(imports, evaluated=form == "scripted")
-    conversions = Conversions(signatures)
-    if form == "scripted":
-        names["Interface"] = imports.claim(f"_{interface.name}")
-    namespace = f"remotemod_{interface.digest}" if form == "scripted" else ""
+    conversions, schemas = Conversions(signatures), SchemaWriter(imports)
     plans = tuple(
-        _plan_method(m, signatures, conversions, namespace, device_moves, names.get("Interface"))
+        _plan_method(m, signatures, conversions, schemas, names.get("OPS"), device_moves)
         for m in methods
     )
-    natives = tuple(p for p in plans if p.native)
     checking = tuple(imports.checking_lines())
     if checking:
         imports.name("typing", "TYPE_CHECKING")
     return StubPlan(
         version=version,
         source=source or interface.target,
+        flags=_flags(interface, form, device_moves),
         interface=interface,
         form=form,
-        device_moves=device_moves,
         class_name=class_name,
-        class_doc=_text(interface.doc) or f"A ``{interface.name}`` that runs on another worker.",
+        class_doc=_text(interface.doc),
         methods=plans,
         conversions=tuple(conversions.functions),
-        natives=natives,
-        type_checking=checker_settings(methods, empty_bodies=bool(natives)),
-        left_out=tuple(m.name for m in interface.remote_methods if m.name in RESERVED),
-        declaration=_declaration(names["Stub"], interface, form, device_moves, plans),
+        operators=operators,
+        type_checking=checker_settings(methods),
+        reserved=tuple(m.name for m in interface.remote_methods if m.name in RESERVED),
+        declaration=_declaration(
+            names["Stub"], class_name, interface, device_moves, plans, schemas
+        ),
         import_sections=tuple(tuple(s) for s in imports.runtime_lines()),
         checking_lines=checking,
-        bound=imports.bound,
+        injected=imports.injected,
         names=names,
     )
 
@@ -142,34 +146,26 @@ def _plan_method(
     method: Method,
     signatures: Signatures,
     conversions: Conversions,
-    namespace: str,
+    schemas: SchemaWriter,
+    operators: str | None,
     device_moves: bool,
-    module_interface: str | None,
 ) -> MethodPlan:
     imports = signatures.imports
-    scripted = bool(namespace)
     names = Locals(imports, (a.name for a in method.arguments))
-    me, ret = names.local("self"), names.local("ret")
+    me = names.local("self")
     returns = signatures.type(method.returns) if method.annotated else None
     future = signatures.type(FutureType(method.returns))
-    travels: tuple[Node, ...] = (f'"{method.name}"', *signatures.call_arguments(method))
-    call = Group(f"{me}._remote_call(", travels, ")")
-    submit = Group(f"{me}._remote_submit(", travels, ")")
-    indent = 12 if scripted else 8
-    if returns is None:
-        lines: tuple[str, ...] = (statement(Seq(("return ", call)), indent),)
-    elif scripted and returns == "None":
-        lines = (statement(call, indent), "return")
-    else:
-        lines = (statement(Seq((f"{ret}: {returns} = ", call)), indent), f"return {ret}")
-    owner = plan_owner(
-        method,
-        imports.claim(f"_remote_{method.name}"),
-        signatures,
-        positional_only=not scripted,
-        device_moves=device_moves,
-        interface=module_interface,
-        make=conversions.make if scripted else None,
+    prepared: tuple[str, ...] = ()
+    arguments = passed(method)
+    if has_opaque_defaults(method):
+        args, kwargs = names.local("args"), names.local("kwargs")
+        dropped = signatures.drop_omitted(method, by_name)
+        prepared = (statement(Seq((f"{args}, {kwargs} = ", dropped)), 8),)
+        arguments = (f"*{args}", f"**{kwargs}")
+    travels: tuple[Node, ...] = (f'"{method.name}"', *arguments)
+    call, submit = (
+        (*prepared, statement(Seq(("return ", Group(f"{me}.{verb}(", travels, ")"))), 8))
+        for verb in ("_call", "_submit")
     )
     return MethodPlan(
         name=method.name,
@@ -178,13 +174,18 @@ def _plan_method(
         async_definition=signatures.define(
             f"{method.name}_async", [me], method.arguments, future, 4
         ),
-        call=lines,
-        submit=statement(Seq(("return ", submit)), indent),
-        owner=owner,
-        operator=plan_operator(method, namespace, me, signatures, conversions)
-        if scripted
+        call=call,
+        submit=submit,
+        remote=plan_remote_function(
+            method,
+            imports.claim(f"_remote_{method.name}"),
+            signatures,
+            device_moves=device_moves,
+            make=conversions.make if operators else None,
+        ),
+        operator=plan_operator(method, operators, me, signatures, conversions, schemas)
+        if operators
         else None,
-        native=plan_native(method, owner.name, signatures) if owner.native else None,
     )
 
 
@@ -195,24 +196,42 @@ def _user_names(methods: Sequence[Method]) -> set[str]:
 
 def _declaration(
     stub: str,
+    class_name: str,
     interface: Interface,
-    form: Form,
     device_moves: bool,
     methods: Sequence[MethodPlan],
+    schemas: SchemaWriter,
 ) -> str:
-    names = Group("(", tuple(f'"{m.name}"' for m in methods), ")", lone_comma=True)
+    functions = Group("{", tuple(f'"{m.name}": {m.remote.name}' for m in methods), "}")
     items: list[Node] = [
+        class_name,
         f"abi={STUB_ABI}",
+        f"interface={string(interface.target)}",
         f'digest="{interface.digest}"',
-        f"source={string(interface.target)}",
-        f'form="{form}"',
-        f"device_moves={device_moves}",
-        Seq(("methods=", names)),
+        Seq(("methods=", functions)),
     ]
-    native = tuple(f'"{m.name}"' for m in methods if m.native)
-    if native:
-        items.append(Seq(("native=", Group("(", native, ")", lone_comma=True))))
-    return lay(Seq(("STUB = ", Group(f"{stub}(", tuple(items), ")"))), 0, 0, 100)
+    operators = tuple(m.operator.declaration for m in methods if m.operator)
+    if operators:
+        items.append(Seq(("operators=", Group("[", operators, "]"))))
+    if schemas.classes:
+        classes = tuple(f'"{name}": {cls}' for name, cls in schemas.classes.items())
+        items.append(Seq(("classes=", Group("{", classes, "}"))))
+    if schemas.fields:
+        fields = tuple(f'"{name}": {string(text)}' for name, text in schemas.fields.items())
+        items.append(Seq(("fields=", Group("{", fields, "}"))))
+    if not device_moves:
+        items.append("device_moves=False")
+    return f"STUB = {explode(Group(f'{stub}(', tuple(items), ')'), 0)}"
+
+
+def _flags(interface: Interface, form: Form, device_moves: bool) -> str:
+    """The flags that ask ``remotemod gen`` for what it would not write by itself."""
+    natural = "scripted" if interface.scriptable else "eager"
+    flags = [
+        *([f"--{form}"] if form != natural else []),
+        *([] if device_moves else ["--no-device-moves"]),
+    ]
+    return "".join(f" {flag}" for flag in flags)
 
 
 def _text(doc: str | None) -> str | None:

@@ -2,145 +2,115 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from remotemod.codegen.expressions import carries_tensors, holds_named_tuples, move
 from remotemod.codegen.layout import WIDTH, Group, Node, Seq, statement
-from remotemod.codegen.signatures import Locals, Signatures, has_opaque_defaults
-from remotemod.codegen.torch_rpc_path import is_plain, positional
+from remotemod.codegen.signatures import Locals, Signatures, has_opaque_defaults, passed
 from remotemod.interface.model import Argument, Kind, Method
 from remotemod.interface.types import ANY, OptionalType, Type
 
-__all__ = ["OwnerPlan", "plan_owner"]
+__all__ = ["RemoteFunction", "has_exact_moves", "plan_remote_function"]
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerPlan:
-    """The text of one ``_remote_<method>``.
-
-    ``result_move`` is None where nothing is to be moved back; ``call`` then returns. ``native`` says that
-    TorchScript can compile the function.
-    """
+class RemoteFunction:
+    """The text of one ``_remote_<method>``."""
 
     name: str
     definition: str
-    module: str
-    module_rref: str
-    is_device_map_set: str
-    moves: tuple[str, ...]
-    call: str
-    ret: str | None
-    result_move: str | None
-    native: bool
+    body: tuple[str, ...]
 
 
-def plan_owner(
+def plan_remote_function(
     method: Method,
     name: str,
     signatures: Signatures,
     *,
-    positional_only: bool,
     device_moves: bool,
-    interface: str | None = None,
+    reference: str | None = None,
     make: Callable[[Type, str, Locals], str] | None = None,
-) -> OwnerPlan:
-    """Works out the owner's half of ``method``.
+) -> RemoteFunction:
+    """Work out the owner's half of ``method``.
 
     Args:
         method: the method.
         name: the function's name in the stub.
         signatures: spells its parameters.
-        positional_only: whether the parameters in front may be positional-only, so that no keyword of
-            the caller's can ever meet them (TorchScript knows no such thing).
         device_moves: whether tensors go to the module's device and the result's come back.
-        interface: the stub's own TorchScript interface of the module, if it has one.
+        reference: the type of the reference to the module, where TorchScript is to compile the function and be
+            passed all arguments by position; by default any.
         make: makes named tuples of what a scripted module returns in their place, if the stub can.
     """
     imports = signatures.imports
     names = Locals(imports, (a.name for a in method.arguments))
     local = {n: names.local(n) for n in ("module_rref", "device", "is_device_map_set")}
-    module, ret = names.local("module"), names.local("ret")
-    moves, exact = _argument_moves(method, local["device"], names, signatures, device_moves)
-    result_move = _result_move(method, ret, names, signatures) if device_moves else None
-    native = interface is not None and exact and is_plain(method)
-    if native:
-        reference = f"{imports.abi('RRef')}[{interface}]"
-    else:
-        reference = f"{imports.abi('RemoteRef')}[{imports.name('typing', 'Any')}]"
+    module = names.local("module")
+    parameters = method.arguments if reference is None else positional(method)
+    typed = reference or f"{imports.abi('RemoteRef')}[{imports.name('typing', 'Any')}]"
     first = [
-        f"{local['module_rref']}: {reference}",
+        f"{local['module_rref']}: {typed}",
         f"{local['device']}: {imports.builtin('str')}",
         f"{local['is_device_map_set']}: {imports.builtin('bool')}",
     ]
-    if positional_only and all(a.kind is not Kind.POSITIONAL_ONLY for a in method.arguments):
-        first.append("/")
+    if reference is None and all(a.kind is not Kind.POSITIONAL_ONLY for a in method.arguments):
+        first.append("/")  # so that no keyword of the caller's can meet a parameter in front
     returns = signatures.type(method.returns) if method.annotated else None
-    # An unannotated result needs no name unless something is done with it.
-    kept = returns is not None or result_move is not None
-    typed = "" if returns is None else f": {returns}"
-    return OwnerPlan(
+
+    def value(argument: Argument) -> Node:
+        if not device_moves:
+            return argument.name
+        return _argument_move(argument, local["device"], names, signatures)
+
+    prepared: tuple[str, ...] = ()
+    if has_opaque_defaults(method):
+        args, kwargs = names.local("args"), names.local("kwargs")
+        dropped = signatures.drop_omitted(method, value)
+        prepared = (statement(Seq((f"{args}, {kwargs} = ", dropped)), 4),)
+        items: tuple[Node, ...] = (f"*{args}", f"**{kwargs}")
+    else:
+        items = passed(method, value)
+    call = Group(f"{module}.{method.name}(", items, ")")
+    return RemoteFunction(
         name=name,
-        definition=signatures.define(
-            name, first, positional(method) if native else method.arguments, returns, 0
+        definition=signatures.define(name, first, parameters, returns, 0),
+        body=(
+            f"{module} = {local['module_rref']}.local_value()",
+            *prepared,
+            *_answer(
+                method, call, local["is_device_map_set"], names, signatures, device_moves, make
+            ),
         ),
-        module=module,
-        module_rref=local["module_rref"],
-        is_device_map_set=local["is_device_map_set"],
-        moves=moves,
-        call=_call(
-            method, module, f"{ret}{typed} = " if kept else "return ", names, signatures, make
-        ),
-        ret=ret if kept else None,
-        result_move=result_move,
-        native=native,
     )
 
 
-def _argument_moves(
-    method: Method, device: str, names: Locals, signatures: Signatures, device_moves: bool
-) -> tuple[tuple[str, ...], bool]:
-    """The lines that move the arguments, and whether types alone say how (the result's included)."""
-    if not device_moves:
-        return (), True
-    lines, exact = [], _exact_result_move(method, "ret", names) is not None
-    for argument in method.arguments:
-        moved = _argument_move(argument, device, names, signatures)
-        if moved != argument.name:
-            lines.append(statement(Seq((f"{argument.name} = ", moved)), 4))
-            exact = exact and isinstance(moved, str)
-    return tuple(lines), exact
-
-
-def _call(
+def _answer(
     method: Method,
-    module: str,
-    result: str,
+    call: Node,
+    is_device_map_set: str,
     names: Locals,
     signatures: Signatures,
+    device_moves: bool,
     make: Callable[[Type, str, Locals], str] | None,
-) -> str:
+) -> tuple[str, ...]:
+    """The lines that call the module and return its result, moved back where that is to be."""
+    lines = []
     if make is not None and holds_named_tuples(method.returns):
         raw = names.local("raw")
-        made = make(method.returns, raw, names)
-        called = _call(method, module, f"{raw} = ", names, signatures, None)
-        return f"{called}\n    {statement(f'{result}{made}', 4)}"
-    target = f"{module}.{method.name}"
-    if has_opaque_defaults(method):
-        args, kwargs = names.local("args"), names.local("kwargs")
-        unpacked = statement(Seq((f"{args}, {kwargs} = ", signatures.given(method))), 4)
-        call: Node = Group(f"{target}(", (f"*{args}", f"**{kwargs}"), ")")
-        return f"{unpacked}\n    {statement(Seq((result, call)), 4)}"
-    items: list[Node] = []
-    for argument in method.arguments:
-        name = argument.name
-        spelled = {
-            Kind.VAR_POSITIONAL: f"*{name}",
-            Kind.VAR_KEYWORD: f"**{name}",
-            Kind.KEYWORD_ONLY: f"{name}={name}",
-        }
-        items.append(spelled.get(argument.kind, name))
-    return statement(Seq((result, Group(f"{target}(", tuple(items), ")"))), 4)
+        lines.append(statement(Seq((f"{raw} = ", call)), 4))
+        call = make(method.returns, raw, names)
+    result = names.local("result")
+    moved = _result_move(method, result, names, signatures) if device_moves else None
+    if moved is None:
+        return *lines, statement(Seq(("return ", call)), 4)
+    lines.append(statement(Seq((f"{result} = ", call)), 4))
+    other = f"({moved})" if isinstance(method.returns, OptionalType) and " if " in moved else moved
+    chosen = f"return {result} if {is_device_map_set} else {other}"
+    if len(chosen) + 4 <= WIDTH:
+        return *lines, chosen
+    return *lines, f"if {is_device_map_set}:", f"    return {result}", f"return {moved}"
 
 
 def _argument_move(argument: Argument, device: str, names: Locals, signatures: Signatures) -> Node:
@@ -158,18 +128,32 @@ def _argument_move(argument: Argument, device: str, names: Locals, signatures: S
     return Group(f"{signatures.imports.abi('move')}(", (argument.name, device), ")")
 
 
-def _result_move(method: Method, ret: str, names: Locals, signatures: Signatures) -> str | None:
+def _result_move(method: Method, result: str, names: Locals, signatures: Signatures) -> str | None:
     if not carries_tensors(method.returns):
         return None
-    if _exact_result_move(method, ret, names) is None:
-        return f"{signatures.imports.abi('move_to_caller')}({ret})"
+    if _exact_result_move(method, result, names) is None:
+        return f"{signatures.imports.abi('move_to_caller')}({result})"
     to_caller = signatures.imports.abi("to_caller")
-    return move(method.returns, ret, names, lambda v: f"{to_caller}({v})")
+    return move(method.returns, result, names, lambda v: f"{to_caller}({v})")
 
 
-def _exact_result_move(method: Method, ret: str, names: Locals) -> str | None:
-    exact = move(method.returns, ret, names, lambda v: f"to_caller({v})")
-    return exact if exact is not None and _is_short(exact, ret) else None
+def _exact_result_move(method: Method, result: str, names: Locals) -> str | None:
+    exact = move(method.returns, result, names, lambda v: f"to_caller({v})")
+    return exact if exact is not None and _is_short(exact, result) else None
+
+
+def positional(method: Method) -> tuple[Argument, ...]:
+    """The method's parameters as a function takes them that is always passed all of them by position."""
+    kind = Kind.POSITIONAL_OR_KEYWORD
+    return tuple(dataclasses.replace(a, kind=kind, default=None) for a in method.arguments)
+
+
+def has_exact_moves(method: Method, signatures: Signatures) -> bool:
+    """Whether the types alone say where all tensors are, so that moves are spelt out."""
+    names = Locals(signatures.imports, (a.name for a in method.arguments))
+    moves = [_argument_move(a, "device", names, signatures) for a in method.arguments]
+    exact = all(isinstance(node, str) for node in moves)
+    return exact and _exact_result_move(method, "result", names) is not None
 
 
 def _is_short(exact: str, value: str) -> bool:

@@ -9,18 +9,12 @@ from typing import TYPE_CHECKING
 
 from remotemod.codegen.plan import StubPlan, plan_stub
 from remotemod.interface.model import Interface
-from remotemod.stub.declaration import STUB_ABI, Form
+from remotemod.stub.declaration import Form
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["render", "render_plan"]
-
-_NOQA = (
-    *("B006", "B008", "E741", "I001", "PYI041", "RUF013", "RUF100"),
-    *("UP006", "UP007", "UP035", "UP037", "UP045"),
-)
-"""Rules about how the source spells things, which a stub repeats."""
+__all__ = ["render", "render_plan", "render_template"]
 
 _OPEN_QUOTE = re.compile(r'(?<!\\)(\\\\)*"$')
 """A quote at the end that no backslash escapes: it would end the docstring too early."""
@@ -50,8 +44,12 @@ def render(
 
 def render_plan(plan: StubPlan) -> str:
     """The text of a stub that has been worked out."""
-    template = _environment().get_template(f"{plan.form}.py.jinja")
-    return template.render(stub=plan, abi=STUB_ABI, noqa=_NOQA).rstrip("\n") + "\n"
+    return render_template(f"{plan.form}.py.jinja", stub=plan)
+
+
+def render_template(template: str, **values: object) -> str:
+    """The text that a template makes of what has been worked out for it."""
+    return _environment().get_template(template).render(values).rstrip("\n") + "\n"
 
 
 @functools.cache

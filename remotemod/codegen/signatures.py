@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from remotemod.codegen.annotations import annotation
 from remotemod.codegen.imports import Imports
-from remotemod.codegen.layout import WIDTH, Group, Node, Seq, flat, lay
+from remotemod.codegen.layout import WIDTH, Group, Node, Seq, explode, flat, lay
 from remotemod.codegen.literals import default
 from remotemod.interface.model import Argument, Kind, Method
 from remotemod.interface.types import Type
 
-__all__ = ["Locals", "Signatures", "has_opaque_defaults", "split_arguments"]
+__all__ = [
+    "Locals",
+    "Signatures",
+    "TextFunction",
+    "Values",
+    "by_name",
+    "has_opaque_defaults",
+    "passed",
+]
 
 _IGNORE = "  # type: ignore[no-untyped-def]"
 _BREAK = 10_000  # columns "needed" behind a bracket that must break
+
+
+@dataclass(frozen=True, slots=True)
+class TextFunction:
+    """The text of one function."""
+
+    definition: str
+    body: tuple[str, ...]
 
 
 def has_opaque_defaults(method: Method) -> bool:
@@ -105,41 +122,68 @@ class Signatures:
         tail = ":" if returns is None else f" -> {returns}:"
         group = Group(f"def {name}(", tuple(items), ")")
         line = flat(group) + tail
+        untyped = returns is None or not all(a.annotated for a in arguments)
         if indent + len(line) > WIDTH:
-            line = lay(group, indent, _BREAK) + tail
+            # Formatters put a lone parameter, and each behind a comment, on a line of its own with a comma.
+            lone = len(items) == 1
+            line = (
+                explode(group, indent) if untyped or lone else lay(group, indent, _BREAK)
+            ) + tail
             if any(len(part) > WIDTH for part in line.split("\n")):
                 line += "  # fmt: skip"
-        if returns is None or not all(a.annotated for a in arguments):
+        if untyped:
             # The interface says no more; a strict type checker is told that this is meant.
             head, newline, rest = line.partition("\n")
             line = head + _IGNORE + newline + rest
         return line
 
-    def call_arguments(self, method: Method) -> tuple[Node, ...]:
-        """The arguments as they travel: a tuple of positional ones and a dict of keywords."""
-        positional, rest, keywords = split_arguments(method)
-        if has_opaque_defaults(method):
-            return (Seq(("*", self.given(method))),)
-        names: list[Node] = [*(a.name for a in positional), *(f"*{r}" for r in rest)]
-        return (
-            Group("(", tuple(names), ")", lone_comma=True),
-            Group("{", tuple(keywords), "}"),
-        )
+    def drop_omitted(self, method: Method, values: Values) -> Group:
+        """The call that drops the arguments which the caller omitted.
 
-    def given(self, method: Method) -> Group:
-        """The call that drops the arguments which the caller left out."""
-        positional, rest, keywords = split_arguments(method)
-        pairs = Group("{", tuple(f'"{a.name}": {a.name}' for a in positional), "}")
-        given = self.imports.abi("given")
-        items: tuple[Node, ...] = (pairs, rest[0] if rest else "()", Group("{", keywords, "}"))
-        return Group(f"{given}(", items, ")")
+        Args:
+            method: the method.
+            values: what is passed for each parameter.
+        """
+        pairs: list[Node] = []
+        rest: Node = "()"
+        keywords: list[Node] = []
+        for argument in method.arguments:
+            value = values(argument)
+            match argument.kind:
+                case Kind.VAR_POSITIONAL:
+                    rest = value
+                case Kind.VAR_KEYWORD:
+                    keywords.append(Seq(("**", value)))
+                case Kind.KEYWORD_ONLY:
+                    keywords.append(Seq((f'"{argument.name}": ', value)))
+                case _:
+                    pairs.append(Seq((f'"{argument.name}": ', value)))
+        items = (Group("{", tuple(pairs), "}"), rest, Group("{", tuple(keywords), "}"))
+        return Group(f"{self.imports.abi('drop_omitted')}(", items, ")")
 
 
-def split_arguments(method: Method) -> tuple[list[Argument], list[str], tuple[Node, ...]]:
-    """The positional arguments, the name of ``*args``, and the items of the keyword dict."""
-    positional = [a for a in method.arguments if a.kind.value <= Kind.POSITIONAL_OR_KEYWORD.value]
-    rest = [a.name for a in method.arguments if a.kind is Kind.VAR_POSITIONAL]
-    named = (a for a in method.arguments if a.kind is Kind.KEYWORD_ONLY)
-    keywords: list[Node] = [f'"{a.name}": {a.name}' for a in named]
-    keywords += [f"**{a.name}" for a in method.arguments if a.kind is Kind.VAR_KEYWORD]
-    return positional, rest, tuple(keywords)
+Values = Callable[[Argument], Node]
+
+
+def by_name(argument: Argument) -> Node:
+    """A parameter's own value."""
+    return argument.name
+
+
+def passed(method: Method, values: Values = by_name) -> tuple[Node, ...]:
+    """The arguments of a call, each passed as its parameter's kind wants it.
+
+    Args:
+        method: the method that is called.
+        values: what is passed for each parameter.
+    """
+    items: list[Node] = []
+    for argument in method.arguments:
+        prefix = {
+            Kind.VAR_POSITIONAL: "*",
+            Kind.VAR_KEYWORD: "**",
+            Kind.KEYWORD_ONLY: f"{argument.name}=",
+        }.get(argument.kind, "")
+        value = values(argument)
+        items.append(Seq((prefix, value)) if prefix else value)
+    return tuple(items)

@@ -71,7 +71,6 @@ class Client:
         "cluster",
         "fakes",
         "is_device_map_set",
-        "native",
         "route",
         "spec",
         "worker",
@@ -86,7 +85,7 @@ class Client:
         self.route = f"({cluster.caller} -> {self.worker})"
         self._digest = spec.stub.digest
         self._prepared: dict[str, PreparedCall] = {}
-        self._key, self.native = cluster.engine.key(spec.ref, spec.stub, spec.native)
+        self._key = cluster.engine.key(spec.ref, spec.stub, spec.extension)
         self.fakes: Mapping[str, Callable[..., Any]] = {}
         self.anchor, _ = anchor()
 
@@ -205,7 +204,7 @@ class Client:
             training: the handle's mode.
         """
         stub = self.loaded
-        return Packed(stub.text, dict(stub.bound), cls, self.spec.named_stub(), training)
+        return Packed(stub.text, dict(stub.injected), cls, self.spec.named_stub(), training)
 
     def with_options(self, timeout: float | None, recompute: bool | None) -> Client:
         """The same module with another bound, and other graphs on its owner.

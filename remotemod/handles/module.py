@@ -21,7 +21,6 @@ from remotemod.handles.spec import HandleSpec
 from remotemod.handles.state import RemoteState
 from remotemod.handles.stub_class import (
     define_stub_operators,
-    native_class,
     user_class,
     with_signatures,
 )
@@ -79,13 +78,11 @@ class RemoteModule(RemoteState):
         RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
     """
 
-    _stub = None  # type: Any  # a comment, because TorchScript would read an annotation
-    # TorchScript compiles the one way that a handle takes, and not the other.
-    __constants__ = ["_native"]  # noqa: RUF012 - TorchScript's own name
     # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
     # reference cannot be saved.
     __jit_ignored_attributes__ = ["_client", "module_rref"]  # noqa: RUF012 - TorchScript's own name
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "_is_portable")
+    _operator_class = None  # type: Any  # of a class that an engine made: the one that calls by operators
 
     if TYPE_CHECKING:
         # At runtime TorchScript would read annotations of the class.
@@ -94,7 +91,6 @@ class RemoteModule(RemoteState):
         is_device_map_set: bool
         is_scriptable: bool
         module_rref: Any
-        _native: bool
         _ref: str
 
         # Which methods there are is known when the interface is; generated stub classes say it exactly.
@@ -194,7 +190,7 @@ class RemoteModule(RemoteState):
         else:
             built = cluster.build(worker, request, recipe.stub, timeout)
         spec = HandleSpec(
-            built.ref, device, recipe.stub, built.kind, timeout, built.native, recompute
+            built.ref, device, recipe.stub, built.kind, timeout, built.extension, recompute
         )
         self._attach(Client(cluster, spec), recipe.cls, name)
         return built
@@ -209,10 +205,6 @@ class RemoteModule(RemoteState):
             is_device_map_set=client.is_device_map_set,
             is_scriptable=client.stub.declaration.form == "scripted",
             module_rref=client.ref,
-            _native=client.native,
-            _route=client.route,
-            # Torch's RPC takes a negative number for its own bound.
-            _seconds=-1.0 if client.bound is None else float(client.bound),
             # Workers are forked from one process, and only their own number tells them apart.
             _ref=name or f"{client.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
             _named=name is not None,
@@ -221,7 +213,7 @@ class RemoteModule(RemoteState):
         )
         object.__setattr__(self, "_client", client)
         DIRECTORY.know(self._ref, client)
-        self.__class__ = native_class(cls) if client.native else cls
+        self.__class__ = cls
         if name is not None:
             DIRECTORY.forget(name)
             publish(client, name)
@@ -237,6 +229,8 @@ class RemoteModule(RemoteState):
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         DIRECTORY.announce(self._ref, self._client)
+        if not getattr(self, "_is_portable", False):  # that form is for a file, without any engine
+            self._client.cluster.engine.prepare_script(self)
         compile_whole(self)
         return self
 
@@ -260,7 +254,7 @@ class RemoteModule(RemoteState):
 
     # --- calls: what generated methods use ----------------------------------------------------
 
-    def _remote_call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         if is_compiling():
             from remotemod.handles.tracing import traced
 
@@ -271,9 +265,7 @@ class RemoteModule(RemoteState):
                 return node
         return self._client.call(method, args, kwargs)
 
-    def _remote_submit(
-        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[Any]:
+    def _submit(self, method: str, /, *args: Any, **kwargs: Any) -> Future[Any]:
         if is_compiling():
             from remotemod.handles.tracing import traced
 

@@ -27,7 +27,7 @@ def publish(client: Client, name: str) -> None:
 
     A name keeps nothing alive: it goes with the module's last handle.
     """
-    spec = client.spec.named_stub()._replace(ref=None, timeout=None, native=False)
+    spec = client.spec.named_stub()._replace(ref=None, timeout=None, extension=None)
     client.cluster.load(client.worker, client.loaded).wait()
     # The cluster's bound, not the handle's: that one is for the user's calls.
     client.cluster.call(client.worker, Invoke(_remember, (client.ref, name, spec)))

@@ -60,7 +60,7 @@ def recipe_for(cls: type, interface: Any, module_cls: Any, device: str) -> Recip
     generated = stub_of_class(cls)
     if generated is not None and interface is None:
         declared = generated.declaration
-        return Recipe(cls, generated, (*split_name(declared.source), declared.digest))
+        return Recipe(cls, generated, (*split_name(declared.interface), declared.digest))
     moves = torch.device(device).type != "cpu"
     if isinstance(interface, Interface):
         return Recipe(*_named(cls, interface, moves))

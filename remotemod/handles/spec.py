@@ -18,7 +18,7 @@ class HandleSpec(NamedTuple):
         stub: what the owner runs for callers; those that only call need no more than its name.
         kind: the dotted name of the module's class.
         timeout: the handle's own bound in seconds; None for the cluster's.
-        native: whether the owner offers TorchScript a way of its own.
+        extension: what the engine's owner says of the reference; only the engine reads it.
         recompute: whether the owner keeps no graphs and runs calls again in backward.
     """
 
@@ -27,7 +27,7 @@ class HandleSpec(NamedTuple):
     stub: LoadedStub | StubName
     kind: str
     timeout: float | None = None
-    native: bool = False
+    extension: Any = None
     recompute: bool = False
 
     def named_stub(self) -> HandleSpec:

@@ -1,4 +1,4 @@
-"""Binds an interface to the stub class that a remote module gets."""
+"""Makes the class of a remote module out of its interface and its stub."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.live.script_module import live_class
 from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
+from remotemod.stub.declaration import Stub
 from remotemod.stub.loader import LoadedStub, load_stub, loaded_from_module
-from remotemod.stub.operators import define_operators, export
+from remotemod.stub.operators import define_operators
 
 __all__ = [
     "bind_interface",
     "define_stub_operators",
-    "foreign_class",
-    "native_class",
     "stub_of_class",
     "user_class",
     "with_signatures",
@@ -41,8 +40,8 @@ def bind_interface(
     Raises:
         InterfaceError: the interface has no stub (the message says which part).
     """
-    text, bound = _text(interface, device_moves)
-    stub = load_stub(text, {name: _live(symbol, objects) for name, symbol in bound.items()})
+    text, symbols = _text(interface, device_moves)
+    stub = load_stub(text, {name: _live(symbol, objects) for name, symbol in symbols.items()})
     define_stub_operators(stub)
     return stub
 
@@ -64,21 +63,27 @@ def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, S
     from remotemod.codegen.render import render_plan
 
     plan = plan_stub(interface, device_moves=device_moves)
-    return render_plan(plan), types.MappingProxyType(plan.bound)
+    return render_plan(plan), types.MappingProxyType(plan.injected)
 
 
 def define_stub_operators(stub: LoadedStub) -> None:
     """Defines the operators of a scripted stub, once."""
     if stub.declaration.form == "scripted":
-        define_operators(stub.declaration, stub.module.__dict__["OPERATORS"], DIRECTORY)
+        define_operators(stub.declaration, stub.dispatcher_methods, DIRECTORY)
 
 
 def stub_of_class(cls: type) -> LoadedStub | None:
     """The stub behind a generated class that somebody imported from a file; None for other classes."""
     for base in cls.__mro__:
-        if base.__dict__.get("_stub") is not None:
+        if _is_generated(base):
             return _stub_of_module(sys.modules[base.__module__])
     return None
+
+
+def _is_generated(cls: type) -> bool:
+    """Whether a stub declares the class."""
+    stub = getattr(sys.modules.get(cls.__module__), "STUB", None)
+    return isinstance(stub, Stub) and stub.cls is cls
 
 
 @functools.lru_cache(maxsize=1024)
@@ -118,42 +123,12 @@ def with_signatures(
     return type(stub.cls.__name__ if bases[0] is stub.cls else cls.__name__, bases, members)
 
 
-class _Native:
-    """What a handle refuses whose scripted form holds a reference of the engine's own."""
-
-    # Compiled code calls by the reference here.
-    __jit_ignored_attributes__ = ["_client"]  # noqa: RUF012 - TorchScript's own name
-
-    @export
-    def __getstate__(self) -> None:
-        # TorchScript compiles this, and knows no globals.
-        raise RuntimeError(
-            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC. "
-            "To keep its weights, save state_dict() of the handle that was scripted; to give it to another "
-            "worker, pass it as an argument of a remote call"
-        )
-
-
-@functools.lru_cache(maxsize=1024)
-def native_class(cls: type) -> type:
-    """The class of a handle that TorchScript reaches without Python on the way."""
-    if issubclass(cls, _Native):
-        return cls
-    members = {"__module__": cls.__module__, "__doc__": cls.__doc__, "_user_class": cls}
-    return type(cls.__name__, (_Native, cls), members)
-
-
-def foreign_class(cls: type) -> type:
-    """The class of a handle that TorchScript reaches by operators; what :func:`native_class` was given."""
-    return cls.__bases__[1] if cls.__bases__[0] is _Native else cls
-
-
 def user_class(cls: type) -> type:
     """The class below what was generated: ``RemoteModule`` or a user's subclass of it."""
     while True:
         below: type | None = cls.__dict__.get("_user_class")
         if below is None:
-            below = cls.__bases__[0] if cls.__dict__.get("_stub") is not None else None
+            below = cls.__bases__[0] if _is_generated(cls) else None
         if below is None:
             return cls
         cls = below

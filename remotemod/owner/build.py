@@ -46,8 +46,8 @@ def build(owner: Owner, request: Build) -> Built:
         interface, digest = describe(module)
         if digest == request.known:
             interface = None
-    ref, native = owner.keep_module(module, request.stub)
-    return Built(ref, type_name(module), _device_of(module), interface, native)
+    ref, extension = owner.keep_module(module, request.stub)
+    return Built(ref, type_name(module), _device_of(module), interface, extension)
 
 
 def _device_of(module: nn.Module) -> str | None:

@@ -94,14 +94,14 @@ class Owner:
             self._kept[number] = _Kept(value)
         return number
 
-    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
-        """Keeps a module; also says whether TorchScript reaches it without Python on the way.
+    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
+        """Keeps a module, and returns the reference and what the engine's callers are told of it.
 
         Args:
             module: the module.
             stub: the digest of the stub that will be called on it, if that is known.
         """
-        return self.keep(module), False
+        return self.keep(module), None
 
     def handle_on(self, ref: int, token: str = "") -> RemoteRef[Any]:
         """One more handle on a kept value, in this process; it takes over what ``token`` stood for."""

@@ -240,7 +240,7 @@ class Cluster:
 
 
 def _load(stub: LoadedStub) -> Load:
-    return Load(stub.digest, stub.text, dict(stub.bound))
+    return Load(stub.digest, stub.text, dict(stub.injected))
 
 
 def _failed(loading: Future[Any]) -> bool:

@@ -145,15 +145,26 @@ class Engine(ABC):
             "the module anew; to give it to another worker, pass it as an argument of a remote call"
         )
 
-    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
-        """How calls name a module, and whether TorchScript reaches it without Python on the way.
+    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
+        """How calls name a module.
 
         Args:
             ref: the reference, as the owner handed it out.
             stub: what will be called on it.
-            native: whether the owner offers TorchScript a way of its own.
+            extension: what the engine's owner said of the reference (:attr:`Built.extension`).
         """
-        return ref.number, False
+        return ref.number
+
+    def prepare_script(self, module: Any) -> None:
+        """Prepare a handle that TorchScript is about to compile.
+
+        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle a
+        class that calls otherwise; such a class names the one below it as ``_operator_class``.
+
+        Args:
+            module: the handle, a :class:`remotemod.RemoteModule`.
+        """
+        return
 
 
 class PreparedCall(ABC):

@@ -1,61 +1,96 @@
-"""What a generated stub says of itself, checked the moment the stub is imported."""
+"""The declaration at the end of every generated stub, checked the moment the stub is imported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from remotemod.errors import InterfaceMismatch
+from remotemod.stub.versions import STUB_ABI, check_abi
 
-__all__ = ["STUB_ABI", "Form", "Stub"]
-
-STUB_ABI = 2
-"""Rises when generated code and the runtime no longer understand each other."""
+__all__ = ["REFERENCE", "Declaration", "Form", "Operator", "Stub"]
 
 Form = Literal["eager", "scripted"]
 
+REFERENCE = "ref"
+"""The first argument of all operators: the string by which the remote module is found."""
+
 
 @dataclass(frozen=True)
-class Stub:
-    """The declaration at the top of every generated stub.
+class Operator:
+    """One method of a scripted stub; see :mod:`remotemod.stub.schema` for the language of its schemas.
 
     Args:
-        abi: the stub ABI that the generator wrote for.
-        digest: the interface's digest (``Interface.digest``).
-        source: the class that the stub was generated from, as ``module:qualname``.
-        form: ``"eager"``, or ``"scripted"`` for stubs that TorchScript compiles.
-        device_moves: whether ``_remote_*`` moves tensors to the module's device and back.
-        methods: the remote methods, in order.
-        native: those whose ``_remote_*`` TorchScript can compile, so that an engine that runs TorchScript
-            by itself needs no Python on the way.
+        method: the method's name.
+        arguments: the schema of its arguments, in order.
+        result: the schema of its result.
+    """
 
-    Raises:
-        InterfaceMismatch: the stub was written for another ABI than this remotemod's.
+    method: str
+    arguments: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a stub declares, as plain data: it can be sent to processes that have not loaded the stub.
+
+    Attributes:
+        abi: the stub ABI that the generator wrote for.
+        interface: the class that the stub was generated from, as ``module:qualname``.
+        digest: the interface's digest (``Interface.digest``).
+        methods: the names of the remote methods, in order.
+        form: ``"eager"``, or ``"scripted"`` for stubs that TorchScript compiles.
     """
 
     abi: int
+    interface: str
     digest: str
-    source: str
-    form: Form
-    device_moves: bool
     methods: tuple[str, ...]
-    native: tuple[str, ...] = ()
+    form: Form
 
     @property
     def namespace(self) -> str:
         """The namespace of a scripted stub's operators."""
         return f"remotemod_{self.digest}"
 
-    def __post_init__(self) -> None:
-        if self.abi == STUB_ABI:
-            return
-        older = self.abi < STUB_ABI
-        mend = (
-            f"regenerate the stub: remotemod gen {self.source} -o DIR"
-            if older
-            else "upgrade remotemod on this side, or regenerate the stub with this version"
-        )
-        raise InterfaceMismatch(
-            f"the stub of {self.source} was generated for stub ABI {self.abi}, "
-            f"and this remotemod runs ABI {STUB_ABI}; {mend}"
-        )
+
+@dataclass(frozen=True, eq=False)
+class Stub:
+    """The declaration of a generated stub.
+
+    Args:
+        cls: the generated subclass of ``RemoteModule``.
+        abi: the stub ABI that the generator wrote for.
+        interface: the class that the stub was generated from, as ``module:qualname``.
+        digest: the interface's digest (``Interface.digest``).
+        methods: the function that runs each remote method on its owner, in the interface's order.
+        operators: the methods of a stub that TorchScript compiles; empty for an eager stub.
+        classes: the classes by their names in the operators' schemas.
+        fields: the fields of those that are named tuples, as the arguments of a schema.
+        device_moves: whether ``methods`` move tensors to the module's device and back.
+
+    Raises:
+        InterfaceMismatch: the stub was written for another ABI than this remotemod's.
+    """
+
+    cls: type
+    abi: int
+    interface: str
+    digest: str
+    methods: Mapping[str, Callable[..., Any]]
+    operators: Sequence[Operator] = ()
+    classes: Mapping[str, type] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    device_moves: bool = True
+
+    def __new__(cls, *args: Any, abi: int, **declared: Any) -> Stub:
+        """Check the ABI before anything else: stubs of other ABIs declare other things."""
+        check_abi(abi, declared.get("interface") or declared.get("source"))
+        return super().__new__(cls)
+
+    @property
+    def declaration(self) -> Declaration:
+        """The plain data in it."""
+        form: Form = "scripted" if self.operators else "eager"
+        return Declaration(STUB_ABI, self.interface, self.digest, tuple(self.methods), form)

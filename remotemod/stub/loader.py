@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import linecache
@@ -13,12 +14,16 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from remotemod.errors import InterfaceMismatch
-from remotemod.stub.declaration import Stub
+from remotemod.interface.types import Symbol
+from remotemod.stub.declaration import Declaration, Stub
+from remotemod.stub.operators import DispatcherMethod, export
+from remotemod.stub.packing import keyword_names
+from remotemod.stub.schema import MethodSchema, SchemaReader
 
 __all__ = ["LoadedStub", "StubName", "load_stub", "loaded_from_module", "text_digest"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedStub:
     """A stub that can be used.
 
@@ -26,31 +31,71 @@ class LoadedStub:
         text: the generated source.
         digest: the digest of ``text`` (of the whole text, not only of the interface).
         module: the module that the text became.
-        declaration: the stub's own ``STUB``.
-        cls: the generated subclass of ``RemoteModule``.
-        remote_methods: the owner's function for each method.
-        bound: the names that the loader was given.
+        stub: the stub's own ``STUB``.
+        injected: the names that the loader was given, which the text cannot import.
     """
 
     text: str
     digest: str
     module: ModuleType
-    declaration: Stub
-    cls: type
-    remote_methods: Mapping[str, Callable[..., Any]]
-    bound: Mapping[str, object]
+    stub: Stub
+    injected: Mapping[str, object]
+
+    @functools.cached_property
+    def declaration(self) -> Declaration:
+        """What the stub declares, as plain data."""
+        return self.stub.declaration
+
+    @property
+    def cls(self) -> type:
+        """The generated subclass of ``RemoteModule``."""
+        return self.stub.cls
+
+    @property
+    def remote_methods(self) -> Mapping[str, Callable[..., Any]]:
+        """The owner's function for each method."""
+        return self.stub.methods
+
+    @functools.cached_property
+    def schemas(self) -> Mapping[str, MethodSchema]:
+        """The types of each method of a scripted stub; none of an eager one."""
+        symbols = {
+            name: Symbol(cls.__module__, cls.__qualname__)
+            for name, cls in self.stub.classes.items()
+        }
+        reader = SchemaReader(symbols, self.stub.fields)
+        return {
+            operator.method: MethodSchema(
+                reader.arguments(operator.arguments), reader.type(operator.result)
+            )
+            for operator in self.stub.operators
+        }
+
+    @property
+    def dispatcher_methods(self) -> list[DispatcherMethod]:
+        """What the dispatcher is told of the methods of a scripted stub."""
+        classes = {(c.__module__, c.__qualname__): c for c in self.stub.classes.values()}
+        return [
+            DispatcherMethod.of(
+                name,
+                schema,
+                keyword_names(self.cls.__dict__[name]),
+                lambda tree: classes[tree.symbol.module, tree.symbol.qualname],
+            )
+            for name, schema in self.schemas.items()
+        ]
 
 
 class StubName(NamedTuple):
-    """A stub that its owner has, as somebody knows it who needs no more than to call it.
+    """A stub that the owner of a module has loaded, as a caller needs it that never loads it.
 
     Attributes:
         digest: the digest of its text.
-        declaration: its own ``STUB``.
+        declaration: what it declares.
     """
 
     digest: str
-    declaration: Stub
+    declaration: Declaration
 
 
 _LOCK = threading.Lock()
@@ -63,71 +108,82 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load_stub(text: str, bound: Mapping[str, object] | None = None) -> LoadedStub:
-    """Compiles and runs a stub's text, once for each text and set of bound names.
+def load_stub(text: str, injected: Mapping[str, object] | None = None) -> LoadedStub:
+    """Compile and run a stub's text, once for each text and set of injected names.
 
     The module enters the cache only when it is complete: a text that fails leaves nothing behind, and
     a second thread waits for the first instead of seeing half a module.
 
     Args:
         text: the stub.
-        bound: objects for the names that the text cannot import.
+        injected: objects for the names that the text cannot import.
 
     Raises:
         InterfaceMismatch: the stub was written for another ABI.
     """
-    names = dict(bound or {})
+    names = dict(injected or {})
     key = (text_digest(text), tuple(sorted((name, id(value)) for name, value in names.items())))
-    found = _LOADED.get(key)
-    if found is not None:
-        return found
+    stub = _LOADED.get(key)
+    if stub is not None:
+        return stub
     with _LOCK:
-        found = _LOADED.get(key)
-        if found is None:
-            found = _LOADED[key] = _load(text, key[0], names)
-        return found
+        stub = _LOADED.get(key)
+        if stub is None:
+            stub = _LOADED[key] = _load(text, key[0], names)
+        return stub
 
 
-def _load(text: str, digest: str, names: dict[str, object]) -> LoadedStub:
-    filename = f"<remotemod stub {digest}>"
+def load_module(text: str, name: str, names: Mapping[str, object]) -> ModuleType:
+    """Run generated text as a module, so that TorchScript, tracebacks and ``inspect`` find its source.
+
+    Args:
+        text: the module's source.
+        name: the name under which it enters ``sys.modules`` once it is complete.
+        names: what it is given beforehand.
+    """
+    filename = f"<{name.replace('_', ' ')}>"
     code = compile(text, filename, "exec", dont_inherit=True)
-    name = f"remotemod_stub_{digest}"
-    if names:
-        name += f"_{next(_NUMBERS)}"  # the same text means another thing with other names
     module = ModuleType(name)
     module.__dict__.update(names)
     module.__dict__["__file__"] = filename
-    # TorchScript, tracebacks and inspect read the source here; an entry without a time never goes stale.
+    # An entry without a time never goes stale.
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     try:
         exec(code, module.__dict__)
-        stub = _describe(module, text, digest, names)
-        sys.modules[name] = module  # where torch.compile looks for a function's globals
-        return stub
     except BaseException:
         linecache.cache.pop(filename, None)
+        raise
+    sys.modules[name] = module  # where torch.compile looks for a function's globals
+    return module
+
+
+def _load(text: str, digest: str, names: dict[str, object]) -> LoadedStub:
+    name = f"remotemod_stub_{digest}"
+    if names:
+        name += f"_{next(_NUMBERS)}"  # the same text means another thing with other names
+    module = load_module(text, name, names)
+    try:
+        return _describe(module, text, digest, names)
+    except BaseException:
+        linecache.cache.pop(str(module.__file__), None)
+        del sys.modules[name]
         raise
 
 
 def _describe(
     module: ModuleType, text: str, digest: str, names: Mapping[str, object]
 ) -> LoadedStub:
-    declaration = getattr(module, "STUB", None)
-    exported = getattr(module, "__all__", None)
-    if not isinstance(declaration, Stub) or not exported:
+    stub = getattr(module, "STUB", None)
+    if not isinstance(stub, Stub):
         raise InterfaceMismatch(
             f"{module.__name__} is not a stub that remotemod generated; "
             "regenerate it: remotemod gen TARGET -o DIR"
         )
-    return LoadedStub(
-        text=text,
-        digest=digest,
-        module=module,
-        declaration=declaration,
-        cls=getattr(module, exported[0]),
-        remote_methods=dict(module.__dict__["REMOTE_METHODS"]),
-        bound=names,
-    )
+    if stub.operators:
+        for method in stub.methods:
+            export(stub.cls.__dict__[method])
+            export(stub.cls.__dict__[f"{method}_async"])
+    return LoadedStub(text, digest, module, stub, names)
 
 
 def loaded_from_module(module: ModuleType) -> LoadedStub:

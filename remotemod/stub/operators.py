@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import torch
 
 from remotemod.errors import InterfaceError
-from remotemod.stub.declaration import Stub
+from remotemod.stub.declaration import REFERENCE, Declaration
+from remotemod.stub.packing import ClassOf, Pack, packer
+from remotemod.stub.schema import MethodSchema, dispatcher_type
 from remotemod.torch_compat.forks import finish_before_exit
 from remotemod.torch_compat.script import compile_all_methods, destroy_library, of_jit
 
 __all__ = [
-    "Operator",
-    "RRef",
+    "DispatcherMethod",
     "Router",
     "compile_whole",
     "define_operators",
     "export",
     "fork",
     "is_scripting",
-    "record_function",
-    "rpc_async",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -33,20 +30,6 @@ _T = TypeVar("_T")
 
 if TYPE_CHECKING:
     from remotemod.future import Future
-
-    class RRef(Generic[_T]):
-        """A reference that TorchScript follows."""
-
-        def local_value(self) -> Any:
-            """The value, on its owner."""
-
-    def rpc_async(
-        to: Any, function: Callable[..., _T], args: Any, kwargs: Any, timeout: float
-    ) -> Future[_T]:
-        """Runs a scripted function on another worker."""
-
-    def record_function(name: str) -> AbstractContextManager[None, None]:
-        """Names what runs inside for the profiler."""
 
     def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:
         """Runs a scripted function beside the caller."""
@@ -56,12 +39,7 @@ if TYPE_CHECKING:
 
 else:
     # Named here so that generated code imports from one place; TorchScript knows them by identity.
-    record_function = torch.autograd.profiler.record_function
     fork, is_scripting = of_jit("fork"), of_jit("is_scripting", default=lambda: False)
-    try:
-        from torch.distributed.rpc import RRef, rpc_async
-    except ImportError:  # a build of torch without its RPC: nothing ever takes the native path
-        RRef, rpc_async = Generic[_T], None
 
 
 def export(method: _F) -> _F:
@@ -81,21 +59,39 @@ def compile_whole(handle: Any) -> None:
     compile_all_methods(handle)
 
 
-@dataclass(frozen=True)
-class Operator:
-    """One method of a scripted stub, as the dispatcher sees it.
+class DispatcherMethod(NamedTuple):
+    """One method of an interface as the dispatcher is told of it.
 
-    Args:
-        method: the method's name.
-        pack: makes ``(args, kwargs)`` as they travel out of the operator's arguments.
-        arguments: the schema of the arguments, the reference to the remote module first.
-        result: the schema of the result.
+    Attributes:
+        name: the method's name.
+        arguments: the dispatcher's schema of its arguments.
+        result: the dispatcher's schema of its result.
+        pack: makes the arguments that travel of those that the operator is given.
     """
 
-    method: str
-    pack: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]
+    name: str
     arguments: str
     result: str
+    pack: Pack
+
+    @staticmethod
+    def of(
+        name: str, schema: MethodSchema, keywords: Sequence[str], class_of: ClassOf
+    ) -> DispatcherMethod:
+        """What the dispatcher is told of a method.
+
+        Args:
+            name: the method's name.
+            schema: its types.
+            keywords: the names of its arguments that are keyword-only, empty for the others.
+            class_of: finds the class of a named tuple.
+        """
+        return DispatcherMethod(
+            name,
+            ", ".join(f"{dispatcher_type(tree)} {argument}" for argument, tree in schema.arguments),
+            dispatcher_type(schema.result),
+            packer([tree for _, tree in schema.arguments], keywords, class_of),
+        )
 
 
 class Router(Protocol):
@@ -115,12 +111,14 @@ _LOCK = threading.Lock()
 _LIBRARIES: dict[str, Any] = {}
 
 
-def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router) -> None:
-    """Defines ``method``, ``method_submit`` and ``method_collect`` for each operator, once a namespace.
+def define_operators(
+    stub: Declaration, operators: Sequence[DispatcherMethod], router: Router
+) -> None:
+    """Define ``method``, ``method_submit`` and ``method_collect`` for each method, once a namespace.
 
     Args:
-        stub: the stub's declaration; its digest names the namespace, so equal interfaces share one.
-        operators: the stub's ``OPERATORS``.
+        stub: what the stub declares; its digest names the namespace, so equal interfaces share one.
+        operators: its methods.
         router: what the operators call.
 
     Raises:
@@ -136,8 +134,8 @@ def define_operators(stub: Stub, operators: tuple[Operator, ...], router: Router
         except RuntimeError as error:
             destroy_library(library)
             raise InterfaceError(
-                f"{stub.source}: torch cannot express this interface as operators: {error}",
-                how="simplify the types of the interface, or leave it out to bind an eager stub",
+                f"{stub.interface}: torch cannot express this interface as operators: {error}",
+                how="simplify the types of the interface, or leave it out for an eager stub",
             ) from error
         _LIBRARIES[stub.namespace] = library
 
@@ -147,26 +145,28 @@ def _library(namespace: str) -> Any:
     return make(namespace, "DEF")
 
 
-def _define(library: Any, operator: Operator, router: Router) -> None:
-    method, pack = operator.method, operator.pack
-    finish = _plain if operator.result == "(Any)" else _as_it_is
+def _define(library: Any, operator: DispatcherMethod, router: Router) -> None:
+    method, pack = operator.name, operator.pack
+    finish = _plain if operator.result == "Any" else _as_it_is
 
-    def call(ref: str, *values: Any, **named: Any) -> Any:
-        args, kwargs = pack(*values, **named)
+    def call(ref: str, *values: Any) -> Any:
+        args, kwargs = pack(*values)
         return finish(router.call(ref, method, args, kwargs))
 
-    def submit(ref: str, *values: Any, **named: Any) -> int:
-        args, kwargs = pack(*values, **named)
+    def submit(ref: str, *values: Any) -> int:
+        args, kwargs = pack(*values)
         finish_before_exit()  # a thread of TorchScript's will collect it
         return router.submit(ref, method, args, kwargs)
 
     def collect(call: int) -> Any:
         return finish(router.collect(call))
 
+    given = ", ".join([f"str {REFERENCE}", *([operator.arguments] if operator.arguments else [])])
+    returned = f"({operator.result})"  # a tuple stays one value instead of several
     kernels = (
-        (f"{method}{operator.arguments} -> {operator.result}", method, call),
-        (f"{method}_submit{operator.arguments} -> int", f"{method}_submit", submit),
-        (f"{method}_collect(int call) -> {operator.result}", f"{method}_collect", collect),
+        (f"{method}({given}) -> {returned}", method, call),
+        (f"{method}_submit({given}) -> int", f"{method}_submit", submit),
+        (f"{method}_collect(int call) -> {returned}", f"{method}_collect", collect),
     )
     for schema, name, kernel in kernels:
         # Without this TorchScript takes the call for a pure function: it drops calls whose result nobody

@@ -133,7 +133,7 @@ def test_modules_that_torchs_rpc_reaches_by_itself_are_saved_too(
     model = zoo.One(part)
     rm.export(model, tmp_path / "native.pt")
     assert model.head is part
-    assert part._native == (cluster.backend == "torch_rpc")
+    assert bool(part._client.spec.extension) == (cluster.backend == "torch_rpc")
     calls = {str(tmp_path / "native.pt"): [("forward", (X,), {})]}
     expected = fresh.plain(zoo.One(zoo.SeveralModule())(X))
     assert list(in_second_process(fresh.calls, calls).values()) == [[expected]]
@@ -142,8 +142,8 @@ def test_modules_that_torchs_rpc_reaches_by_itself_are_saved_too(
     calls = {str(tmp_path / "part.pt"): [("add", (2,), {}), ("total", (), {})]}
     assert in_second_process(fresh.calls, calls) == {str(tmp_path / "part.pt"): [None, 7]}
     assert part.total() == 7  # it is one module, and no copy
-    if part._native:
-        with pytest.raises(rm.ArchiveError, match=r"'head' was scripted for torch's RPC.*before"):
+    if part._client.spec.extension:
+        with pytest.raises(rm.ArchiveError, match=r"'head' was scripted for 'torch_rpc'.*before"):
             rm.export(torch.jit.script(model), tmp_path / "scripted.pt")
 
 

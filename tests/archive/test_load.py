@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.stub.declaration import STUB_ABI
+from remotemod.stub.versions import STUB_ABI
 
 X = torch.tensor([[1.0, -2.0, 0.5]])
 
@@ -160,7 +160,7 @@ def test_a_damaged_manifest_is_an_error(archive: Path) -> None:
     for change in (
         lambda m: m.pop("parts"),
         lambda m: m["interfaces"][0].update(digest="../../x"),
-        lambda m: m["interfaces"][0]["methods"][0].update(rules=[["nonsense", None]]),
+        lambda m: m["interfaces"][0]["methods"][0].update(arguments="Nonsense[] x"),
         lambda m: m["parts"][0].update(more=1),
     ):
         with pytest.raises(rm.ArchiveError, match=r"damaged.*export the model again"):

@@ -68,7 +68,7 @@ def test_gen_of_one_class(project: Path, target: str) -> None:
     """A target with a name makes one file, which says how to make it again."""
     assert cli("gen", target, "-o", "out").exit_code == 0
     [path] = (project / "out").iterdir()
-    assert f"# regenerate: remotemod gen {target} -o DIR" in path.read_text()
+    assert f"# run: remotemod gen {target} -o DIR" in path.read_text()
 
 
 @pytest.mark.parametrize("flags", [[], ["--eager"], ["--scripted", "--no-device-moves"]])
@@ -133,9 +133,10 @@ def test_stdout_prints_the_stub(project: Path) -> None:
 
 def test_forms_can_be_chosen(project: Path) -> None:
     """By default an interface is scripted and a module eager; options say otherwise."""
-    assert 'form="scripted"' in cli("gen", "pkg_cli.mod:Backbone", "--stdout").stdout
-    assert 'form="eager"' in cli("gen", "pkg_cli.mod:Backbone", "--stdout", "--eager").stdout
-    assert 'form="scripted"' in cli("gen", "pkg_cli.mod:Head", "--stdout", "--scripted").stdout
+    scripted = "operators=[Operator("
+    assert scripted in cli("gen", "pkg_cli.mod:Backbone", "--stdout").stdout
+    assert scripted not in cli("gen", "pkg_cli.mod:Backbone", "--stdout", "--eager").stdout
+    assert scripted in cli("gen", "pkg_cli.mod:Head", "--stdout", "--scripted").stdout
     plain = cli("gen", "pkg_cli.mod:Head", "--stdout", "--no-device-moves").stdout
     assert "to_caller" not in plain
 

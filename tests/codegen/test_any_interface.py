@@ -40,8 +40,8 @@ def without_opaque(method: Method) -> Method:
 
 
 def _plain(default: Default) -> Default:
-    left_out = default.form == "opaque" or default.text.endswith("LEFT_OUT")
-    return Default.opaque() if left_out else default
+    omitted = default.form == "opaque" or default.text.endswith("OMITTED")
+    return Default.opaque() if omitted else default
 
 
 @RELAXED

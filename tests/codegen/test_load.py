@@ -18,8 +18,8 @@ from remotemod.interface.model import Argument, Interface, Method
 from remotemod.interface.naming import file_names
 from remotemod.interface.types import TENSOR, OtherType, Symbol
 from remotemod.stub import loader as load
-from remotemod.stub.declaration import STUB_ABI
 from remotemod.stub.loader import load_stub, loaded_from_module
+from remotemod.stub.versions import STUB_ABI
 
 
 def interface(module: str = "pkg.mod", name: str = "Backbone") -> Interface:
@@ -52,7 +52,7 @@ def test_source_of_a_generated_method_can_be_had() -> None:
     assert inspect.getsource(forward).startswith("    def forward(self, x: Tensor) -> Tensor:")
     assert inspect.getsource(stub.remote_methods["forward"]) in stub.text
     linecache.checkcache()
-    assert "_remote_call" in inspect.getsource(forward)
+    assert "self._call" in inspect.getsource(forward)
 
 
 def test_same_text_loads_once() -> None:
@@ -74,7 +74,7 @@ def test_like_named_interfaces_do_not_collide() -> None:
     """``a_b.c.I`` and ``a.b_c.I`` get modules and files of their own."""
     one, two = interface("a_b.c", "I"), interface("a.b_c", "I")
     assert load_stub(render(one)) is not load_stub(render(two))
-    assert load_stub(render(one)).declaration.source == "a_b.c:I"
+    assert load_stub(render(one)).declaration.interface == "a_b.c:I"
     assert len(set(file_names([one, two]).values())) == 2
 
 
@@ -102,7 +102,7 @@ def test_truncated_stub_leaves_nothing_behind(nothing_left: None) -> None:
     """Half a stub is refused."""
     whole = render(interface("pkg", "Truncated"))
     with pytest.raises(Exception):  # noqa: B017, PT011 - whichever error half a file gives
-        load_stub(whole[: whole.index("REMOTE_METHODS")])
+        load_stub(whole[: whole.index("STUB = ")])
 
 
 def test_threads_get_one_whole_module() -> None:

@@ -218,9 +218,8 @@ def test_plain_variant_moves_nothing() -> None:
     """Without device moves the owner's half is the bare call."""
     interface = read_interface(module_with(List[Tensor], List[Tensor]))
     plan = plan_stub(interface, source="x", version="0", form="eager", device_moves=False)
-    owner = plan.methods[0].owner
-    assert owner.moves == ()
-    assert owner.result_move is None
+    module, call = plan.methods[0].remote.body
+    assert (module, call) == ("module = module_rref.local_value()", "return module.forward(x)")
 
 
 def test_names_that_moves_use_may_be_parameters() -> None:

@@ -20,7 +20,7 @@ from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.read import read_interface
 from remotemod.interface.types import STR, TENSOR, ScalarType, Type
 from remotemod.stub.loader import LoadedStub, load_stub
-from remotemod.stub.operators import Operator, define_operators
+from remotemod.stub.operators import define_operators
 
 T = torch.ones(2)
 NUMBERS = itertools.count()
@@ -63,7 +63,7 @@ def router() -> Recorder:
 def defined(interface: Interface) -> LoadedStub:
     """The stub of an interface with its operators; loading it again gives the same."""
     stub = load_stub(render(interface, form="scripted"))
-    define_operators(stub.declaration, stub.module.__dict__["OPERATORS"], ROUTER)
+    define_operators(stub.declaration, stub.dispatcher_methods, ROUTER)
     return stub
 
 
@@ -76,7 +76,12 @@ def unshared(interface: Interface) -> Interface:
 def instance(stub: LoadedStub) -> nn.Module:
     """A handle as the runtime makes it, with nobody behind it but the router."""
 
+    class Engine:
+        def prepare_script(self, module: nn.Module) -> None: ...
+
     class Cluster:
+        engine = Engine()
+
         def on_close(self, callback: Callable[[], None]) -> None: ...
 
     class Client:
@@ -85,7 +90,6 @@ def instance(stub: LoadedStub) -> nn.Module:
     module: Any = stub.cls.__new__(stub.cls)
     nn.Module.__init__(module)
     module._ref = "somewhere"
-    module._native = False
     module.is_scriptable = True
     client: Any = Client()
     DIRECTORY.keep(module._ref, client)  # what is known already is not published
@@ -249,17 +253,17 @@ def test_defining_twice_is_fine(router: Recorder) -> None:
     interface = made(Argument("x", TENSOR))
     assert defined(interface) is defined(interface)
     plain = load_stub(render(interface, form="scripted", device_moves=False))
-    define_operators(plain.declaration, plain.module.__dict__["OPERATORS"], ROUTER)
+    define_operators(plain.declaration, plain.dispatcher_methods, ROUTER)
 
 
 def test_failed_definition_leaves_nothing_behind(router: Recorder) -> None:
     """After operators that torch refuses, the same namespace can be defined rightly."""
     stub = load_stub(render(made(Argument("x", TENSOR)), form="scripted"))
-    operators = stub.module.__dict__["OPERATORS"]
-    bad = Operator("other", operators[1].pack, "(str ref, Nonsense x)", "(Tensor)")
+    operators = stub.dispatcher_methods
+    bad = operators[1]._replace(arguments="Nonsense x")
     for _ in range(2):
         with pytest.raises(InterfaceError, match="Nonsense"):
-            define_operators(stub.declaration, (operators[0], bad), ROUTER)
+            define_operators(stub.declaration, [operators[0], bad], ROUTER)
     define_operators(stub.declaration, operators, ROUTER)
     assert torch.equal(torch.jit.script(instance(stub))(T), T)
 

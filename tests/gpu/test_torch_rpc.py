@@ -17,6 +17,7 @@ from remotemod.rpc.cluster import make_current
 from tests.gpu import zoo
 from tests.gpu.devices import HERE, assert_came_back, needs_values, only_on_cuda
 from tests.gpu.test_results import CALLS, POINT, X, moved
+from tests.runtime.torch_rpc_zoo import is_native
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.rpc.is_available(), reason="this build of torch has no RPC"
@@ -92,7 +93,7 @@ def test_training_without_a_device_map(group: rm.Cluster, device: str) -> None:
 def test_a_module_on_the_device_is_reached(group: rm.Cluster, device: str, make: Any) -> None:
     """By TorchScript alone where the module is scripted, with the moves compiled; what holds no tensor always comes back."""
     remote = rm.RemoteModule(f"mapless/{device}", make, interface=zoo.ResultsInterface)
-    assert remote._native is (make is zoo.scripted_results)
+    assert is_native(remote) is (make is zoo.scripted_results)
     with torch.no_grad():
         assert remote.count(X) == 8
         assert remote.maybe(None) is None

@@ -26,7 +26,7 @@ def once(file: str) -> None:
     )
     with torch.no_grad():
         assert remote(X).shape == (3,)
-        assert native._native
+        assert zoo.is_native(native)
         assert torch.equal(torch.jit.script(native)(X, 3), X * 3)
     with rm.connect("torchrpc://", timeout=5) as cluster:
         assert cluster.workers == ["solo"]

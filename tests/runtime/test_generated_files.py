@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import remotemod as rm
-from remotemod.stub.declaration import STUB_ABI
+from remotemod.stub.versions import STUB_ABI
 
 SOURCE = """
 import torch

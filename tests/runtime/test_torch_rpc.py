@@ -51,7 +51,7 @@ def many(cluster: rm.Cluster) -> rm.RemoteModule:
 
 def test_a_scripted_module_is_reached_natively(many: rm.RemoteModule) -> None:
     """Every kind of result comes back as from a local module, eagerly and asynchronously."""
-    assert many._native
+    assert zoo.is_native(many)
     local = zoo.Many()
     with torch.no_grad():
         assert torch.equal(many(X, 3), local(X, 3))
@@ -94,7 +94,7 @@ def test_a_scripted_caller_reaches_it_natively(many: rm.RemoteModule) -> None:
 def test_an_unscripted_module_answers_scripted_callers(cluster: rm.Cluster) -> None:
     """The interface alone makes a handle scriptable; Python runs the module."""
     remote = rm.RemoteModule("one/cpu", zoo.Many, interface=zoo.ManyInterface)
-    assert not remote._native
+    assert not zoo.is_native(remote)
     assert torch.equal(torch.jit.script(remote)(X, 3), X * 3)
 
 
@@ -107,14 +107,14 @@ def test_an_interface_in_a_function_is_native_too(cluster: rm.Cluster) -> None:
             pass
 
     remote = rm.RemoteModule("one/cpu", zoo.scripted_many, interface=Local)
-    assert remote._native
+    assert zoo.is_native(remote)
     assert torch.equal(torch.jit.script(remote)(X, 3), X * 3)
 
 
 def test_an_interface_with_the_asynchronous_form_is_native_too(cluster: rm.Cluster) -> None:
     """What the interface says of the remote module alone is not asked of the module behind it."""
     remote = rm.RemoteModule("one/cpu", zoo.scripted_doubler, interface=DoublerInterface)
-    assert remote._native
+    assert zoo.is_native(remote)
     scripted = torch.jit.script(Hybrid(remote))
     with torch.no_grad():
         assert torch.equal(scripted(X), X * 5)
@@ -129,7 +129,7 @@ def test_pre_generated_stubs_are_native(cluster: rm.Cluster, tmp_path: Path) -> 
     module = sys.modules["remote_many_stub"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     remote = module.RemoteManyInterface("two/cpu", zoo.scripted_many)
-    assert remote._native
+    assert zoo.is_native(remote)
     scripted = torch.jit.script(remote)
     with torch.no_grad():
         for call in (remote, scripted):

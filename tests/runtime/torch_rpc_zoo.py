@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.distributed.rpc import RRef
 
 import remotemod as rm
+from remotemod.backends.torch_rpc.native import NativeKey
 from remotemod.testing.scripts import Doubler
+
+
+def is_native(remote: rm.RemoteModule) -> bool:
+    """Whether calls of a remote module run in TorchScript alone."""
+    return isinstance(remote._client._key, NativeKey)
 
 
 class Pair(NamedTuple):
@@ -131,7 +137,7 @@ def run_twice(module: Mine, x: Tensor) -> Tensor:
 def from_reference(ref: RRef[nn.Module], x: Tensor) -> Tuple[bool, Tensor]:
     """What torch's documentation recommends for scripted modules: send the reference, build a handle there."""
     remote = rm.RemoteModule.init_from_module_rref("one/cpu", ref, interface=ManyInterface)
-    return remote._native, torch.jit.script(remote)(x)
+    return is_native(remote), torch.jit.script(remote)(x)
 
 
 def gradient(parameter: Any) -> Any:

@@ -16,10 +16,11 @@ from remotemod.backends.processes.workers import Loss
 from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.backends.torch_rpc.futures import future_of, rpc_timeout, translated
 from remotemod.backends.torch_rpc.native import (
+    Native,
     NativeKey,
     compiled,
     declare,
-    importable_interface,
+    native_path,
 )
 from remotemod.backends.torch_rpc.owner import CODEC, FAILED, PACKED, serve
 from remotemod.backends.torch_rpc.serialization import (
@@ -143,7 +144,7 @@ class TorchRpcEngine(Engine):
                 return inner, _as_it_is if request.graph_mode else _without_grad
             request = request._replace(ref=key.ref)
         elif isinstance(request, (Load, Build)):
-            request = self._with_interface(request)
+            request = self._extended(request)
         if type(request) is Call and is_plain(request.args) and is_plain(request.kwargs):
             sent: Any = tuple(request)
         else:
@@ -172,26 +173,36 @@ class TorchRpcEngine(Engine):
 
     # --- TorchScript --------------------------------------------------------------------------
 
-    def _with_interface(self, request: Load | Build) -> Load | Build:
+    def _extended(self, request: Load | Build) -> Load | Build:
+        """A request with what goes beside the stub in it."""
         load = request.load if isinstance(request, Build) else request
         if load is None:
             return request
-        stub = load_stub(load.text, load.bound)
-        if not stub.declaration.native:
+        path = native_path(load_stub(load.text, load.bound), main=self._same_main)
+        if path is None:
             return request
-        interface = importable_interface(stub, main=self._same_main)
-        declare(stub, interface)  # the answer may be a reference of that type
-        load = load._replace(interface=interface)
+        declare(load.digest, path)  # the answer may be a reference of that type
+        load = load._replace(extension=path)
         return request._replace(load=load) if isinstance(request, Build) else load
 
-    def key(self, ref: Any, stub: LoadedStub | StubName, native: bool) -> tuple[Any, bool]:
+    def _native(self, stub: LoadedStub | StubName, extension: Any) -> Native | None:
+        """How TorchScript reaches a module whose owner says that it has a typed reference."""
+        if not extension or not isinstance(stub, LoadedStub):
+            return None
+        native = declare(stub.digest, native_path(stub, main=self._same_main))
+        return None if compiled(native) is None else native
+
+    def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
         """The reference itself, with the compiled functions where TorchScript can follow it."""
-        if native and isinstance(stub, LoadedStub):
-            interface = importable_interface(stub, main=self._same_main)
-            functions = compiled(declare(stub, interface))
-            if functions is not None:
-                return NativeKey(ref, functions), True
-        return ref, False
+        functions = compiled(self._native(stub, extension))
+        return ref if functions is None else NativeKey(ref, functions)
+
+    def prepare_script(self, module: Any) -> None:
+        """Have a handle call by torch's RPC itself, where TorchScript can follow its reference."""
+        client = module._client
+        native = self._native(client.spec.stub, client.spec.extension)
+        if native is not None:
+            native.prepare(module, rpc_timeout(client.bound), self.caller)
 
     # --- the rest -----------------------------------------------------------------------------
 

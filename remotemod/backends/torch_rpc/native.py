@@ -1,4 +1,4 @@
-"""Compiles a stub's owner functions with TorchScript, so that torch's RPC runs them without Python."""
+"""Loads what TorchScript runs over torch's RPC, and compiles it: typed references, owner functions, handles."""
 
 from __future__ import annotations
 
@@ -6,67 +6,130 @@ import functools
 import logging
 import sys
 import threading
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from remotemod.handles.module import RemoteModule
 from remotemod.objects import ObjectNotFound, find, split_name
-from remotemod.stub.loader import LoadedStub, load_stub
+from remotemod.stub.loader import LoadedStub, load_module, text_digest
+from remotemod.stub.operators import export
 from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
 
-__all__ = ["Native", "NativeKey", "compiled", "declare", "declared", "importable_interface"]
+__all__ = ["Native", "NativeKey", "NativePath", "compiled", "declare", "declared", "native_path"]
 
 _log = logging.getLogger("remotemod")
 
 
-class Native:
-    """A stub that TorchScript knows.
-
-    Args:
-        stub: the stub.
-        name: where the user's own interface can be imported; None for the stub's own.
+class NativePath(NamedTuple):
+    """What goes beside a stub to all who reach its modules by TorchScript.
 
     Attributes:
+        text: what TorchScript compiles; see :mod:`remotemod.backends.torch_rpc.script_text`.
+        interface: where the user's own interface can be imported, as ``module:qualname``; None for the text's.
+    """
+
+    text: str
+    interface: str | None
+
+
+class Native:
+    """A native path that this process has loaded.
+
+    Attributes:
+        path: the path.
         interface: the TorchScript interface that types the references.
     """
 
-    def __init__(self, stub: LoadedStub, name: str | None) -> None:
-        self._stub = stub
-        self.name = name
-        own = _own_interface(stub)
-        if name is None:
+    def __init__(self, path: NativePath) -> None:
+        self.path = path
+        name = f"remotemod_torch_rpc_{text_digest(path.text)}"
+        self._names = vars(sys.modules.get(name) or load_module(path.text, name, {}))
+        own = self._names["Interface"]
+        if path.interface is None:
             self.interface = own
-            namespace = {**stub.module.__dict__, "torch": torch, "_own": own}
-            # TorchScript looks names up in the frame that asks: they must mean what the stub means by them.
-            # To find the source of a class, inspect asks for its module by name.
-            sys.modules[own.__module__] = stub.module
-            try:
-                with without_advice():
-                    eval("torch.jit.interface(_own)", namespace)
-            finally:
-                del sys.modules[own.__module__]
+            # TorchScript looks names up in the frame that asks: they must mean what the text means by them.
+            with without_advice():
+                eval("torch.jit.interface(_own)", {**self._names, "torch": torch, "_own": own})
         else:
-            self.interface = _find_interface(name)
+            self.interface = _find_interface(path.interface)
             if self.interface is None:
-                raise ImportError(f"no TorchScript interface {name} can be imported here")
+                raise ImportError(f"no TorchScript interface {path.interface} can be imported here")
             own.__torch_script_interface__ = self.interface.__torch_script_interface__
 
     @functools.cached_property
     def functions(self) -> Mapping[str, Callable[..., Any]] | None:
-        """The compiled owner function of each native method; None where TorchScript refuses one."""
-        methods, native = self._stub.remote_methods, self._stub.declaration.native
+        """The compiled owner function of each method; None where TorchScript refuses one."""
         try:
-            return {name: compile_script(methods[name]) for name in native}
+            return {name: compile_script(f) for name, f in self._names["REMOTE"].items()}
         except RuntimeError as error:
-            _log.debug("%s has no native path: %s", self._stub.declaration.source, error)
+            _log.debug("%s has no native path: %s", self._names["__name__"], error)
             return None
 
+    def prepare(self, handle: RemoteModule, seconds: float, caller: str) -> None:
+        """Make a handle one whose compiled form calls by torch's RPC itself.
 
-def _own_interface(stub: LoadedStub) -> Any:
-    first = stub.remote_methods[stub.declaration.native[0]]
-    return first.__annotations__[next(iter(first.__annotations__))].__args__[0]
+        Args:
+            handle: the handle.
+            seconds: the timeout of its calls, as torch's RPC takes it.
+            caller: the name of this process, as profiles show it.
+        """
+        route = f"({caller} -> {handle.on})"
+        vars(handle).update(_seconds=seconds, _route=route)
+        if handle._operator_class is None:  # else it was prepared before
+            cls: type = type(handle)
+            generated = handle._client.loaded.cls
+            handle.__class__ = _handle_class(cls, generated, self._names["Handle"])
+
+
+class _NativeHandle:
+    """What a handle refuses whose compiled form holds a reference of torch's."""
+
+    # Compiled code calls by the reference here.
+    __jit_ignored_attributes__ = ["_client"]  # noqa: RUF012 - TorchScript's own name
+
+    @export
+    def __getstate__(self) -> None:
+        # TorchScript compiles this, and knows no globals.
+        raise RuntimeError(
+            "Cannot pickle RemoteModule in python pickler. RemoteModule can only be pickled when using RPC. "
+            "To keep its weights, save state_dict() of the handle that was scripted; to give it to another "
+            "worker, pass it as an argument of a remote call"
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def _handle_class(cls: type, generated: type, methods: type) -> type:
+    """A class of handles with the methods of a native path in the place of the generated ones; a user's own stay."""
+    members: dict[str, Any] = {
+        "__module__": cls.__module__,
+        "__doc__": cls.__doc__,
+        "_user_class": cls,
+        "_operator_class": cls,
+    }
+    for name, function in vars(methods).items():
+        if not isinstance(function, types.FunctionType):
+            continue
+        own = getattr(getattr(cls, name), "__code__", None)
+        if own is generated.__dict__[name].__code__:
+            members[name] = _with_signature(function, getattr(cls, name))
+    return type(cls.__name__, (_NativeHandle, cls), members)
+
+
+def _with_signature(function: types.FunctionType, method: Any) -> Any:
+    """A copy of a function with the defaults and the shown signature of a handle's method, marked for compilation."""
+    copied = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, method.__defaults__
+    )
+    functools.update_wrapper(copied, function)
+    del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it
+    copied.__kwdefaults__ = method.__kwdefaults__
+    if hasattr(method, "__signature__"):
+        copied.__signature__ = method.__signature__  # type: ignore[attr-defined]
+    return export(copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +144,36 @@ _LOCK = threading.RLock()
 _DECLARED: dict[str, Native | None] = {}
 
 
-def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
-    """Where the user's own TorchScript interface of a stub can be imported, as ``module:qualname``.
+@functools.lru_cache(maxsize=1024)
+def _text(stub: LoadedStub) -> str | None:
+    if not stub.stub.operators:
+        return None
+    try:
+        from remotemod.backends.torch_rpc.script_text import script_text  # only callers write it
+    except ImportError:  # jinja2 is not installed: handles call by operators
+        return None
+    return script_text(stub)
 
-    References are then typed by it, as torch's class does, so that they can be passed to the user's own
-    scripted functions, and to workers that know the interface and not remotemod.
+
+def native_path(stub: LoadedStub, *, main: bool) -> NativePath | None:
+    """What goes beside a stub; None where it has nothing for TorchScript.
+
+    References are typed by the user's own TorchScript interface where that can be imported, as torch's class has it:
+    so they can be passed to the user's own scripted functions, and to workers that know the interface and not remotemod.
 
     Args:
         stub: the stub.
         main: whether ``__main__`` is the same on all workers.
     """
-    source = stub.declaration.source
+    known = declared(stub.digest)
+    if known is not None:  # it came with a handle, or was written before
+        return known.path
+    text = _text(stub)
+    return None if text is None else NativePath(text, _importable_interface(stub, main=main))
+
+
+def _importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
+    source = stub.declaration.interface
     if source.startswith("__main__:") and not main:
         return None
     interface = _find_interface(source)
@@ -104,42 +186,37 @@ def importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
 
 def _find_interface(source: str) -> Any:
     try:
-        found = find(*split_name(source), load=True)
+        interface = find(*split_name(source), load=True)
     except (ImportError, ObjectNotFound):
         return None
-    name = getattr(found, "__torch_script_interface__", None)
+    name = getattr(interface, "__torch_script_interface__", None)
     # A mangled name was given to a second class of the same name; no other process has it.
-    return found if name and "___torch_mangle" not in str(name) else None
+    return interface if name and "___torch_mangle" not in str(name) else None
 
 
-def declare(stub: LoadedStub, interface: str | None) -> Native | None:
-    """Makes TorchScript know a stub's interface, once.
+def declare(stub: str, path: NativePath | None) -> Native | None:
+    """Make TorchScript know a native path, once for each stub.
 
     Args:
-        stub: the stub.
-        interface: where the user's own interface can be imported; None for the stub's own.
+        stub: the digest of the stub.
+        path: the path; None where there is none.
 
     Returns:
-        None where the stub has nothing for TorchScript, or TorchScript refuses it, or this process knows
-        the stub by another interface: compiled functions have one name and one type.
+        None where TorchScript refuses it, or this process knows the stub by another path: compiled functions have one
+        name and one type.
     """
+    if path is None:
+        return None
     with _LOCK:
-        known = load_stub(stub.text, stub.bound)
-        if known.module is not stub.module:  # a file that somebody imported
-            # TorchScript names functions after their module, and the owner has loaded the text.
-            for method in stub.declaration.native:
-                function = known.remote_methods[method]
-                stub.module.__dict__[function.__name__] = function
-        if stub.digest not in _DECLARED:
+        if stub not in _DECLARED:
             native = None
-            if stub.declaration.native:
-                try:
-                    native = Native(known, interface)
-                except (ImportError, RuntimeError) as error:
-                    _log.debug("%s has no native path here: %s", stub.declaration.source, error)
-            _DECLARED[stub.digest] = native
-        found = _DECLARED[stub.digest]
-        return found if found is not None and found.name == interface else None
+            try:
+                native = Native(path)
+            except (ImportError, RuntimeError) as error:
+                _log.debug("stub %s has no native path here: %s", stub, error)
+            _DECLARED[stub] = native
+        known = _DECLARED[stub]
+        return known if known is not None and known.path == path else None
 
 
 def declared(stub: str) -> Native | None:

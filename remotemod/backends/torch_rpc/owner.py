@@ -49,11 +49,10 @@ class RpcOwner(Owner):
     def load(self, request: Load) -> LoadedStub:
         """Takes a stub, and compiles what TorchScript callers will ask for."""
         stub = super().load(request)
-        if stub.declaration.form == "scripted":
-            compiled(declare(stub, request.interface))
+        compiled(declare(request.digest, request.extension))
         return stub
 
-    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, bool]:
+    def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
         """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
         native = None if stub is None else declared(stub)
         if is_script_module(module) and compiled(native) is not None:

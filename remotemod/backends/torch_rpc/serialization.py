@@ -16,7 +16,7 @@ import torch
 from torch.distributed.rpc import RRef
 from torch.fx import Proxy
 
-from remotemod.backends.torch_rpc.native import declare, declared
+from remotemod.backends.torch_rpc.native import NativePath, declare, declared
 from remotemod.errors import ProtocolError
 from remotemod.handles.client import Packed
 from remotemod.handles.module import RemoteModule
@@ -176,18 +176,16 @@ class _Stub:
 
     def __init__(self, text: str, bound: dict[str, object]) -> None:
         native = declared(text_digest(text))
-        self._content = text, bound, native is not None, None if native is None else native.name
+        self._content = text, bound, None if native is None else native.path
 
     def __reduce__(self) -> Any:
         return _load, self._content
 
 
 def _load(
-    text: str, bound: dict[str, object], native: bool, interface: str | None
+    text: str, bound: dict[str, object], path: NativePath | None
 ) -> tuple[str, dict[str, object]]:
-    stub = load_stub(text, bound)
-    if native:
-        declare(stub, interface)
+    declare(load_stub(text, bound).digest, path)
     return text, bound
 
 
@@ -217,7 +215,7 @@ def reduce_scripted(module: Any) -> Any:
         cls = user_class(python_class_of(module))
         return _restore_scripted, _parts(client.packed(cls, module.training))
     parts = [part.__dict__["_client"] for part in module.modules() if "_client" in part.__dict__]
-    if any(part.native for part in parts):
+    if any(part.spec.extension for part in parts):
         raise RuntimeError(
             "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "
             "and reached by torch's own references. Pass its remote modules, or their module_rref, and script the model "

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from remotemod.hints import did_you_mean
-from remotemod.stub.declaration import Stub
+from remotemod.stub.declaration import Declaration
 
 __all__ = ["Fake", "fakes_of"]
 
 Fake = Callable[..., Any] | Mapping[str, Callable[..., Any]]
 
 
-def fakes_of(fake: Fake | None, stub: Stub) -> Mapping[str, Callable[..., Any]]:
+def fakes_of(fake: Fake | None, stub: Declaration) -> Mapping[str, Callable[..., Any]]:
     """The rules by method.
 
     Args:
@@ -35,6 +35,6 @@ def fakes_of(fake: Fake | None, stub: Stub) -> Mapping[str, Callable[..., Any]]:
         if method not in stub.methods:
             hint = did_you_mean(method, stub.methods, lead="; ")
             raise ValueError(
-                f"fake has a rule for '{method}', and {stub.source} has no such remote method{hint}"
+                f"fake has a rule for '{method}', and {stub.interface} has no such remote method{hint}"
             )
     return rules
