@@ -18,7 +18,7 @@ from remotemod.objects import ObjectNotFound, attribute
 from . import output as terminal
 
 if TYPE_CHECKING:
-    from remotemod.archive.manifest import ArchivePart
+    from remotemod.archive.manifest import SavedSubmodule
 
 __all__ = ["run"]
 
@@ -95,7 +95,7 @@ def _module(place: str) -> Any:
         raise
 
 
-def _print(output: Path, parts: Sequence[ArchivePart]) -> None:
+def _print(output: Path, parts: Sequence[SavedSubmodule]) -> None:
     from rich.table import Table
     from rich.text import Text
 
