@@ -94,9 +94,9 @@ def print_report(report: Report) -> None:
     if (rounds := report.fanout) is not None:
         title = f"one small echo of each of {rounds.workers} workers at once"
         show(title, timed, (rounds.ways, _times(rounds.ways.get(OURS))))
-    if (made := report.creation) is not None:
-        title = f"creating {made.modules:,} small modules, each"
-        show(title, timed, (made.ways, _times(made.ways.get(OURS))))
+    if (created := report.creation) is not None:
+        title = f"creating {created.modules:,} small modules, each"
+        show(title, timed, (created.ways, _times(created.ways.get(OURS))))
     if (start := report.launch) is not None:
         times = _times(start.cold.get(OURS))
         more = {f"{name}, as many more": outcome for name, outcome in start.warm.items()}

@@ -18,7 +18,7 @@ from remotemod.objects import ObjectNotFound, attribute
 from . import output as terminal
 
 if TYPE_CHECKING:
-    from remotemod.archive.manifest import ArchivePart
+    from remotemod.archive.manifest import SavedSubmodule
 
 __all__ = ["run"]
 
@@ -64,15 +64,15 @@ def _factory(target: str) -> Any:
             f"{target!r} names no factory; give pkg.mod:factory or path/to/file.py:factory"
         )
     try:
-        found = attribute(_module(place), qualname)
+        factory = attribute(_module(place), qualname)
     except ObjectNotFound as error:
         hint = did_you_mean(error.missing, error.names, lead="; ")
         raise RemoteModError(f"{place} has no '{qualname}'{hint}") from None
-    if not callable(found):
+    if not callable(factory):
         raise RemoteModError(
-            f"{target} is a {type(found).__name__}; name a function without arguments that returns the model"
+            f"{target} is a {type(factory).__name__}; name a function without arguments that returns the model"
         )
-    return found
+    return factory
 
 
 def _module(place: str) -> Any:
@@ -95,7 +95,7 @@ def _module(place: str) -> Any:
         raise
 
 
-def _print(output: Path, parts: Sequence[ArchivePart]) -> None:
+def _print(output: Path, parts: Sequence[SavedSubmodule]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -37,18 +37,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="measure less")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--plot", type=Path, help="draw latency by bytes here")
-    given = parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
     try:
         options = Options(
-            names_in(given.only, QUANTITIES),
-            None if given.against is None else names_in(given.against, choices(PEERS)),
-            sizes_in(given.sizes),
-            given.workers,
-            given.quick,
-            turns_in(given.turns),
+            names_in(arguments.only, QUANTITIES),
+            None if arguments.against is None else names_in(arguments.against, choices(PEERS)),
+            sizes_in(arguments.sizes),
+            arguments.workers,
+            arguments.quick,
+            turns_in(arguments.turns),
             PEERS,
         )
-        if given.plot:
+        if arguments.plot:
             if "latency" not in options.only:
                 raise ValueError("--plot draws latency; add latency to --only")
             require_matplotlib()
@@ -57,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     with progress_bar() as progress:
         report = measure(options, progress)
     print_report(report)
-    if given.json:
-        given.json.write_text(json.dumps(as_dict(report, DISTRIBUTIONS), indent=2) + "\n")
-    if given.plot:
-        draw(report.latency, given.plot, machine())
+    if arguments.json:
+        arguments.json.write_text(json.dumps(as_dict(report, DISTRIBUTIONS), indent=2) + "\n")
+    if arguments.plot:
+        draw(report.latency, arguments.plot, machine())
 
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("| " + " | ".join(row) + " |")
 
 
-def latency_table(found: Sequence[Latency]) -> None:
+def latency_table(latencies: Sequence[Latency]) -> None:
     """Ways by sizes, with the floors; then each way over ours."""
-    names = list(dict.fromkeys(name for row in found for name in [*row.ways, *row.floors]))
-    tables = [{**row.ways, **row.floors} for row in found]
-    headings = ["way", *(human(row.size) for row in found)]
+    names = list(dict.fromkeys(name for row in latencies for name in [*row.ways, *row.floors]))
+    tables = [{**row.ways, **row.floors} for row in latencies]
+    headings = ["way", *(human(row.size) for row in latencies)]
     print("\nEcho, median (p99):")
     print_table(headings, [[n, *(spread(t.get(n)) for t in tables)] for n in names])
     print(f"\nMedian / median of {OURS}:")
@@ -45,26 +45,28 @@ def simple_table(
 ) -> None:
     """A way a row."""
     print(f"\n{title}:")
-    rows = [[name, show(found), number(ratio(ways, name, OURS))] for name, found in ways.items()]
+    rows = [
+        [name, show(outcome), number(ratio(ways, name, OURS))] for name, outcome in ways.items()
+    ]
     print_table(["way", "", f"/ {OURS}"], rows)
 
 
-def spread(found: Outcome | None) -> str:
+def spread(outcome: Outcome | None) -> str:
     """A median and a 99th percentile."""
-    if isinstance(found, Failure):
-        return f"failed: {found.why}"
-    return f"{duration(found.median)} ({duration(found.p99)})" if found else ""
+    if isinstance(outcome, Failure):
+        return f"failed: {outcome.why}"
+    return f"{duration(outcome.median)} ({duration(outcome.p99)})" if outcome else ""
 
 
-def paused(found: Outcome | None) -> str:
+def paused(outcome: Outcome | None) -> str:
     """The median after a pause."""
-    after = found.after_pause if isinstance(found, Sample) else None
+    after = outcome.after_pause if isinstance(outcome, Sample) else None
     return "" if after is None else duration(after)
 
 
-def weight(found: Outcome | None) -> str:
+def weight(outcome: Outcome | None) -> str:
     """A median in MiB."""
-    return f"{found.median / MIB:.1f} MiB" if isinstance(found, Sample) else spread(found)
+    return f"{outcome.median / MIB:.1f} MiB" if isinstance(outcome, Sample) else spread(outcome)
 
 
 def number(figure: float | None, unit: str = "") -> str:
@@ -83,22 +85,26 @@ def print_report(report: Report) -> None:
     if (calls := report.throughput) is not None:
         count = calls.in_flight
 
-        def rate(found: Outcome | None) -> str:
-            return f"{count / found.median:,.0f}/s" if isinstance(found, Sample) else spread(found)
+        def rate(outcome: Outcome | None) -> str:
+            return (
+                f"{count / outcome.median:,.0f}/s"
+                if isinstance(outcome, Sample)
+                else spread(outcome)
+            )
 
         simple_table(
             f"Pipelined echoes of 4 B, {count} at once (the ratio is of times)", calls.ways, rate
         )
     if (rounds := report.fanout) is not None:
         simple_table(f"One echo of each of {rounds.workers} workers at once", rounds.ways, spread)
-    if (made := report.creation) is not None:
-        title = f"Creating {made.modules:,} small modules, {made.at_once} in a row, each"
-        simple_table(title, made.ways, spread)
+    if (created := report.creation) is not None:
+        title = f"Creating {created.modules:,} small modules, {created.at_once} in a row, each"
+        simple_table(title, created.ways, spread)
     if (start := report.launch) is not None:
         simple_table(f"Launching {start.workers} workers", start.cold, spread)
         simple_table(f"{start.workers} more while those are there", start.warm, spread)
-    if (weighed := report.memory) is not None:
-        simple_table(f"Memory of each of {weighed.workers} idle workers", weighed.ways, weight)
+    if (memory := report.memory) is not None:
+        simple_table(f"Memory of each of {memory.workers} idle workers", memory.ways, weight)
     print("\nTargets:")
     rows = [
         [

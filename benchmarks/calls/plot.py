@@ -87,12 +87,12 @@ def draw(rows: Sequence[Latency], path: Path, caption: str) -> None:
 
 def _lines(tables: Mapping[int, Mapping[str, Outcome]]) -> dict[str, dict[int, Sample]]:
     """For each way the sizes at which it was measured."""
-    found: dict[str, dict[int, Sample]] = {}
+    lines: dict[str, dict[int, Sample]] = {}
     for size, table in tables.items():
         for name, outcome in table.items():
             if isinstance(outcome, Sample):
-                found.setdefault(name, {})[size] = outcome
-    return found
+                lines.setdefault(name, {})[size] = outcome
+    return lines
 
 
 def _medians(points: Mapping[int, Sample]) -> tuple[list[int], list[float]]:

@@ -43,7 +43,7 @@ def ratio(ways: Mapping[str, Outcome], one: str, other: str) -> float | None:
 
 
 def targets(report: Report) -> list[Target]:
-    """What we promised ourselves, and what came of it."""
+    """Each target, with the figure of a run."""
     rows = {row.size: row for row in report.latency}
     empty: Mapping[str, Outcome] = {}
 
@@ -52,16 +52,16 @@ def targets(report: Report) -> list[Target]:
         return {**row.ways, **row.floors} if row else empty
 
     def over_copies(size: int) -> float | None:
-        found = ratio(ways(size), OURS, "memcpy")
-        return None if found is None else found / 2
+        over_one = ratio(ways(size), OURS, "memcpy")
+        return None if over_one is None else over_one / 2
 
     calls = report.throughput.ways if report.throughput else empty
     cold = report.launch.cold if report.launch else empty
-    made = report.creation.ways if report.creation else empty
-    here, direct = ways(4).get("inproc"), ways(4).get("direct")
+    created = report.creation.ways if report.creation else empty
+    inproc, direct = ways(4).get("inproc"), ways(4).get("direct")
     more = None
-    if isinstance(here, Sample) and isinstance(direct, Sample):
-        more = (here.median - direct.median) * 1e6
+    if isinstance(inproc, Sample) and isinstance(direct, Sample):
+        more = (inproc.median - direct.median) * 1e6
     workers = report.launch.workers if report.launch else 20
     count = report.creation.modules if report.creation else 1000
     return [
@@ -78,6 +78,6 @@ def targets(report: Report) -> list[Target]:
         Target("64 MiB echo / two warm copies", over_copies(64 * MIB), 2),
         Target("pipelined calls a second / torch's", ratio(calls, "torch", OURS), 8, at_least=True),
         Target(f"launch of {workers} workers / torch's", ratio(cold, OURS, "torch"), 1 / 10),
-        Target(f"creation of {count:,} modules / torch's", ratio(made, OURS, "torch"), 1),
+        Target(f"creation of {count:,} modules / torch's", ratio(created, OURS, "torch"), 1),
         Target("inproc call − direct call", more, 10, unit=" µs"),
     ]

@@ -1,4 +1,4 @@
-"""Says in plain data what a stub's operators do, so that another process has them without running the stub."""
+"""Describe a stub's operators in plain data, so that another process can define them without running the stub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["describe"]
 
 
 def describe(stub: LoadedStub, where: str) -> SavedInterface:
-    """What an archive says of a stub.
+    """The entry of a stub in an archive.
 
     Args:
         stub: a scripted one.

@@ -8,16 +8,18 @@ from typing import IO, Any
 from torch import nn
 
 from remotemod.archive.describe import describe
-from remotemod.archive.manifest import MANIFEST, ArchivePart, Manifest, SavedInterface
-from remotemod.archive.submodules import Found, find_submodules, portable
+from remotemod.archive.manifest import MANIFEST, Manifest, SavedInterface, SavedSubmodule
+from remotemod.archive.submodules import RemoteSubmodule, find_submodules, portable
 from remotemod.files import replacing
 from remotemod.torch_compat.script import compile_script, is_script_module, save_script
 
 __all__ = ["export"]
 
 
-def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[ArchivePart, ...]:
-    """Scripts a model and saves it, with all that is needed to call its remote parts from another process.
+def export(
+    model: nn.Module, path: str | os.PathLike[str] | IO[bytes]
+) -> tuple[SavedSubmodule, ...]:
+    """Script a model and save it, with all that is needed to call its remote parts from another process.
 
     The file is TorchScript's own archive with a few files more; :func:`remotemod.load` reads it, and so does
     ``torch.jit.load`` once remotemod is imported. The remote parts stay where they are: the file holds their names.
@@ -38,12 +40,12 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"rm.export saves an nn.Module; got {type(model).__name__} {model!r:.60}")
-    parts = find_submodules(model)
-    manifest, extra = _described(parts)
+    submodules = find_submodules(model)
+    manifest, extra = _described(submodules)
     scripted: Any = model
     if not is_script_module(model):
         scripted = compile_script(portable(model))
-    files = {MANIFEST: manifest.text(), **extra} if parts else {}
+    files = {MANIFEST: manifest.text(), **extra} if submodules else {}
     if hasattr(path, "write"):
         save_script(scripted, path, _extra_files=files)
     else:
@@ -53,25 +55,21 @@ def export(model: nn.Module, path: str | os.PathLike[str] | IO[bytes]) -> tuple[
     return manifest.parts
 
 
-def _described(parts: list[Found]) -> tuple[Manifest, dict[str, str]]:
+def _described(submodules: list[RemoteSubmodule]) -> tuple[Manifest, dict[str, str]]:
     interfaces: dict[str, SavedInterface] = {}
     saved, texts = [], {}
-    for submodule in parts:
+    for submodule in submodules:
         client = submodule.client
         stub = client.loaded
         declared = stub.declaration
         if declared.digest not in interfaces:
-            where = (
-                f"the submodule '{submodule.submodules[0]}'"
-                if submodule.submodules[0]
-                else "the model"
-            )
+            where = f"the submodule '{submodule.paths[0]}'" if submodule.paths[0] else "the model"
             interfaces[declared.digest] = described = describe(stub, where)
             texts[described.stub] = stub.text
         saved.append(
-            ArchivePart(
+            SavedSubmodule(
                 submodule.ref,
-                submodule.submodules,
+                submodule.paths,
                 declared.digest,
                 declared.interface,
                 client.worker,

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 import torch
 from torch import nn
 
-from remotemod.archive.manifest import ArchivePart, Manifest, read_manifest
+from remotemod.archive.manifest import Manifest, SavedSubmodule, read_manifest
 from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
 from remotemod.handles.client import Client
@@ -33,10 +33,10 @@ __all__ = ["load"]
 _NUMBERS = itertools.count(1)
 
 
-class _Way(NamedTuple):
-    """Where a part leads, and the string by which this process's operators find it."""
+class _Resolved(NamedTuple):
+    """A remote submodule, the client that reaches it, and the string by which this process's operators find it."""
 
-    submodule: ArchivePart
+    submodule: SavedSubmodule
     client: Client
     ref: str
 
@@ -72,7 +72,7 @@ def load(
     name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else "the archive"
     try:
         manifest = read_manifest(file) or Manifest()
-        ways = _ways(manifest, dict(parts or {}), cluster)
+        resolved = _resolve_all(manifest, dict(parts or {}), cluster)
         define_for(manifest)
     except ArchiveError as error:
         raise ArchiveError(f"{name}: {error}") from error
@@ -81,11 +81,11 @@ def load(
     except PlacementError as error:
         raise PlacementError(f"{name}: {error}") from error
     model = _scripted(file, name, map_location)
-    for way in ways:
-        DIRECTORY.keep(way.ref, way.client, looked_up=isinstance(way.client.stub, StubName))
-        if way.ref != way.submodule.name:
-            for submodule in way.submodule.submodules:
-                set_reference(_submodule(model, submodule), way.ref)
+    for submodule, client, ref in resolved:
+        DIRECTORY.keep(ref, client, looked_up=isinstance(client.stub, StubName))
+        if ref != submodule.name:
+            for path_in_model in submodule.submodules:
+                set_reference(_submodule(model, path_in_model), ref)
     loaded: torch.jit.ScriptModule = model
     return loaded
 
@@ -97,7 +97,7 @@ def _submodule(model: Any, path: str) -> Any:
 def _scripted(file: Any, name: str, map_location: Any) -> Any:
     if not isinstance(file, (str, os.PathLike)):
         file.seek(0)
-    # Ours has nothing to add any more: the operators are defined.
+    # Torch's own function: the operators are defined already.
     read = jit().load
     if hasattr(read, "_remotemod"):
         read = read.__wrapped__
@@ -113,57 +113,63 @@ def _scripted(file: Any, name: str, map_location: Any) -> Any:
         raise ArchiveError(f"{name}: torch cannot load it: {error}") from error
 
 
-# --- finding the parts ------------------------------------------------------------------------
+# --- finding submodules ------------------------------------------------------------------------
 
 
-def _ways(manifest: Manifest, given: dict[str, nn.Module], cluster: Cluster | None) -> list[_Way]:
-    """The ways to all parts; raises for all that are missing, or do not fit, at once."""
+def _resolve_all(
+    manifest: Manifest, given: dict[str, nn.Module], cluster: Cluster | None
+) -> list[_Resolved]:
+    """Resolve all remote submodules; one error names all that are missing, or all that do not fit."""
     unknown = sorted(given.keys() - {submodule.name for submodule in manifest.parts})
     if unknown:
         known = ", ".join(repr(submodule.name) for submodule in manifest.parts) or "none"
         raise ArchiveError(
             f"parts= names {', '.join(map(repr, unknown))}, but the model has {known}"
         )
-    ways, missing, misfits = [], [], []
+    resolved, missing, misfits = [], [], []
     for submodule in manifest.parts:
         handle = given.get(submodule.name)
-        way = _find(submodule, cluster) if handle is None else _way_of_handle(submodule, handle)
-        if way is None:
+        if handle is None:
+            found = _look_up(submodule, cluster)
+        else:
+            found = _resolve_handle(submodule, handle)
+        if found is None:
             missing.append(submodule)
             continue
-        misfit = _misfit(submodule, way.client.stub.declaration, way.client.worker)
+        misfit = _misfit(submodule, found.client.stub.declaration, found.client.worker)
         if misfit:
             misfits.append(misfit)
-        ways.append(way)
+        resolved.append(found)
     if missing:
         raise PlacementError(_missing(missing, cluster))
     if misfits:
         raise InterfaceMismatch("; ".join(misfits))
-    return ways
+    return resolved
 
 
 def _clusters(cluster: Cluster | None) -> list[Cluster]:
-    found = cluster or current_cluster()
-    return [process_cluster()] if found is None else [found, process_cluster()]
+    first = cluster or current_cluster()
+    return [process_cluster()] if first is None else [first, process_cluster()]
 
 
-def _find(submodule: ArchivePart, cluster: Cluster | None) -> _Way | None:
-    for each in _clusters(cluster):
-        found = find_named(each, submodule.name)
-        if found is not None:
-            return _Way(submodule, Client(each, found), _reference(submodule.name, each))
+def _look_up(submodule: SavedSubmodule, cluster: Cluster | None) -> _Resolved | None:
+    for candidate in _clusters(cluster):
+        module = find_named(candidate, submodule.name)
+        if module is not None:
+            ref = _reference(submodule.name, candidate)
+            return _Resolved(submodule, Client(candidate, module), ref)
     return None
 
 
 def _reference(name: str, cluster: Cluster) -> str:
-    """The part's name, if that leads nowhere else in this process: two clusters may have parts of one name."""
+    """The name, unless this process uses it for another cluster's module: two clusters may have modules of one name."""
     known: Any = DIRECTORY.known(name)
     if known is None or known.cluster is cluster:
         return name
     return f"{name} ({next(_NUMBERS)})"
 
 
-def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
+def _resolve_handle(submodule: SavedSubmodule, handle: Any) -> _Resolved:
     client: Client | None = None
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
         client = own_client(handle)
@@ -175,10 +181,10 @@ def _way_of_handle(submodule: ArchivePart, handle: Any) -> _Way:
             f"parts= has for '{submodule.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
             f"interface {submodule.source}"
         )
-    return _Way(submodule, client, reference_of(handle))
+    return _Resolved(submodule, client, reference_of(handle))
 
 
-def _misfit(submodule: ArchivePart, here: Declaration, worker: str) -> str | None:
+def _misfit(submodule: SavedSubmodule, here: Declaration, worker: str) -> str | None:
     if here.abi != STUB_ABI:
         return (
             f"the part '{submodule.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
@@ -193,11 +199,11 @@ def _misfit(submodule: ArchivePart, here: Declaration, worker: str) -> str | Non
     )
 
 
-def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
-    found = cluster or current_cluster()
-    where = "there is no current cluster" if found is None else f"{found!r} has"
+def _missing(submodules: list[SavedSubmodule], cluster: Cluster | None) -> str:
+    searched = cluster or current_cluster()
+    where = "there is no current cluster" if searched is None else f"{searched!r} has"
     lines = []
-    for submodule in parts:
+    for submodule in submodules:
         build = f"rm.RemoteModule('{submodule.worker}/{submodule.device}', …, interface={submodule.source.partition(':')[2]}, name='{submodule.name}')"
         hint = (
             f"build it there: {build}"
@@ -209,14 +215,14 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
         lines.append(
             f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {hint}"
         )
-    none = "" if found is None else " none of"
-    count = "a remote part is" if len(parts) == 1 else f"{len(parts)} remote parts are"
+    none = "" if searched is None else " none of"
+    count = "a remote part is" if len(submodules) == 1 else f"{len(submodules)} remote parts are"
     return (
         f"{count} missing: {where}{none}{''.join(lines)}\n"
         "  Open the cluster on which they live first (rm.connect, rm.launch), or give others: parts={'name': handle}"
     )
 
 
-def _places(submodule: ArchivePart) -> str:
+def _places(submodule: SavedSubmodule) -> str:
     places = ", ".join(f"'{path}'" for path in submodule.submodules if path)
     return f"submodule {places}" if places else "the model itself"

@@ -1,4 +1,4 @@
-"""What an archive says of its remote parts, beside TorchScript's code: plain data, which nobody runs."""
+"""The manifest of an archive: its remote submodules and their interfaces, as plain data that nothing executes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from remotemod.version import VERSION
 
 __all__ = [
     "MANIFEST",
-    "ArchivePart",
     "Manifest",
     "SavedInterface",
     "SavedMethod",
+    "SavedSubmodule",
     "check",
     "read_manifest",
 ]
@@ -47,7 +47,7 @@ class SavedMethod:
 
 @dataclass(frozen=True)
 class SavedInterface:
-    """An interface of remote parts.
+    """An interface of remote submodules.
 
     ``stub`` is the extra file with its stub's source, for reading. ``classes`` has the module and the qualified name
     of each class that the methods' schemas name, ``fields`` the fields of those that are named tuples.
@@ -62,8 +62,8 @@ class SavedInterface:
 
 
 @dataclass(frozen=True)
-class ArchivePart:
-    """A remote part of a saved model.
+class SavedSubmodule:
+    """A remote submodule of a saved model.
 
     Attributes:
         name: what it is found by on a cluster.
@@ -88,9 +88,9 @@ class ArchivePart:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of it."""
+    """The whole manifest."""
 
-    parts: tuple[ArchivePart, ...] = ()
+    parts: tuple[SavedSubmodule, ...] = ()
     interfaces: tuple[SavedInterface, ...] = ()
     abi: int = STUB_ABI
     version: str = VERSION
@@ -106,7 +106,7 @@ class Manifest:
 
         Raises:
             InterfaceMismatch: another version of remotemod wrote it, which this one does not understand.
-            ArchiveError: nobody did.
+            ArchiveError: the text is no manifest.
         """
         try:
             raw = json.loads(text)
@@ -117,7 +117,7 @@ class Manifest:
             ]
             interfaces = tuple(map(_interface, raw["interfaces"]))
             return Manifest(
-                tuple(ArchivePart(**p) for p in parts), interfaces, raw["abi"], raw["version"]
+                tuple(SavedSubmodule(**p) for p in parts), interfaces, raw["abi"], raw["version"]
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArchiveError(
@@ -130,16 +130,16 @@ def check(form: int, abi: int, version: str) -> None:
     if form != FORMAT:
         raise InterfaceMismatch(
             f"the archive was exported by remotemod {version} in format {form}, and this remotemod ({VERSION}) reads "
-            f"format {FORMAT}; {_mend(form > FORMAT)}"
+            f"format {FORMAT}; {_hint(form > FORMAT)}"
         )
     if abi != STUB_ABI:
         raise InterfaceMismatch(
             f"the archive was exported by remotemod {version} for stub ABI {abi}, and this remotemod ({VERSION}) runs "
-            f"ABI {STUB_ABI}; {_mend(abi > STUB_ABI)}"
+            f"ABI {STUB_ABI}; {_hint(abi > STUB_ABI)}"
         )
 
 
-def _mend(newer: bool) -> str:
+def _hint(newer: bool) -> str:
     if newer:
         return "upgrade remotemod here, or export the model again with this version"
     return "export the model again (rm.export)"

@@ -1,4 +1,4 @@
-"""Defines the operators by which an archive's code calls its remote parts."""
+"""Define the operators by which an archive's code calls its remote submodules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["define_for"]
 
 
 def define_for(manifest: Manifest) -> None:
-    """Defines what the code of an archive calls, as far as this process has it not yet.
+    """Define the operators that an archive calls and this process has not yet.
 
     Raises:
         ArchiveError: the manifest is damaged.
@@ -37,12 +37,12 @@ def define_for(manifest: Manifest) -> None:
 def _operators(interface: SavedInterface) -> list[DispatcherMethod]:
     symbols = {name: Symbol(*place) for name, place in interface.classes.items()}
     reader = SchemaReader(symbols, interface.fields)
-    found = []
+    methods = []
     for method in interface.methods:
         schema = MethodSchema(reader.arguments(method.arguments), reader.type(method.result))
         _make_placeholders(schema.result)  # results name these classes
-        found.append(DispatcherMethod.of(method.name, schema, method.keywords, _class_of))
-    return found
+        methods.append(DispatcherMethod.of(method.name, schema, method.keywords, _class_of))
+    return methods
 
 
 def _make_placeholders(tree: Type) -> None:

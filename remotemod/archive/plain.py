@@ -1,4 +1,4 @@
-"""What a plain ``torch.jit.load`` does first for archives with remote parts."""
+"""Prepare a plain ``torch.jit.load`` of an archive with remote parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a model's remote parts, and make the form of the model that can be saved."""
+"""Find a model's remote submodules, and make the form of the model that can be saved."""
 
 from __future__ import annotations
 
@@ -20,26 +20,33 @@ from remotemod.handles.module import RemoteModule
 from remotemod.torch_compat.modules import children_of, with_children
 from remotemod.torch_compat.script import is_script_module, python_class_of
 
-__all__ = ["Found", "find_submodules", "portable"]
+__all__ = ["RemoteSubmodule", "find_submodules", "portable"]
 
 
-class Found(NamedTuple):
-    """A remote part: where it is in the model, what it is found by, how it is reached."""
+class RemoteSubmodule(NamedTuple):
+    """A remote submodule of a model.
 
-    submodules: tuple[str, ...]
+    Attributes:
+        paths: where it is in the model ("" is the model itself).
+        ref: the string by which operators find it.
+        client: what reaches it.
+        named: whether its user chose the name.
+    """
+
+    paths: tuple[str, ...]
     ref: str
     client: Client
     named: bool
 
 
-def find_submodules(model: nn.Module) -> list[Found]:
-    """The remote parts of a model, each name once.
+def find_submodules(model: nn.Module) -> list[RemoteSubmodule]:
+    """The remote submodules of a model, each name once.
 
     Raises:
         InterfaceError: one of them has no TorchScript interface.
-        ArchiveError: the model was scripted with parts that torch's RPC reaches by itself.
+        ArchiveError: a scripted submodule reaches its module by something that no file can hold.
     """
-    found: dict[str, Found] = {}
+    by_ref: dict[str, RemoteSubmodule] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         client: Client | None = None
         if isinstance(module, RemoteModule):
@@ -47,7 +54,7 @@ def find_submodules(model: nn.Module) -> list[Found]:
             client = client_of(module)
         elif is_script_module(module):
             client = client_of(module)
-            if client is None and _was_a_part(module):
+            if client is None and _was_remote(module):
                 raise ArchiveError(
                     f"{_where(path)} is a remote part that was loaded from an archive: copy that file, or export the model "
                     "that it was made of"
@@ -60,10 +67,10 @@ def find_submodules(model: nn.Module) -> list[Found]:
         if client is None:
             continue
         ref = reference_of(module)
-        known = found.get(ref)
-        paths = (path,) if known is None else (*known.submodules, path)
-        found[ref] = Found(paths, ref, client, has_own_name(module))
-    return list(found.values())
+        known = by_ref.get(ref)
+        paths = (path,) if known is None else (*known.paths, path)
+        by_ref[ref] = RemoteSubmodule(paths, ref, client, has_own_name(module))
+    return list(by_ref.values())
 
 
 def _check_interface(path: str, module: RemoteModule) -> None:
@@ -76,7 +83,7 @@ def _check_interface(path: str, module: RemoteModule) -> None:
         )
 
 
-def _was_a_part(module: Any) -> bool:
+def _was_remote(module: Any) -> bool:
     return all(hasattr(module, name) for name in ("_ref", "_named", "is_device_map_set"))
 
 
@@ -85,7 +92,7 @@ def _where(path: str) -> str:
 
 
 def portable(model: nn.Module) -> nn.Module:
-    """The model as TorchScript can save it: with other handles on its remote parts, its own left as they are."""
+    """A copy of the model that TorchScript can save, with other handles on its remote submodules; the model stays as it is."""
     return _portable(model, {})
 
 
@@ -95,7 +102,7 @@ def _portable(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
         return done[key]
     if isinstance(module, RemoteModule):
         done[key] = _twin(module)
-    elif is_script_module(module) or not _holds_parts(module):
+    elif is_script_module(module) or not _has_remote_submodules(module):
         done[key] = module
     else:
         twin = done[key] = object.__new__(type(module))
@@ -117,5 +124,5 @@ def _twin(module: RemoteModule) -> RemoteModule:
     return twin
 
 
-def _holds_parts(module: nn.Module) -> bool:
+def _has_remote_submodules(module: nn.Module) -> bool:
     return any(isinstance(inner, RemoteModule) for inner in module.modules())

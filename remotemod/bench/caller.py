@@ -155,11 +155,11 @@ class Caller:
         assert create is not None
 
         def run() -> None:
-            made = [create(worker) for _ in range(modules)]
+            created = [create(worker) for _ in range(modules)]
             if exists is not None:
-                for module in made:
+                for module in created:
                     exists(module)
-            self._kept += made
+            self._kept += created
 
         return run
 

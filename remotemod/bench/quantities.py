@@ -70,7 +70,7 @@ def launch(
         workers: how many are launched.
         rounds: how often, if time allows.
         seconds: after this time no further round begins.
-        progress: told before each launch.
+        progress: called before each launch.
     """
     names = [f"w{i}" for i in range(workers)]
     failed, able = _launching(peers)

@@ -57,42 +57,44 @@ def measure(options: Options, progress: Progress | None = None) -> Report:
 
     Args:
         options: what to measure, and against whom.
-        progress: told (quantities done, quantities in all, what is being measured).
+        progress: called with (quantities done, quantities in all, what is being measured).
     """
     peers = options.peers
     steps = _Steps(options, progress)
     report = Report(options, datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    wanted, found = set(options.only), dict[str, Any]()
+    wanted, measured = set(options.only), dict[str, Any]()
     if wanted & {"latency", "throughput", "fanout", "creation"}:
         floors = {FLOORS: options.known[FLOORS]} if "latency" in wanted else {}
         count = options.called_at_once if "fanout" in wanted else 1
         steps.begin("starting workers", counts=False)
         with open_peers({**peers, **floors}, [f"w{i}" for i in range(count)]) as opened:
             if "latency" in wanted:
-                found["latency"] = tuple(
+                measured["latency"] = tuple(
                     quantities.latency(opened, n, options.pace, steps.begin(f"latency, {human(n)}"))
                     for n in options.all_sizes
                 )
             if "throughput" in wanted:
                 tell = steps.begin("pipelined calls")
-                found["throughput"] = quantities.throughput(
+                measured["throughput"] = quantities.throughput(
                     opened, options.in_flight, options.pipeline_pace, tell
                 )
             if "fanout" in wanted:
                 tell = steps.begin("fan-out")
-                found["fanout"] = quantities.fan_out(opened, count, options.pace, tell)
+                measured["fanout"] = quantities.fan_out(opened, count, options.pace, tell)
             if "creation" in wanted:
                 tell = steps.begin("creating modules")
-                found["creation"] = quantities.creation(
+                measured["creation"] = quantities.creation(
                     opened, options.created_at_once, options.creation_pace, tell
                 )
     if "launch" in wanted:
         tell = steps.begin(f"launching {options.launched} workers")
-        found["launch"] = quantities.launch(peers, options.launched, *options.launch_rounds, tell)
+        measured["launch"] = quantities.launch(
+            peers, options.launched, *options.launch_rounds, tell
+        )
     if "memory" in wanted:
         tell = steps.begin("weighing workers")
-        found["memory"] = quantities.memory(peers, options.called_at_once, tell)
-    return dataclasses.replace(report, **found)
+        measured["memory"] = quantities.memory(peers, options.called_at_once, tell)
+    return dataclasses.replace(report, **measured)
 
 
 class _Steps:
@@ -126,7 +128,7 @@ def as_dict(report: Report, distributions: Sequence[str] = ("torch", "numpy")) -
         distributions: those whose versions stand beside the figures.
     """
     options = report.options
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "date": report.date,
         "machine": {
             "cores": os.cpu_count(),
@@ -147,26 +149,26 @@ def as_dict(report: Report, distributions: Sequence[str] = ("torch", "numpy")) -
         },
     }
     if report.latency:
-        found["latency"] = [
+        values["latency"] = [
             {"bytes": row.size, "ways": _ways(row.ways), "floors": _ways(row.floors)}
             for row in report.latency
         ]
     if (calls := report.throughput) is not None:
-        found["throughput"] = {"in_flight": calls.in_flight, "ways": _ways(calls.ways)}
+        values["throughput"] = {"in_flight": calls.in_flight, "ways": _ways(calls.ways)}
     if (rounds := report.fanout) is not None:
-        found["fanout"] = {"workers": rounds.workers, "ways": _ways(rounds.ways)}
-    if (made := report.creation) is not None:
-        found["creation"] = {
-            "modules": made.modules,
-            "at_once": made.at_once,
-            "ways": _ways(made.ways),
+        values["fanout"] = {"workers": rounds.workers, "ways": _ways(rounds.ways)}
+    if (created := report.creation) is not None:
+        values["creation"] = {
+            "modules": created.modules,
+            "at_once": created.at_once,
+            "ways": _ways(created.ways),
         }
     if (start := report.launch) is not None:
         cold, warm = _ways(start.cold), _ways(start.warm)
-        found["launch"] = {"workers": start.workers, "cold": cold, "warm": warm}
+        values["launch"] = {"workers": start.workers, "cold": cold, "warm": warm}
     if (weight := report.memory) is not None:
-        found["memory"] = {"workers": weight.workers, "ways": _ways(weight.ways)}
-    return found
+        values["memory"] = {"workers": weight.workers, "ways": _ways(weight.ways)}
+    return values
 
 
 def _pace(pace: Pace) -> dict[str, Any]:
@@ -180,12 +182,12 @@ def _ways(ways: Mapping[str, Outcome]) -> dict[str, Any]:
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         return {"failed": outcome.why}
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "median": outcome.median,
         "p99": outcome.p99,
         "least": min(outcome.values),
         "count": len(outcome.values),
     }
     if outcome.after_pause is not None:
-        found |= {"after_pause": outcome.after_pause, "calls_per_block": outcome.block}
-    return found
+        values |= {"after_pause": outcome.after_pause, "calls_per_block": outcome.block}
+    return values

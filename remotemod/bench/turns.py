@@ -65,7 +65,7 @@ def take_turns(
         job: what a call does; see the jobs of :class:`remotemod.bench.caller.Caller`.
         amount: what the job takes: bytes, calls in flight, workers.
         pace: how many turns, and how long they are.
-        progress: told before each turn.
+        progress: called before each turn.
 
     Returns:
         A sample for each way, or why there is none.

@@ -22,10 +22,10 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: it is no size, no multiple of 4, or out of bounds; the message says what is allowed.
     """
-    found = re.fullmatch(r"(\d+)\s*([a-zA-Z]*)", text.strip())
+    match = re.fullmatch(r"(\d+)\s*([a-zA-Z]*)", text.strip())
     units = {unit.lower(): factor for unit, factor in _UNITS.items()}
-    factor = units.get((found[2] or "B").lower()) if found else None
-    size = int(found[1]) * factor if found and factor else 0
+    factor = units.get((match[2] or "B").lower()) if match else None
+    size = int(match[1]) * factor if match and factor else 0
     if not 0 < size <= _LARGEST or size % _DTYPE_BYTES:
         raise ValueError(
             f"'{text}' is no size that can be measured: give bytes, or a number with KiB, MiB or GiB; a multiple "
@@ -54,13 +54,13 @@ def duration(seconds: float) -> str:
 
 def version(distributions: Iterable[str]) -> dict[str, str]:
     """The versions of those that are installed."""
-    found = {}
+    versions = {}
     for name in distributions:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def machine() -> str:

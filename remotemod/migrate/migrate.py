@@ -28,16 +28,16 @@ def migrate(
         paths: files, and folders that are searched for Python files. Of those in folders, only what
             mentions remote modules is parsed.
         write: replace the files; otherwise only the diffs are made.
-        progress: told of each file.
+        progress: called before each file.
     """
     outcomes: list[Outcome] = []
     files: dict[Path, bool] = {}
     for path in map(Path, paths):
-        for found in find_files(path):
-            if isinstance(found, InterfaceError):
-                outcomes.append(Outcome(path, "failed", error=found))
+        for file in find_files(path):
+            if isinstance(file, InterfaceError):
+                outcomes.append(Outcome(path, "failed", error=file))
             else:
-                files[found] = files.get(found, False) or found == path
+                files[file] = files.get(file, False) or file == path
     for done, (file, named) in enumerate(files.items()):
         if progress is not None:
             progress(done, len(files), str(file))

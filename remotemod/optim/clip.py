@@ -44,7 +44,7 @@ def clip_grad_norm_(
     groups = read_groups(params_or_modules, Locations())
     entries = [entry for group in groups for entry in group.entries]
     sources = by_location(entries)
-    arguments = {location: (each, norm_type, foreach) for location, each in sources.items()}
+    arguments = {location: (owned, norm_type, foreach) for location, owned in sources.items()}
     by_owner: dict[Location, Norms] = gather(scatter(norms, arguments, None))
     pieces = {
         location: iter(torch.split(owned.norms, owned.counts))
@@ -62,7 +62,9 @@ def clip_grad_norm_(
     factor = torch.clamp(float(max_norm) / (total + 1e-6), max=1.0)
     if float(factor) != 1.0:
         gather(
-            scatter(scale, {location: (each, factor) for location, each in sources.items()}, None),
+            scatter(
+                scale, {location: (owned, factor) for location, owned in sources.items()}, None
+            ),
             "clipped",
         )
     return total

@@ -40,7 +40,7 @@ def norms(sources: Sequence[Source], norm_type: float, foreach: bool | None) -> 
         stacked = torch.empty(0)
         if single:
             stacked = torch.stack([norm.to(single[0].device) for norm in single])
-    return Norms([len(each) for each in gradients], to_caller(stacked))
+    return Norms([len(of_source) for of_source in gradients], to_caller(stacked))
 
 
 def scale(sources: Sequence[Source], factor: Tensor) -> None:

@@ -37,7 +37,7 @@ class Source(NamedTuple):
     Attributes:
         value: a tensor, or a reference to one or to a module.
         whole: whether it is a module, all of whose parameters are meant.
-        item: what was given together has one number: there a shared parameter counts once.
+        item: the number of the argument that it comes from; within one, a shared parameter counts once.
     """
 
     value: Any
@@ -182,15 +182,15 @@ def place(shard: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
     """Add shares to a shard, a new one if ``shard`` is None."""
     local = Shard() if shard is None else shard_of(shard)
     seen = {id(parameter): _OLD for parameter in local.parameters}
-    held = [collect(share.sources, seen) for share in shares]
+    added = [collect(share.sources, seen) for share in shares]
     groups = {
-        share.group: {"params": list(itertools.chain(*each)), **share.options}
-        for share, each in zip(shares, held, strict=True)
-        if any(each)
+        share.group: {"params": list(itertools.chain(*parameters)), **share.options}
+        for share, parameters in zip(shares, added, strict=True)
+        if any(parameters)
     }
     if groups:
         local.add(recipe, groups)
-    counts = [[len(added) for added in each] for each in held]
+    counts = [[len(of_source) for of_source in parameters] for parameters in added]
     options = {number: _options(group) for number in groups if (group := local.group(number))}
     if local.optimizer is None:
         return Placed(None, counts, {}, None)
@@ -251,13 +251,13 @@ def load(shard: Any, state: dict[Any, Any], options: dict[int, dict[str, Any]]) 
         {**_own(options[number]), "params": [next(numbers) for _ in group["params"]]}
         for number, group in zip(local.numbers, local.groups, strict=True)
     ]
-    kept = local.groups[:]
+    groups_before = local.groups[:]
     local.optimizer.load_state_dict({"state": _own(state), "param_groups": groups})
     # The groups of the caller's own shard are the caller's param_groups, so they stay the same objects.
-    for old, new in zip(kept, local.groups, strict=True):
+    for old, new in zip(groups_before, local.groups, strict=True):
         old.clear()
         old.update(new)
-    local.groups[:] = kept
+    local.groups[:] = groups_before
 
 
 def _own(value: Any) -> Any:

@@ -18,14 +18,14 @@ _THREADS = 4
 
 def main() -> None:
     """Serve until nobody holds the other end of the standard input."""
-    module, kept = Echo(), list[object]()
+    module, modules = Echo(), list[object]()
 
     def echo(data: bytes, context: object) -> bytes:
         result: bytes = module(torch.frombuffer(data, dtype=torch.float32)).numpy().tobytes()
         return result
 
     def create(data: bytes, context: object) -> bytes:
-        kept.append(small())
+        modules.append(small())
         return b""
 
     def ping(data: bytes, context: object) -> bytes:

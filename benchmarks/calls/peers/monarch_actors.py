@@ -45,7 +45,7 @@ class MonarchActors:
             actors = {name: spawned.slice(workers=i) for i, name in enumerate(workers)}
             yield Opened(
                 lambda: _ways(actors),
-                lambda: {name: each.pid.call_one().get() for name, each in actors.items()},
+                lambda: {name: actor.pid.call_one().get() for name, actor in actors.items()},
             )
             mesh.stop().get(timeout=_SECONDS)
         finally:

@@ -51,10 +51,10 @@ class RayActors:
             try:
                 actor = ray.remote(num_cpus=0)(Worker)
                 actors = {name: actor.remote() for name in workers}
-                ray.get([each.pid.remote() for each in actors.values()])
+                ray.get([handle.pid.remote() for handle in actors.values()])
                 yield Opened(
                     lambda: _ways(actors),
-                    lambda: {name: ray.get(each.pid.remote()) for name, each in actors.items()},
+                    lambda: {name: ray.get(handle.pid.remote()) for name, handle in actors.items()},
                 )
             finally:
                 ray.shutdown()
