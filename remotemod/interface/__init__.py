@@ -1,1 +1,1 @@
-"""Reads a module's interface into one frozen model, from source or from live objects."""
+"""Read a module's interface into one frozen model, from source or from live objects."""
