@@ -1,4 +1,4 @@
-"""Waits for several remote calls at once: for all of them, or for one after the other as they are done."""
+"""Wait for several remote calls at once: for all of them, or for one after the other as they are done."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class _Arrivals:
         return bool(self._done)
 
     def _advance(self) -> None:
-        """Makes progress for a while, or until one more is done."""
+        """Make progress for a while, or until one more is done."""
         if len(self._drivers) == 1 and not self._by_itself:
             [(driver, future)] = self._drivers
             driver.drive(future, self._bound(), self._is_enough)
