@@ -39,7 +39,7 @@ class GraphMode(enum.IntEnum):
 
 
 def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
-    """Find the tensors of a value whose gradients are followed, before it goes to another process.
+    """Find the tensors of a value that gradients follow, before it goes to another process.
 
     The other side finds the same ones by :func:`open_value`.
 

@@ -91,7 +91,7 @@ class ObjectPickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cl
     """Pickles what cannot be imported elsewhere by value, as it is.
 
     Attributes:
-        followed: the tensors whose gradients are followed, from where a value tells them.
+        followed: the tensors that gradients follow, once the pickled value has said which.
     """
 
     def __init__(self, buffer: io.BytesIO) -> None:
@@ -180,7 +180,7 @@ class ObjectUnpickler(pickle.Unpickler):
     """Builds what an :class:`ObjectPickler` took apart."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look up a class, or what stands in for it."""
+        """Look up a class, or its placeholder."""
         if find_placeholder(module, name) is not None:
             return class_named(module, name)
         return super().find_class(module, name)

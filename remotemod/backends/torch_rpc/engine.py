@@ -149,7 +149,13 @@ class TorchRpcEngine(Engine):
         if type(request) is Call and is_plain(request.args) and is_plain(request.kwargs):
             sent: Any = tuple(request)
         else:
-            sent = pack(request, main_by_value=not self._same_main, on_cpu=not keeps_device)
+            runs = isinstance(request, Call) or (isinstance(request, Invoke) and not request.keep)
+            sent = pack(
+                request,
+                main_by_value=not self._same_main,
+                on_cpu=not keeps_device,
+                records=runs and in_autograd_context(),
+            )
         how = (sent, not self._same_main, keeps_device)
         inner = rpc.rpc_async(worker, serve, how, timeout=seconds)
         return inner, functools.partial(self._answer, worker)

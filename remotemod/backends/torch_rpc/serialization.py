@@ -13,6 +13,7 @@ import types
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.distributed.rpc import RRef
 from torch.fx import Proxy
 
@@ -53,7 +54,9 @@ class Parcel(NamedTuple):
     refs: list[Any]
 
 
-def pack(value: object, *, main_by_value: bool, on_cpu: bool = False) -> Parcel:
+def pack(
+    value: object, *, main_by_value: bool, on_cpu: bool = False, records: bool = False
+) -> Parcel:
     """Takes a value apart.
 
     Args:
@@ -61,12 +64,13 @@ def pack(value: object, *, main_by_value: bool, on_cpu: bool = False) -> Parcel:
         main_by_value: whether classes and functions of ``__main__`` travel by value, because the
             receiver's is another.
         on_cpu: whether tensors of accelerators travel as ones on the CPU, because there is no device map.
+        records: whether torch's distributed autograd is to see parameters too; they arrive as plain tensors.
 
     Raises:
         ProtocolError: a part of it cannot be pickled.
     """
     data = io.BytesIO()
-    pickler = _Pickler(data, main_by_value, on_cpu)
+    pickler = _Pickler(data, main_by_value, on_cpu, records)
     try:
         pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
@@ -114,13 +118,14 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 class _Pickler(ObjectPickler):
-    def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool) -> None:
+    def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool, records: bool) -> None:
         super().__init__(data)
         self.tensors: list[torch.Tensor] = []
         self.refs: list[Any] = []
         self._numbers: dict[int, tuple[int, torch.Tensor]] = {}
         self._main_by_value = main_by_value
         self._on_cpu = on_cpu
+        self._records = records
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
@@ -130,13 +135,17 @@ class _Pickler(ObjectPickler):
             self.refs.append(value)
             return -len(self.refs)
         if isinstance(value, torch.Tensor):
+            if self._records and isinstance(value, nn.Parameter) and value.requires_grad:
+                return self._number_of(value)
             self.demand(value)
         return None
 
     def _number_of(self, tensor: torch.Tensor) -> int:
         if id(tensor) not in self._numbers:  # one that occurs twice arrives as one
             self.demand(tensor)
-            self.tensors.append(to_caller(tensor) if self._on_cpu else tensor)
+            # Torch records what it takes from the list; of a parameter it takes the data.
+            sent = tensor if type(tensor) is torch.Tensor else tensor.view_as(tensor)
+            self.tensors.append(to_caller(sent) if self._on_cpu else sent)
             self._numbers[id(tensor)] = len(self.tensors) - 1, tensor
         return self._numbers[id(tensor)][0]
 
