@@ -1,4 +1,4 @@
-"""Runs every benchmark, one after another, each in a process of its own."""
+"""Run every benchmark, one after another, each in a process of its own."""
 
 import subprocess
 import sys

@@ -103,7 +103,7 @@ def ways(
 
 
 def measured(calls: Mapping[str, Call], seconds: float) -> dict[str, Times]:
-    """Runs blocks of calls, the ways in another order each round, until the time is over."""
+    """Run blocks of calls, the ways in another order each round, until the time is over."""
     blocks = {}
     for name, call in calls.items():
         call()
@@ -219,7 +219,7 @@ def run(device: str, quick: bool, seconds: float, notes: list[str]) -> dict[int,
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, writes the figures where asked, and prints the tables."""
+    """Measure, write the figures where asked, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda:0", help="where the modules are (cuda:0)")
     parser.add_argument("--out", type=Path, help="a folder for gpu.md and gpu.json")

@@ -35,7 +35,7 @@ PEER = "worker1"
 
 
 def interleaved(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Sample]:
-    """Runs every way once a round, each round in another order: what one leaves behind, the next pays for.
+    """Run every way once a round, each round in another order: what one leaves behind, the next pays for.
 
     The first rounds warm up and do not count.
     """
@@ -100,7 +100,7 @@ def measure_modes(peer: str) -> dict[str, Sample]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints tables, and writes the figures where asked."""
+    """Measure, print tables, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args(argv)

@@ -129,7 +129,7 @@ def ways(size: Size, shm: rm.Cluster, torch_rpc: rm.Cluster) -> dict[str, Step]:
 
 
 def in_blocks(steps: Mapping[str, Step], rounds: int) -> dict[str, Sample]:
-    """Runs each way in blocks of steps back to back, the ways in another order each round."""
+    """Run each way in blocks of steps back to back, the ways in another order each round."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps.items())
     shuffle = random.Random(0).shuffle
@@ -157,7 +157,7 @@ def share(size: Size) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints a table and the ratios, and writes the figures where asked."""
+    """Measure, print a table and the ratios, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args(argv)

@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs the ``remotemod`` command."""
+    """Run the ``remotemod`` command."""
     import gc
     import sys
 
@@ -21,5 +21,5 @@ def main() -> None:
             raise
         # As where pre-commit runs the generator, which needs no torch.
         sys.exit(
-            "error: this needs torch, and torch is not installed here\n  mend: pip install torch"
+            "error: this needs torch, and torch is not installed here\n  hint: pip install torch"
         )

@@ -1,4 +1,4 @@
-"""What ``remotemod bench`` prints and answers."""
+"""The bench command: measure, print tables, write JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["options_of", "print_report", "run"]
 Cells = Callable[[Sample], tuple[str, str, str]]
 
 _WIDEST = 44
-"""Of the column that says why something failed."""
+"""Characters of the column that may hold the reason of a failure."""
 
 
 def options_of(
@@ -36,10 +36,10 @@ def options_of(
     turns: str,
     quick: bool,
 ) -> Options:
-    """What the command's words mean.
+    """The options of a run, from the command's words.
 
     Raises:
-        ValueError: one of them means nothing; the message says what is allowed.
+        ValueError: one of them is not known; the message says what is allowed.
     """
     wanted = QUANTITIES if only is None else names_in(only, QUANTITIES)
     return Options(
@@ -53,7 +53,7 @@ def options_of(
 
 
 def run(options: Options, json_file: Path | None) -> int:
-    """Measures, prints, writes what was asked for, and returns the exit status."""
+    """Measure, print, write the file, and return the exit status."""
     if json_file is not None and not json_file.parent.is_dir():
         terminal.error(f"there is no folder {json_file.parent} to write {json_file.name} into")
         return 2
@@ -70,7 +70,7 @@ def run(options: Options, json_file: Path | None) -> int:
 
 
 def print_report(report: Report) -> None:
-    """Prints a table for each quantity."""
+    """Print a table for each quantity."""
     console = terminal.stdout()
     console.print(machine(), style="bold", markup=False)
 
@@ -122,7 +122,7 @@ def _table(title: str, *headings: str) -> Table:
 
 
 def _fill(table: Table, ways: Mapping[str, Outcome], cells: Cells) -> None:
-    """A row a way, the fastest first; what failed comes last, with the reason."""
+    """A row for each way, the fastest first; failures come last, with their reasons."""
     good = [(name, o) for name, o in ways.items() if isinstance(o, Sample)]
     for name, sample in sorted(good, key=lambda item: item[1].median):
         table.add_row(_plain(name, "bold" if name == OURS else ""), *cells(sample))

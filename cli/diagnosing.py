@@ -1,4 +1,4 @@
-"""What ``remotemod doctor`` prints and answers."""
+"""The doctor command: examine the installation, print tables or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["print_report", "run"]
 
 
 def run(as_json: bool, all_names: bool) -> int:
-    """Examines, prints, and returns the exit status: 1 if something that is installed does not work."""
+    """Examine, print, and return the exit status: 1 if something that is installed does not work."""
     with terminal.progress_bar() as progress:
         report = examine(progress)
     if as_json:
@@ -28,7 +28,7 @@ def run(as_json: bool, all_names: bool) -> int:
 
 
 def print_report(report: Report, all_names: bool) -> None:
-    """Prints a table for each topic, and the problems last."""
+    """Print a table for each topic, and the problems last."""
     console = terminal.stdout()
     console.print(f"remotemod {report.remotemod}, Python {report.python}, {report.platform}")
     console.print(f"torch {report.torch or 'is not installed'}", markup=False)
@@ -58,12 +58,12 @@ def print_report(report: Report, all_names: bool) -> None:
 
 
 def _print_names(report: Report, all_names: bool) -> None:
-    """Prints the private names of torch: how many there are, and those that are missing, or all."""
+    """Print the private names of torch: their number, and those that are missing, or all."""
     if not report.names:
         return
     console = terminal.stdout()
-    here = sum(name.is_here for name in report.names)
-    title = f"private names of torch that are relied on: {here} of {len(report.names)} are here"
+    present = sum(name.is_here for name in report.names)
+    title = f"private names of torch that are relied on: {present} of {len(report.names)} are here"
     shown = [name for name in report.names if all_names or not name.is_here]
     if not shown:
         console.print(f"{title} (--all lists them)\n")

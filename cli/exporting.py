@@ -1,4 +1,4 @@
-"""What ``remotemod export`` does and prints."""
+"""The export command: launch workers, build the model, save it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["run"]
 
 
 def run(target: str, output: Path, workers: str | None, backend: str | None) -> int:
-    """Exports, prints, and returns the exit status."""
+    """Export, print, and return the exit status."""
     import torch
 
     import remotemod as rm
@@ -57,7 +57,7 @@ def run(target: str, output: Path, workers: str | None, backend: str | None) -> 
 
 
 def _factory(target: str) -> Any:
-    """What a target names: a function or a class that is called without arguments."""
+    """The function or class that a target names; it is called without arguments."""
     place, colon, qualname = target.rpartition(":")
     if not colon or not place or not qualname:
         raise RemoteModError(

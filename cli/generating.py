@@ -1,4 +1,4 @@
-"""What ``remotemod gen`` prints and answers."""
+"""The gen command: generate stubs or check them, print tables and diffs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(
     device_moves: bool,
     live: bool,
 ) -> int:
-    """Generates, prints, and returns the exit status."""
+    """Generate, print, and return the exit status."""
     with terminal.progress_bar() as progress:
         outcomes = generate(
             targets,
@@ -56,16 +56,16 @@ def run(
         flags += [] if device_moves else ["--no-device-moves"]
         flags += ["--import"] if live else []
         count = f"{len(behind)} stub{'s are' if len(behind) > 1 else ' is'} out of date"
-        terminal.stdout().print(f"{count}; mend with:", style="bold")
-        command = mending_command(_mending_targets(targets, behind), output, flags)
+        terminal.stdout().print(f"{count}; regenerate with:", style="bold")
+        command = mending_command(_targets_to_regenerate(targets, behind), output, flags)
         terminal.stdout().print("  " + command, markup=False)
     elif not diff:
         _print_table(outcomes)
     return 1 if failed or (check and behind) else 0
 
 
-def _mending_targets(targets: Sequence[str], behind: Sequence[Outcome]) -> list[str]:
-    """The least to name: the outcomes' own targets, or the given ones where that is shorter."""
+def _targets_to_regenerate(targets: Sequence[str], behind: Sequence[Outcome]) -> list[str]:
+    """The shortest list of targets: the outcomes' own, or the given ones."""
     own = [o.target for o in behind]
     stale = any(o.status == "stale" for o in behind)
     return list(targets) if stale or len(own) > len(targets) else own
@@ -79,7 +79,7 @@ def _print_diff(outcome: Outcome) -> None:
 
 
 def _print_table(outcomes: list[Outcome]) -> None:
-    """Every outcome, or of very many those that somebody may want to know of; then the counts."""
+    """Print every outcome, or of very many those that were not simply written; then the counts."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""What ``remotemod migrate`` prints and answers."""
+"""The migrate command: rewrite sources or print diffs, and print remarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 
 def run(paths: list[str], *, write: bool) -> int:
-    """Migrates, prints, and returns the exit status."""
+    """Migrate, print, and return the exit status."""
     with terminal.progress_bar() as progress:
         outcomes = migrate(paths, write=write, progress=progress)
     changed = [o for o in outcomes if o.status == "changed"]
@@ -34,7 +34,7 @@ def run(paths: list[str], *, write: bool) -> int:
 
 def _print_diff(outcome: Outcome) -> None:
     if not sys.stdout.isatty():
-        sys.stdout.write(outcome.diff)  # as it is: somebody may want to apply it
+        sys.stdout.write(outcome.diff)  # byte for byte, so that patch can apply it
     else:
         terminal.diff(outcome.diff)
 
@@ -44,7 +44,7 @@ def _print_remarks(outcome: Outcome) -> None:
     for remark in outcome.remarks:
         console.print("remark:", style="bold yellow", end=" ")
         console.print(f"{outcome.path}:{remark.line}: {remark.what}", markup=False)
-        console.print(f"  mend: {remark.how}", markup=False)
+        console.print(f"  hint: {remark.how}", markup=False)
 
 
 def _print_count(changed: int, total: int, failed: int, write: bool) -> None:

@@ -16,7 +16,7 @@ __all__ = ["diff", "error", "progress_bar", "stderr", "stdout"]
 
 
 _UNBOUNDED = 100_000
-"""The width of what is no terminal: whoever reads a pipe wants whole lines."""
+"""The width where the output is no terminal: readers of a pipe want whole lines."""
 
 
 def stdout() -> Console:
@@ -30,7 +30,7 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    """For everything that is said about the results."""
+    """For messages about the results."""
     from rich.console import Console
 
     at_terminal = sys.stderr.isatty()
@@ -43,14 +43,14 @@ def stderr() -> Console:
 
 
 def error(problem: RemoteModError | str) -> None:
-    """Prints what went wrong; nothing in it is taken for markup."""
+    """Print an error; nothing in it is taken for markup."""
     console = stderr()
     console.print("error:", style="bold red", end=" ")
     console.print(str(problem), markup=False)
 
 
 def diff(text: str) -> None:
-    """Prints a unified diff in colours."""
+    """Print a unified diff in colours."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
     console = stdout()
     for line in text.splitlines():
@@ -59,7 +59,7 @@ def diff(text: str) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
-    """A bar on a terminal; nothing where nobody looks."""
+    """A progress bar on a terminal; None elsewhere."""
     console = stderr()
     if not console.is_terminal:
         yield None

@@ -1,4 +1,4 @@
-"""What ``remotemod show`` prints."""
+"""The show command: print interfaces as tables or JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 
 def run(targets: list[str], *, as_json: bool, live: bool = False) -> int:
-    """Reads, prints, and returns the exit status."""
+    """Read, print, and return the exit status."""
     interfaces: list[Interface] = []
     status = 0
     for target in targets:

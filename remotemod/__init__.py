@@ -25,8 +25,8 @@ from remotemod.errors import (
 from remotemod.torch_hooks import prepare_torch
 from remotemod.version import VERSION as __version__
 
+# Not testing, which imports this; type checkers know it where somebody imports it, as in docs/backends.md.
 if TYPE_CHECKING:
-    from remotemod import testing
     from remotemod.archive.export import export
     from remotemod.archive.load import load
     from remotemod.backends.shm.heap import empty

@@ -29,7 +29,7 @@ class InterfaceError(RemoteModError):
 
     Args:
         what: what is wrong, in one sentence.
-        how: how to mend it, in one sentence.
+        how: the hint: what to do about it, in one sentence.
         file: the source file it was seen in, if there is one.
         line: the 1-based line in that file.
     """
@@ -47,7 +47,7 @@ class InterfaceError(RemoteModError):
         where = ""
         if self.file is not None:
             where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
-        return f"{where}{self.what}" + (f"\n  mend: {self.how}" if self.how else "")
+        return f"{where}{self.what}" + (f"\n  hint: {self.how}" if self.how else "")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_interface_error, (self.what, self.how, self.file, self.line)

@@ -1,4 +1,4 @@
-"""Compares what was built with what the tree holds: a file that is missing from a wheel or an sdist is an error, and so is one too many."""
+"""Compare what was built with what the tree holds: a file that is missing from a wheel or an sdist is an error, and so is one too many."""
 
 from __future__ import annotations
 

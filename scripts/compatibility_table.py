@@ -1,4 +1,4 @@
-"""Writes docs/compatibility.md from the records of docs/compatibility.json and the names in remotemod/torch_compat."""
+"""Write docs/compatibility.md from the records of docs/compatibility.json and the names in remotemod/torch_compat."""
 
 from __future__ import annotations
 

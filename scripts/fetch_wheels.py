@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetches the wheels that remotemod and its GPU tests need beside torch, for a machine without a registry.
+"""Fetch the wheels that remotemod and its GPU tests need beside torch, for a machine without a registry.
 
 They are of the versions in constraints.txt where these are for that Python, and for the processor that is asked for, whatever
 this machine has. What is in the folder already is not fetched again.
@@ -59,7 +59,7 @@ def environment_of(python: str, machine: str) -> dict[str, str]:
 
 
 def fetch(folder: Path, python: str, on: Sequence[str], wanted: Sequence[str]) -> None:
-    """Has pip download wheels, each without what it needs in turn."""
+    """Have pip download wheels, each without what it needs in turn."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     command += ["--implementation", "cp", "--python-version", python]
@@ -76,7 +76,7 @@ def fetch(folder: Path, python: str, on: Sequence[str], wanted: Sequence[str]) -
 
 
 def main() -> None:
-    """Fetches what is missing, round by round: what a wheel needs is known when it is there."""
+    """Fetch what is missing, round by round: what a wheel needs is known when it is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     own = ".".join(map(str, sys.version_info[:2]))
     parser.add_argument("--python", default=own, help=f"the Python to fetch for ({own}, this one)")

@@ -1,4 +1,4 @@
-"""Tries the wheel on several versions of torch and Python, and writes docs/compatibility.md from what was seen.
+"""Try the wheel on several versions of torch and Python, and write docs/compatibility.md from what was seen.
 
 Each version of torch gets an environment of its own, made with the Python that runs this (or ``--python``) and removed
 afterwards, because each takes several GB::

@@ -1,4 +1,4 @@
-"""Finds what a Python lacks to run remotemod and its GPU tests, and the wheels in a folder that bring it.
+"""Find what a Python lacks to run remotemod and its GPU tests, and the wheels in a folder that bring it.
 
 Printed are the wheels to install, one a line. torch is never among them: it is what is there already.
 """
@@ -178,7 +178,7 @@ def _installed(name: str) -> tuple[str, list[str]] | None:
 
 
 def main() -> None:
-    """Prints the wheels to install, or says what is missing."""
+    """Print the wheels to install, or say what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheels", type=Path, required=True, help="the folder to look in")
     folder = parser.parse_args().wheels

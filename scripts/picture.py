@@ -1,4 +1,4 @@
-"""Draws the rooms of the package and their imports into docs/architecture.md: ``python scripts/picture.py``."""
+"""Draw the rooms of the package and their imports into docs/architecture.md: ``python scripts/picture.py``."""
 
 from __future__ import annotations
 

@@ -46,7 +46,6 @@ APART = [("remotemod.wire", "remotemod.interface"), ("remotemod.wire", "remotemo
 
 # Who may import late, and why; all other imports stand on top of their file.
 LATE = {
-    "remotemod.__main__": "a program says what it is before it loads anything",
     "remotemod.archive.plain": "most files that torch loads are no archives of ours",
     "remotemod.bench": "what a run does not measure it does not load",
     "remotemod.backends.processes.server": "the process that forks workers loads for them what was asked for",

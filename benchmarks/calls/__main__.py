@@ -1,4 +1,4 @@
-"""Measures remote calls beside other libraries' in one run, and holds the ratios against our targets.
+"""Measure remote calls beside other libraries' in one run, and hold the ratios against our targets.
 
 The measuring is that of ``remotemod bench``; here are the other libraries, the targets and the plot.
 """
@@ -27,7 +27,7 @@ SIZES = "4,4KiB,256KiB,4MiB,64MiB"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures, prints tables, and writes the figures and the plot where asked."""
+    """Measure, print tables, and write the figures and the plot where asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calls", description=__doc__)
     parser.add_argument("--only", default=",".join(QUANTITIES), help="quantities, with commas")
     parser.add_argument("--against", help="peers, with commas; by default all that are installed")

@@ -1,4 +1,4 @@
-"""Writes a run as the tables of RESULTS.md, each way beside ours, the targets last."""
+"""Write a run as the tables of RESULTS.md, each way beside ours, the targets last."""
 
 from __future__ import annotations
 

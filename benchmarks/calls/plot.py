@@ -1,4 +1,4 @@
-"""Draws latency by bytes, with the floors below."""
+"""Draw latency by bytes, with the floors below."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _APART = 0.12
 
 
 def require_matplotlib() -> None:
-    """Says what to install where matplotlib is missing.
+    """Say what to install where matplotlib is missing.
 
     Raises:
         RemoteModError: it is.
@@ -49,7 +49,7 @@ def require_matplotlib() -> None:
 
 
 def draw(rows: Sequence[Latency], path: Path, caption: str) -> None:
-    """Writes a picture of 1200 × 800 pixels: medians as lines, whiskers up to the 99th percentile.
+    """Write a picture of 1200 × 800 pixels: medians as lines, whiskers up to the 99th percentile.
 
     Args:
         rows: the sizes that were measured.

@@ -1,4 +1,4 @@
-"""Saves a model with remote parts in one file that other processes can load."""
+"""Save a model with remote parts in one file that other processes can load."""
 
 from __future__ import annotations
 

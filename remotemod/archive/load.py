@@ -1,4 +1,4 @@
-"""Loads a model with remote parts, and finds the parts on the cluster before anything is called."""
+"""Load a model with remote parts; they are found on the cluster before anything is called."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def load(
     map_location: Any = None,
     cluster: Cluster | None = None,
 ) -> torch.jit.ScriptModule:
-    """Loads what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
+    """Load what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
 
     The code of the model, of its interfaces and of its remote parts is not needed here.
 
@@ -198,7 +198,7 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
     lines = []
     for submodule in parts:
         build = f"rm.RemoteModule('{submodule.worker}/{submodule.device}', …, interface={submodule.source.partition(':')[2]}, name='{submodule.name}')"
-        mend = (
+        hint = (
             f"build it there: {build}"
             if submodule.named
             else (
@@ -206,7 +206,7 @@ def _missing(parts: list[ArchivePart], cluster: Cluster | None) -> str:
             )
         )
         lines.append(
-            f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {mend}"
+            f"\n  '{submodule.name}' ({_places(submodule)}, was on '{submodule.worker}'); {hint}"
         )
     none = "" if found is None else " none of"
     count = "a remote part is" if len(parts) == 1 else f"{len(parts)} remote parts are"

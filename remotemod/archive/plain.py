@@ -13,7 +13,7 @@ __all__ = ["prepare_for"]
 
 
 def prepare_for(file: Any) -> None:
-    """Defines the operators of an archive with remote parts; the parts are found at their first call.
+    """Define the operators of an archive with remote parts; the parts are found at their first call.
 
     Every other file is left to torch, which has errors of its own for it.
 

@@ -1,4 +1,4 @@
-"""Finds a model's remote parts, and makes the form of the model that can be saved."""
+"""Find a model's remote parts, and make the form of the model that can be saved."""
 
 from __future__ import annotations
 

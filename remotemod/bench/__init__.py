@@ -1,1 +1,1 @@
-"""Measures remote modules beside the other ways of running code in another process, all in one run."""
+"""Measure remote modules beside the other ways of running code in another process, all in one run."""

@@ -59,7 +59,7 @@ class Caller:
             return time.perf_counter() - start
 
     def build(self) -> dict[str, list[str]]:
-        """Makes the ways; gives what each can do."""
+        """Make the ways, and return what each can do."""
         assert self._opened is not None
         self._ways = self._opened.ways()
         abilities = ("call", "submit", "create")
@@ -82,7 +82,7 @@ class Caller:
             call(worker, torch.ones(1))
 
     def warm(self, way: str, job: str, amount: int) -> float:
-        """Runs a job until it is warm; gives the seconds that one takes now."""
+        """Run a job until it is warm, and return the seconds that one takes now."""
         run = self._prepare(way, job, amount)
         least, most = _WARM_CALLS
         times: list[float] = []
@@ -103,7 +103,7 @@ class Caller:
         return times
 
     def forget(self) -> None:
-        """Lets go of the modules, while their workers are still there."""
+        """Let go of the modules, while their workers are still there."""
         self._ways, self._run = {}, list
         self._kept.clear()
 
@@ -165,7 +165,7 @@ class Caller:
 
 
 def main(spec: str, fd: int) -> None:
-    """Answers requests until the measuring process closes its end."""
+    """Answer requests until the measuring process closes its end."""
     import torch
 
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Starts, asks and ends the callers; what fails is a result like any other."""
+"""The processes that call peers: started, asked and ended here; a failure is a result like any other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
     "CallerFailed",
     "CallerHandle",
     "Failure",
-    "Player",
-    "Stage",
+    "OpenPeers",
+    "OpenWay",
     "marked",
-    "stage",
+    "open_peers",
     "usable",
 ]
 
@@ -78,11 +78,11 @@ class CallerHandle:
         self._lost = ""
 
     def wait_until_ready(self) -> None:
-        """Returns when the caller has imported what it needs."""
+        """Wait until the caller has imported what it needs."""
         self._receive()
 
     def ask(self, request: str, *arguments: Any) -> Any:
-        """Asks the caller for something; see :class:`remotemod.bench.caller.Caller`.
+        """Have the caller run one of its methods; see :class:`remotemod.bench.caller.Caller`.
 
         Raises:
             CallerFailed: it could not be done, or the caller is gone.
@@ -120,11 +120,11 @@ class CallerHandle:
         raise CallerFailed(self._lost)
 
     def end(self) -> None:
-        """Tells the caller to end its peer and itself, and does not wait for that."""
+        """Tell the caller to end its peer and itself, without waiting for that."""
         self._connection.close()
 
     def stop(self) -> None:
-        """Ends the caller and its peer, and sees to it that nothing of either is left."""
+        """End the caller, its peer, and every process that either has left."""
         self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
@@ -134,7 +134,7 @@ class CallerHandle:
 
 
 def _kill_marked(mark: str) -> None:
-    """Ends the processes whose environment has the mark, after a moment to end by themselves."""
+    """Kill the processes that have the mark in their environment, after a moment to end by themselves."""
     begun = time.monotonic()
     while (pids := marked(mark)) and time.monotonic() < begun + _GRACE:
         if time.monotonic() > begun + _MOMENT:
@@ -145,39 +145,45 @@ def _kill_marked(mark: str) -> None:
 
 
 def marked(mark: str) -> list[int]:
-    """The processes whose environment has ``mark``: a caller and all that descends from it."""
-    found = []
+    """The processes with ``mark`` in their environment: a caller and its descendants."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 @dataclass(frozen=True)
-class Player:
-    """One way of an open peer, which takes its turns."""
+class OpenWay:
+    """One way of an open peer.
 
-    way: str
+    Args:
+        name: the way's name.
+        caller: the process that calls it.
+        abilities: what it can do.
+    """
+
+    name: str
     caller: CallerHandle
     abilities: frozenset[str]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The open peers.
+class OpenPeers:
+    """Peers with workers that have answered.
 
     Args:
-        players: their ways.
+        ways: their ways.
         failed: the peers that could not be opened, and why.
     """
 
-    players: tuple[Player, ...]
+    ways: tuple[OpenWay, ...]
     failed: dict[str, Failure]
 
-    def having(self, ability: str) -> list[Player]:
+    def having(self, ability: str) -> list[OpenWay]:
         """The ways that can do something."""
-        return [player for player in self.players if ability in player.abilities]
+        return [way for way in self.ways if ability in way.abilities]
 
 
 def usable(peers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Failure]]:
@@ -188,9 +194,9 @@ def usable(peers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Failure]
 
 
 @contextlib.contextmanager
-def stage(peers: Mapping[str, str], workers: Sequence[str]) -> Iterator[Stage]:
-    """Opens peers, each with workers of these names, one after another; ends them with the context."""
-    players: list[Player] = []
+def open_peers(peers: Mapping[str, str], workers: Sequence[str]) -> Iterator[OpenPeers]:
+    """Open peers, each with workers of these names, one after another; end them with the context."""
+    opened: list[OpenWay] = []
     with contextlib.ExitStack() as stack:
         able, failed = usable(peers)
         callers = []
@@ -207,5 +213,5 @@ def stage(peers: Mapping[str, str], workers: Sequence[str]) -> Iterator[Stage]:
             except CallerFailed as error:
                 failed[caller.peer] = Failure(str(error))
                 continue
-            players += [Player(way, caller, frozenset(can)) for way, can in ways.items()]
-        yield Stage(tuple(players), failed)
+            opened += [OpenWay(name, caller, frozenset(can)) for name, can in ways.items()]
+        yield OpenPeers(tuple(opened), failed)

@@ -13,7 +13,7 @@ class EchoInterface(nn.Module):
     """What can be called from TorchScript, which wants an empty body."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[empty-body]
-        """Gives back what it gets."""
+        """Give back what it gets."""
         pass  # noqa: PIE790
 
 
@@ -21,7 +21,7 @@ class Echo(nn.Module):
     """A module that costs nothing, so that what is measured is the way to it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gives back what it gets."""
+        """Give back what it gets."""
         return x
 
 

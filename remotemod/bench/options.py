@@ -75,7 +75,7 @@ class Options:
 
     @property
     def in_flight(self) -> int:
-        """Calls that are on their way at once."""
+        """Calls that are under way at once."""
         return 200
 
     @property

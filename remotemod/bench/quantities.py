@@ -1,4 +1,4 @@
-"""Measures each quantity."""
+"""Measurements, one function for each quantity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Stage, stage, usable
+from remotemod.bench.callers import (
+    CallerFailed,
+    CallerHandle,
+    Failure,
+    OpenPeers,
+    open_peers,
+    usable,
+)
 from remotemod.bench.peers import load
 from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
 from remotemod.bench.timing import Sample
@@ -21,42 +28,42 @@ Progress = Callable[[str], None]
 _SETTLE = 0.5
 
 
-def latency(stage: Stage, size: int, pace: Pace, progress: Progress) -> Latency:
-    """Measures blocking echoes of ``size`` bytes."""
-    found = take_turns(stage.having("call"), "call", size, pace, progress)
-    floors = {p.way for p in stage.players if p.caller.peer == "floors"}
-    ways = {name: outcome for name, outcome in found.items() if name not in floors}
-    return Latency(size, {**ways, **stage.failed}, {name: found[name] for name in floors})
+def latency(opened: OpenPeers, size: int, pace: Pace, progress: Progress) -> Latency:
+    """Measure blocking echoes of ``size`` bytes."""
+    outcomes = take_turns(opened.having("call"), "call", size, pace, progress)
+    floors = {way.name for way in opened.ways if way.caller.peer == "floors"}
+    ways = {name: outcome for name, outcome in outcomes.items() if name not in floors}
+    return Latency(size, {**ways, **opened.failed}, {name: outcomes[name] for name in floors})
 
 
-def throughput(stage: Stage, in_flight: int, pace: Pace, progress: Progress) -> Throughput:
-    """Measures small echoes, ``in_flight`` at once."""
-    found = take_turns(stage.having("submit"), "pipeline", in_flight, pace, progress)
-    return Throughput(in_flight, {**found, **stage.failed})
+def throughput(opened: OpenPeers, in_flight: int, pace: Pace, progress: Progress) -> Throughput:
+    """Measure small echoes, ``in_flight`` at once."""
+    outcomes = take_turns(opened.having("submit"), "pipeline", in_flight, pace, progress)
+    return Throughput(in_flight, {**outcomes, **opened.failed})
 
 
-def fan_out(stage: Stage, workers: int, pace: Pace, progress: Progress) -> FanOut:
-    """Measures rounds of one small echo a worker."""
-    found = take_turns(stage.having("submit"), "fan_out", workers, pace, progress)
-    return FanOut(workers, {**found, **stage.failed})
+def fan_out(opened: OpenPeers, workers: int, pace: Pace, progress: Progress) -> FanOut:
+    """Measure rounds of one small echo a worker."""
+    outcomes = take_turns(opened.having("submit"), "fan_out", workers, pace, progress)
+    return FanOut(workers, {**outcomes, **opened.failed})
 
 
-def creation(stage: Stage, at_once: int, pace: Pace, progress: Progress) -> Creation:
-    """Measures how long it takes to build modules on a worker, each kept until the end."""
-    found = take_turns(stage.having("create"), "create", at_once, pace, progress)
+def creation(opened: OpenPeers, at_once: int, pace: Pace, progress: Progress) -> Creation:
+    """Measure how long it takes to build modules on a worker, each kept until the end."""
+    outcomes = take_turns(opened.having("create"), "create", at_once, pace, progress)
     ways = {
         name: Sample(tuple(value / at_once for value in outcome.values))
         if isinstance(outcome, Sample)
         else outcome
-        for name, outcome in found.items()
+        for name, outcome in outcomes.items()
     }
-    return Creation(pace.turns * at_once, at_once, {**ways, **stage.failed})
+    return Creation(pace.turns * at_once, at_once, {**ways, **opened.failed})
 
 
 def launch(
     peers: Mapping[str, str], workers: int, rounds: int, seconds: float, progress: Progress
 ) -> Launch:
-    """Measures launches, each in a new process; the peers take turns.
+    """Measure launches, each in a new process; the peers take turns.
 
     Args:
         peers: their names and where they are implemented; those that start no processes are left out.
@@ -90,25 +97,25 @@ def launch(
 
 
 def memory(peers: Mapping[str, str], workers: int, progress: Progress) -> Memory:
-    """Weighs workers that have answered one call each, one peer at a time."""
+    """Weigh workers that have answered one call each, one peer at a time."""
     names = [f"w{i}" for i in range(workers)]
     failed, able = _launching(peers)
-    found: dict[str, list[float]] = {name: [] for name in able}
+    sizes: dict[str, list[float]] = {name: [] for name in able}
     for name in able:
         progress(name)
-        with stage({name: peers[name]}, names) as alone:
+        with open_peers({name: peers[name]}, names) as alone:
             failed.update(alone.failed)
             if name in alone.failed:
                 continue
-            caller = alone.players[0].caller
+            caller = alone.ways[0].caller
             try:
                 caller.ask("call_each")
                 pids = caller.ask("pids")
                 time.sleep(_SETTLE)
-                found[name] = [float(pss(pid)) for pid in pids.values()]
+                sizes[name] = [float(pss(pid)) for pid in pids.values()]
             except (CallerFailed, OSError) as error:
                 failed[name] = Failure(str(error))
-    return Memory(workers, _outcomes(found, failed))
+    return Memory(workers, _outcomes(sizes, failed))
 
 
 def pss(pid: int) -> int:
@@ -125,7 +132,7 @@ def pss(pid: int) -> int:
 
 
 def _launching(peers: Mapping[str, str]) -> tuple[dict[str, Failure], list[str]]:
-    """Those that cannot run here, and those that can and start processes."""
+    """Why some peers cannot run here, and the names of those that can and start processes."""
     able, failed = usable(peers)
     return failed, [name for name, spec in able.items() if load(spec).launches]
 
@@ -133,5 +140,5 @@ def _launching(peers: Mapping[str, str]) -> tuple[dict[str, Failure], list[str]]
 def _outcomes(
     values: Mapping[str, Sequence[float]], failed: Mapping[str, Failure]
 ) -> Mapping[str, Outcome]:
-    measured = {name: Sample(tuple(found)) for name, found in values.items() if found}
+    measured = {name: Sample(tuple(sample)) for name, sample in values.items() if sample}
     return {**measured, **failed}

@@ -1,4 +1,4 @@
-"""A whole run: measured by ``measure``, and said in JSON."""
+"""A whole run: measured by ``measure``, and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from remotemod.bench import quantities
-from remotemod.bench.callers import Failure, stage
+from remotemod.bench.callers import Failure, open_peers
 from remotemod.bench.options import Options
 from remotemod.bench.peers import FLOORS
 from remotemod.bench.results import Creation, FanOut, Latency, Launch, Memory, Throughput
@@ -53,7 +53,7 @@ class Report:
 
 
 def measure(options: Options, progress: Progress | None = None) -> Report:
-    """Measures what the options ask for; a peer that fails is a result and ends nothing.
+    """Measure what the options ask for; a peer that fails is a result and ends nothing.
 
     Args:
         options: what to measure, and against whom.
@@ -67,24 +67,24 @@ def measure(options: Options, progress: Progress | None = None) -> Report:
         floors = {FLOORS: options.known[FLOORS]} if "latency" in wanted else {}
         count = options.called_at_once if "fanout" in wanted else 1
         steps.begin("starting workers", counts=False)
-        with stage({**peers, **floors}, [f"w{i}" for i in range(count)]) as one:
+        with open_peers({**peers, **floors}, [f"w{i}" for i in range(count)]) as opened:
             if "latency" in wanted:
                 found["latency"] = tuple(
-                    quantities.latency(one, n, options.pace, steps.begin(f"latency, {human(n)}"))
+                    quantities.latency(opened, n, options.pace, steps.begin(f"latency, {human(n)}"))
                     for n in options.all_sizes
                 )
             if "throughput" in wanted:
                 tell = steps.begin("pipelined calls")
                 found["throughput"] = quantities.throughput(
-                    one, options.in_flight, options.pipeline_pace, tell
+                    opened, options.in_flight, options.pipeline_pace, tell
                 )
             if "fanout" in wanted:
                 tell = steps.begin("fan-out")
-                found["fanout"] = quantities.fan_out(one, count, options.pace, tell)
+                found["fanout"] = quantities.fan_out(opened, count, options.pace, tell)
             if "creation" in wanted:
                 tell = steps.begin("creating modules")
                 found["creation"] = quantities.creation(
-                    one, options.created_at_once, options.creation_pace, tell
+                    opened, options.created_at_once, options.creation_pace, tell
                 )
     if "launch" in wanted:
         tell = steps.begin(f"launching {options.launched} workers")
@@ -96,7 +96,7 @@ def measure(options: Options, progress: Progress | None = None) -> Report:
 
 
 class _Steps:
-    """Counts what has been measured, for the one who waits."""
+    """Progress: how much has been measured, and of how much."""
 
     def __init__(self, options: Options, progress: Progress | None) -> None:
         self._total = len(options.only)
@@ -106,7 +106,7 @@ class _Steps:
         self._progress = progress
 
     def begin(self, what: str, counts: bool = True) -> Callable[[str], None]:
-        """Says what is measured now; gives the function that says how far that is."""
+        """Report what is measured now; return the function that reports how far that is."""
         self._begun += counts
         done = max(0, self._begun - 1)
 

@@ -1,4 +1,4 @@
-"""Lets ways take turns in short blocks of calls, in shuffled order, so that noise meets all of them."""
+"""Measure ways in turns: short blocks of calls in shuffled order, so that noise meets all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from remotemod.bench.callers import CallerFailed, Failure, Player
+from remotemod.bench.callers import CallerFailed, Failure, OpenWay
 from remotemod.bench.timing import Sample
 
 __all__ = ["Outcome", "Pace", "Turns", "take_turns"]
@@ -49,19 +49,19 @@ class Pace:
 
 
 def take_turns(
-    players: Sequence[Player],
+    ways: Sequence[OpenWay],
     job: str,
     amount: int,
     pace: Pace,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Mapping[str, Outcome]:
-    """Measures one job by every player.
+    """Measure one job by every way.
 
-    The number of calls in a block is chosen once for each player, from calls that warm it up and do not
+    The number of calls in a block is chosen once for each way, from calls that warm it up and do not
     count. From then on every call counts, the first of a block too.
 
     Args:
-        players: the ways.
+        ways: the open ways.
         job: what a call does; see the jobs of :class:`remotemod.bench.caller.Caller`.
         amount: what the job takes: bytes, calls in flight, workers.
         pace: how many turns, and how long they are.
@@ -72,37 +72,37 @@ def take_turns(
     """
     counts: dict[str, int] = {}
     failed: dict[str, Failure] = {}
-    times: dict[str, list[float]] = {player.way: [] for player in players}
-    firsts: dict[str, list[float]] = {player.way: [] for player in players}
-    for player in players:
+    times: dict[str, list[float]] = {way.name: [] for way in ways}
+    firsts: dict[str, list[float]] = {way.name: [] for way in ways}
+    for way in ways:
         progress("warming up")
         try:
-            once = player.caller.ask("warm", player.way, job, amount)
+            once = way.caller.ask("warm", way.name, job, amount)
         except CallerFailed as error:
-            failed[player.way] = Failure(str(error))
+            failed[way.name] = Failure(str(error))
         else:
-            counts[player.way] = pace.fixed or min(
+            counts[way.name] = pace.fixed or min(
                 max(pace.calls, round(pace.block / once)), _MOST_CALLS
             )
-    shuffle, order = random.Random(0).shuffle, list(players)
+    shuffle, order = random.Random(0).shuffle, list(ways)
     begun = time.monotonic()
     for turn in range(pace.turns):
         if turn >= pace.least and time.monotonic() - begun > pace.seconds:
             break
         progress(f"turn {turn + 1} of at most {pace.turns}")
         shuffle(order)
-        for player in order:
-            way = player.way
-            if way in failed:
+        for way in order:
+            name = way.name
+            if name in failed:
                 continue
             try:
-                block = player.caller.ask("block", way, job, amount, counts[way])
+                block = way.caller.ask("block", name, job, amount, counts[name])
             except CallerFailed as error:
-                failed[way] = Failure(str(error))
+                failed[name] = Failure(str(error))
                 continue
-            times[way] += block
-            firsts[way].append(block[0])
+            times[name] += block
+            firsts[name].append(block[0])
     return {
-        way: failed.get(way) or Sample(tuple(times[way]), tuple(firsts[way]), counts[way])
-        for way in times
+        name: failed.get(name) or Sample(tuple(times[name]), tuple(firsts[name]), counts[name])
+        for name in times
     }

@@ -71,8 +71,6 @@ def find_interfaces(
 
 def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
     from remotemod.interface.source.discover import walk_package
-    from remotemod.interface.source.locate import locate
-    from remotemod.interface.source.program import Program
     from remotemod.interface.source.read import read_each_from_source
 
     try:
@@ -80,21 +78,20 @@ def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
     except InterfaceError as error:
         yield Found(target, error=error)
         return
-    program: Program | None = None
     count = 0
     for index, module in enumerate(modules):
         if progress is not None:
             progress(index, len(modules), module.target)
-        if module.empty and len(modules) > 1:
-            continue
         # Named by itself, a module that cannot be read is an error; on a walk it is passed over.
-        if module.skipped and len(modules) > 1:
-            yield Found(module.target, skipped=module.skipped)
-            count += 1
-            continue
+        if len(modules) > 1:
+            if module.skipped:
+                yield Found(module.target, skipped=module.skipped)
+                count += 1
+                continue
+            if module.empty:
+                continue
         try:
-            program = program or Program((locate(module.target).root,))
-            for each in read_each_from_source(module.target, program):
+            for each in read_each_from_source(module.location, module.program):
                 count += 1
                 if isinstance(each, InterfaceError):
                     yield Found(module.target, error=each)

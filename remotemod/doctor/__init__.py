@@ -1,1 +1,1 @@
-"""What ``remotemod doctor`` finds out: versions, what of torch is there, and whether each backend really works."""
+"""Examination of an installation: versions, private names of torch, and a live try of each backend."""

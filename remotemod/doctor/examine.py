@@ -1,4 +1,4 @@
-"""Examines this installation: asks each thing itself, in processes of their own where it may crash or hang."""
+"""Examine this installation; what may crash or hang runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from remotemod.version import VERSION
 __all__ = ["Progress", "examine"]
 
 Progress = Callable[[int, int, str], None]
-"""Is told what is done, of how much, and what is next."""
+"""Called with the steps done, the steps in all, and the next step."""
 
 _EXTRAS = ("ray", "grpc", "monarch", "bench")
-"""Of the package's extras those that users of it install."""
+"""The extras that users install; the others are for developers."""
 _SECONDS = 120.0
-"""How long a backend may take; a first launch loads torch anew."""
+"""The timeout of a backend's try; a first launch loads torch anew."""
 
 
 def examine(progress: Progress | None = None) -> Report:
-    """Examines this installation.
+    """Examine this installation.
 
     Args:
-        progress: is told how far it is.
+        progress: called before each step.
     """
     has_torch = importlib.util.find_spec("torch") is not None
     backends = _backend_names() if has_torch else []
-    tell = progress or (lambda done, total, what: None)
+    report_progress = progress or (lambda done, total, step: None)
     checks = []
     for done, name in enumerate(backends):
-        tell(done, len(backends), f"backend {name}")
+        report_progress(done, len(backends), f"backend {name}")
         checks.append(_try(name))
-    tell(len(backends), len(backends), "torch")
+    report_progress(len(backends), len(backends), "torch")
     return Report(
         remotemod=VERSION,
         python=platform.python_version(),
@@ -54,12 +54,12 @@ def examine(progress: Progress | None = None) -> Report:
 
 
 def _libraries() -> Iterator[Library]:
-    """What the package's metadata asks for: always, or with one of its extras."""
+    """The requirements in the package's metadata, those of its extras included."""
     try:
-        asked = importlib.metadata.requires("remotemod") or []
+        requirements = importlib.metadata.requires("remotemod") or []
     except importlib.metadata.PackageNotFoundError:  # a checkout on the path, never installed
         return
-    for line in asked:
+    for line in requirements:
         requirement, _, condition = line.partition(";")
         name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
         extra = re.search(r"extra == ['\"]([\w-]+)['\"]", condition)
@@ -136,7 +136,7 @@ def _backend_names() -> list[str]:
 
 
 def _try(name: str) -> BackendCheck:
-    """A backend in a process of its own, which may crash or hang."""
+    """Try a backend in a process of its own, which may crash or hang."""
     command = [sys.executable, "-W", "ignore", "-m", "remotemod.doctor.round_trip", name]
     try:
         done = subprocess.run(
@@ -150,13 +150,13 @@ def _try(name: str) -> BackendCheck:
     except subprocess.TimeoutExpired:
         return BackendCheck(name, works=False, why=f"no answer within {_SECONDS:g} s")
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-        return BackendCheck(name, works=False, why=said[-1])
-    found = json.loads(done.stdout.splitlines()[-1])
+        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return BackendCheck(name, works=False, why=lines[-1])
+    measured = json.loads(done.stdout.splitlines()[-1])
     return BackendCheck(
         name,
         works=True,
-        capabilities=tuple(found["capabilities"]),
-        launch=found["launch"],
-        call=found["call"],
+        capabilities=tuple(measured["capabilities"]),
+        launch=measured["launch"],
+        call=measured["call"],
     )

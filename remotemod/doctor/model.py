@@ -1,4 +1,4 @@
-"""What an examination has found, ready to be printed or written as JSON."""
+"""The report of an examination, to be printed or written as JSON."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BackendCheck:
 
 @dataclass(frozen=True)
 class Report:
-    """All of an examination.
+    """The whole examination.
 
     Attributes:
         remotemod: its version.
@@ -94,24 +94,24 @@ class Report:
 
     @property
     def problems(self) -> list[str]:
-        """What is installed and does not work, each with the way out."""
-        found = [
+        """Messages on what is installed and does not work, each with a hint."""
+        problems = [
             f"{library.name} is not installed: pip install {library.name}"
             for library in self.libraries
             if library.version is None and not library.needed
         ]
-        found += [
+        problems += [
             f"torch has no {name.name}: {name.without}"
             for name in self.names
             if not name.is_here and not name.instead
         ]
         if self.torch is not None and self.torchscript is not None:
-            found.append(f"TorchScript: {self.torchscript}")
-        found += [
+            problems.append(f"TorchScript: {self.torchscript}")
+        problems += [
             f"backend '{check.name}': {check.why}" for check in self.backends if not check.works
         ]
-        return found
+        return problems
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON takes it."""
+        """The report as JSON values."""
         return {**dataclasses.asdict(self), "problems": self.problems}

@@ -1,4 +1,4 @@
-"""Tries one backend for real, as the program of a process of its own: ``python -m remotemod.doctor.round_trip NAME``."""
+"""Try one backend, as the program of a process of its own: ``python -m remotemod.doctor.round_trip NAME``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CALLS = 50
 
 
 def round_trip(backend: str) -> dict[str, Any]:
-    """Launches a worker, calls a module on it, goes back through it, and compares with the module here.
+    """Launch a worker, call a module on it, run backward through it, and compare with a local module.
 
     Args:
         backend: its name.

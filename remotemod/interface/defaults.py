@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from remotemod.interface.absent_torch import NeedsTorch
 from remotemod.interface.annotations import canonical
-from remotemod.interface.live.absent_torch import NeedsTorch
 from remotemod.interface.model import Default
 from remotemod.interface.types import Symbol
 from remotemod.objects import find_or_none

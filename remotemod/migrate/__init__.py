@@ -1,1 +1,1 @@
-"""Moves source code from torch's RemoteModule to ours, without running any of it."""
+"""Move source code from torch's RemoteModule to ours, without running any of it."""

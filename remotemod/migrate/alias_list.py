@@ -1,4 +1,4 @@
-"""Takes names out of an import list and keeps the comments of those that stay and of those that go."""
+"""Take names out of an import list and keep the comments of those that stay and of those that go."""
 
 from __future__ import annotations
 

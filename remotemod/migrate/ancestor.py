@@ -1,4 +1,4 @@
-"""What torch calls the things that we replace; nothing else in this package spells them."""
+"""Torch's names for what is replaced; nothing else in this package spells them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewrites ``torch.distributed.nn.RemoteModule`` to ``remotemod.RemoteModule`` and imports remotemod for it."""
+"""Rewrite ``torch.distributed.nn.RemoteModule`` to ``remotemod.RemoteModule`` and import remotemod for it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class DottedUses(Step):
 
 
 class ImportOurs(DottedUses):
-    """Imports remotemod, where uses need it, under a name that means nothing else in the file."""
+    """Import remotemod, where uses need it, under a name that means nothing else in the file."""
 
     def plan(self) -> None:
-        """Puts the import behind the docstring and the imports from ``__future__``."""
+        """Put the import behind the docstring and the imports from ``__future__``."""
         uses = self.uses()
         name = OUR_PACKAGE
         while self.is_unclear(name) or any(
@@ -61,10 +61,10 @@ class ImportOurs(DottedUses):
 
 
 class RewriteUses(DottedUses):
-    """Rewrites the uses, and removes the imports of torch's modules that nothing needs any more."""
+    """Rewrite the uses, and remove the imports of torch's modules that nothing needs any more."""
 
     def plan(self) -> None:
-        """Rewrites what has an import of remotemod to rely on."""
+        """Rewrite the uses that have an import of remotemod before them."""
         uses = self.uses()
         name = self.our_name(uses) if uses else None
         if name is None:

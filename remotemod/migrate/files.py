@@ -1,4 +1,4 @@
-"""Finds the files to migrate, and reads and replaces them without touching encoding or newlines."""
+"""Find the files to migrate, and read and replace them without touching encoding or newlines."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def decode(data: bytes, path: Path) -> tuple[str, str]:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Replaces a file in one step, permissions kept; a link keeps pointing to it.
+    """Replace a file in one step, permissions kept; a link keeps pointing to it.
 
     Raises:
         InterfaceError: it cannot be written; the old file is as it was.

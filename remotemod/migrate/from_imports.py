@@ -1,4 +1,4 @@
-"""Rewrites ``from torch… import RemoteModule``: the class comes from us, the rest stays where it is."""
+"""Rewrite ``from torch… import RemoteModule``: the class comes from us, the rest stays where it is."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PRAGMA = re.compile(r"#\s*(noqa|type:|isort:|pylint:|ruff:|pyright:|fmt:)")
 
 
 class MoveImports(Step):
-    """Rewrites every import of torch's class by name; a suite gets each name once."""
+    """Rewrite every import of torch's class by name; a suite gets each name once."""
 
     def plan(self) -> None:
-        """Goes through the imports in the order of the text."""
+        """Go through the imports in the order of the text."""
         known: set[tuple[cst.CSTNode | None, str]] = set()
         for statement in self.all(cst.ImportFrom):
             if isinstance(statement.names, cst.ImportStar):
@@ -44,7 +44,7 @@ class MoveImports(Step):
     def _move(
         self, statement: cst.ImportFrom, moving: list[int], new: dict[int, cst.ImportAlias]
     ) -> None:
-        """Notes the edits for the names at some places, and for the new ones, which may be fewer."""
+        """Note the edits for the names at some places, and for the new ones, which may be fewer."""
         assert not isinstance(statement.names, cst.ImportStar)
         line = self.line_of(statement)
         if len(moving) < len(statement.names):

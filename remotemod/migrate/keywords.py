@@ -1,4 +1,4 @@
-"""Renames the keyword ``_module_interface_cls`` where it surely goes to a remote module."""
+"""Rename the keyword ``_module_interface_cls`` where it surely goes to a remote module."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["RenameKeywords", "is_class"]
 
 
 class RenameKeywords(Step):
-    """Renames the keyword in calls of the class, of its makers, and of its constructor by subclasses."""
+    """Rename the keyword in calls of the class, of its makers, and of its constructor by subclasses."""
 
     def plan(self) -> None:
-        """Finds the subclasses of the file, then the calls."""
+        """Find the subclasses of the file, then the calls."""
         self._derived: set[cst.CSTNode] = set()
         for node in self.all(cst.ClassDef):
             if node.bases and self._is_derived(node.bases[0].value):

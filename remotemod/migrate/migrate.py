@@ -1,4 +1,4 @@
-"""Migrates files and folders: find, read, rewrite, and write where that is asked for."""
+"""Migrate files and folders: find, read, rewrite, and write where that is asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Progress = Callable[[int, int, str], None]
 def migrate(
     paths: Iterable[str | Path], *, write: bool = False, progress: Progress | None = None
 ) -> list[Outcome]:
-    """Moves Python files from torch's RemoteModule to ours; one outcome for each file.
+    """Move Python files from torch's RemoteModule to ours; one outcome for each file.
 
     What fails leaves the other files alone. No code of the files runs.
 

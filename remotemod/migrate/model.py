@@ -1,4 +1,4 @@
-"""What a migration comes to: one remark, one file, and the text in between."""
+"""The results of a migration: for a file, for its text, and remarks for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["unchanged", "changed", "failed"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Remark:
-    """Something that a person must look at.
+    """A place that a person must look at.
 
     Attributes:
         line: the 1-based line in the old text.
@@ -38,7 +38,7 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one path.
+    """The result for one path.
 
     Attributes:
         path: the file, or the path that is none.

@@ -1,4 +1,4 @@
-"""Finds what no rewriting can move over, and says what to do instead."""
+"""Find what no rewriting can move over, and say what to do instead."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _QUOTED = re.compile(r"[A-Za-z_][\w.]*\._?RemoteModule\b")
 
 
 class FindRemarks(Step):
-    """Notes what a person must look at in the old text; edits nothing.
+    """Note what a person must look at in the old text; edit nothing.
 
     Attributes:
         remarks: what was found, by line.
     """
 
     def plan(self) -> None:
-        """Looks for each kind."""
+        """Look for each kind."""
         self._remarks: set[Remark] = set()
         self._look_at_imports()
         self._look_at_attributes()

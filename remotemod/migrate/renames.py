@@ -1,4 +1,4 @@
-"""Decides where ``_RemoteModule`` can be called ``RemoteModule`` without meeting another name."""
+"""Decide where ``_RemoteModule`` can be called ``RemoteModule`` without meeting another name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TYPE_COMMENT = re.compile(rf"#\s*type:.*\b{PRIVATE_CLASS}\b")
 
 
 class RenamePrivateClass(Step):
-    """Renames torch's private class, where it is imported and where it is used."""
+    """Rename torch's private class, where it is imported and where it is used."""
 
     def plan(self) -> None:
-        """Renames scope by scope; a scope in which that is not safe keeps the name."""
+        """Rename scope by scope; a scope in which that is not safe keeps the name."""
         if self._is_spoken_of() or not self._is_free():
             return
         for scope in self.scopes:

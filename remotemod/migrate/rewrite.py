@@ -1,4 +1,4 @@
-"""Migrates one text: the steps of the codemod, one after the other."""
+"""Migrate one text: the steps of the codemod, one after the other."""
 
 from __future__ import annotations
 

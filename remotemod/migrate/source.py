@@ -38,14 +38,14 @@ class Step(Codemod):
 
     @abstractmethod
     def plan(self) -> None:
-        """Notes the edits."""
+        """Note the edits."""
 
     def edit(self, node: cst.CSTNode, edit: Callable[[Any], Any]) -> None:
-        """Notes what makes, from a node with its inside done, what stands there instead."""
+        """Note what makes, from a node with its inside done, what stands there instead."""
         self._edits.setdefault(node, []).append(edit)
 
     def remove_line(self, line: cst.SimpleStatementLine) -> None:
-        """Removes a line that is not the only one of its suite; blank lines above it go to the next one."""
+        """Remove a line that is not the only one of its suite; blank lines above it go to the next one."""
         body = list(getattr(self.parent(line), "body", ()))
         following = body[body.index(line) + 1 :][:1]
 

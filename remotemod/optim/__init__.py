@@ -1,1 +1,1 @@
-"""One optimizer over parameters that live anywhere: a real one on each owner, asked all at once."""
+"""One optimizer over parameters anywhere: a torch optimizer on each owner, all of which run at the same time."""

@@ -1,4 +1,4 @@
-"""What has changed in a group's hyperparameters since an owner was told of them."""
+"""Differences between a group's hyperparameters and what was sent to an owner last."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = ["changes_between", "copied", "merged"]
 
 
 def copied(value: Any) -> Any:
-    """A copy that later changes in place do not reach."""
+    """A deep copy, tensors on the CPU: later changes in place do not reach it."""
     return copy.deepcopy(map_tensors(value, lambda tensor: tensor.detach().cpu()))
 
 
 def changes_between(
-    told: Mapping[str, Any], group: Mapping[str, Any], left_out: Collection[str]
+    sent: Mapping[str, Any], group: Mapping[str, Any], excluded: Collection[str]
 ) -> Change | None:
-    """What an owner must be told; None if it knows all.
+    """The change that an owner needs; None if it is up to date.
 
     Args:
-        told: what it was told last.
+        sent: the hyperparameters that it has.
         group: the group as it is now.
-        left_out: keys that do not concern it.
+        excluded: keys that are never sent.
     """
     values = {
         key: copied(value)
         for key, value in group.items()
-        if key not in left_out and not (key in told and _same(told[key], value))
+        if key not in excluded and not (key in sent and _same(sent[key], value))
     }
-    gone = [key for key in told if key not in group]
-    return Change(values, gone) if values or gone else None
+    removed = [key for key in sent if key not in group]
+    return Change(values, removed) if values or removed else None
 
 
-def merged(told: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """What an owner knows after a change."""
-    known = {**told, **change.values}
-    return {key: value for key, value in known.items() if key not in change.gone}
+def merged(sent: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """The hyperparameters that an owner has after a change."""
+    values = {**sent, **change.values}
+    return {key: value for key, value in values.items() if key not in change.removed}
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -55,4 +55,4 @@ def _same(old: Any, new: Any) -> bool:
     if isinstance(old, (list, tuple)):
         return len(old) == len(new) and all(map(_same, old, new))
     same = old == new
-    return getattr(same, "ndim", 0) == 0 and bool(same)  # arrays are told again
+    return getattr(same, "ndim", 0) == 0 and bool(same)  # arrays are sent again

@@ -1,4 +1,4 @@
-"""Clips gradients here and on workers by their common norm."""
+"""Clip gradients of this process and of workers by their common norm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scales gradients here and on workers down to a common norm, as ``torch.nn.utils.clip_grad_norm_`` does.
+    """Scale gradients of this process and of workers down to a common norm, as ``torch.nn.utils.clip_grad_norm_`` does.
 
     The owners work at the same time: once for the norms, and once more if there is something to scale.
     Sparse gradients count by the values of their coalesced form.
@@ -45,9 +45,10 @@ def clip_grad_norm_(
     entries = [entry for group in groups for entry in group.entries]
     sources = by_location(entries)
     arguments = {location: (each, norm_type, foreach) for location, each in sources.items()}
-    found: dict[Location, Norms] = gather(scatter(norms, arguments, None))
+    by_owner: dict[Location, Norms] = gather(scatter(norms, arguments, None))
     pieces = {
-        location: iter(torch.split(each.norms, each.counts)) for location, each in found.items()
+        location: iter(torch.split(owned.norms, owned.counts))
+        for location, owned in by_owner.items()
     }
     ordered = [piece for entry in entries if (piece := next(pieces[entry.location])).numel()]
     if not ordered:

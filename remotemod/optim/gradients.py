@@ -1,4 +1,4 @@
-"""What runs where gradients live: their norms, and their scaling, for dense and sparse ones."""
+"""Norms and scaling of dense and sparse gradients; runs in the process that has them."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ def norms(sources: Sequence[Source], norm_type: float, foreach: bool | None) -> 
     flat = list(itertools.chain(*gradients))
     with torch.no_grad():
         if foreach is False:
-            found = [torch.linalg.vector_norm(gradient, norm_type) for gradient in flat]
+            single = [torch.linalg.vector_norm(gradient, norm_type) for gradient in flat]
         else:
-            found = norm_of_all(flat, norm_type)
-        together = (
-            torch.stack([norm.to(found[0].device) for norm in found]) if found else torch.empty(0)
-        )
-    return Norms([len(each) for each in gradients], to_caller(together))
+            single = norm_of_all(flat, norm_type)
+        stacked = torch.empty(0)
+        if single:
+            stacked = torch.stack([norm.to(single[0].device) for norm in single])
+    return Norms([len(each) for each in gradients], to_caller(stacked))
 
 
 def scale(sources: Sequence[Source], factor: Tensor) -> None:
-    """Multiplies the gradients by ``factor``."""
+    """Multiply the gradients by ``factor``."""
     _multiply(_values(itertools.chain(*collect(sources))), factor)
 
 
 def unscale(shard: Any, factor: Tensor) -> bool:
-    """Multiplies the gradients of an optimizer's parameters; whether one was not finite before."""
+    """Multiply the gradients of a shard's parameters; True if one was not finite before."""
     gradients = _values(shard_of(shard).parameters)
-    found = not all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+    are_finite = all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
     _multiply(gradients, factor)
-    return found
+    return not are_finite
 
 
 def _multiply(gradients: list[Tensor], factor: Tensor) -> None:
-    places: dict[torch.device, list[Tensor]] = {}
+    by_device: dict[torch.device, list[Tensor]] = {}
     for gradient in gradients:
-        places.setdefault(gradient.device, []).append(gradient)
+        by_device.setdefault(gradient.device, []).append(gradient)
     with torch.no_grad():
-        for device, each in places.items():
-            multiply_all_(each, factor.to(device))
+        for device, on_device in by_device.items():
+            multiply_all_(on_device, factor.to(device))
 
 
 def _values(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The gradients there are; of sparse ones the values, with each index once."""
-    found = []
+    """The gradients that are not None; of sparse ones the coalesced values."""
+    values = []
     for parameter in parameters:
         gradient = parameter.grad
         if gradient is not None and gradient.is_sparse:
             gradient = parameter.grad = gradient.coalesce()
             gradient = gradient.values()
         if gradient is not None:
-            found.append(gradient)
-    return found
+            values.append(gradient)
+    return values

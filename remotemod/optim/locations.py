@@ -1,4 +1,4 @@
-"""Where parameters live, and how all those places are asked at once."""
+"""The processes that have parameters, and running a function in all of them at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["LOCAL", "Location", "Locations", "gather", "scatter"]
 
 
 class Location:
-    """A place where parameters live: an owner, or this process.
+    """A process that has parameters: an owner, or the caller itself.
 
     Args:
         name: the owner's name.
@@ -33,7 +33,7 @@ class Location:
     def submit(
         self, function: Callable[..., Any], args: tuple[Any, ...], timeout: float | None
     ) -> Future[Any]:
-        """Runs a function there; what goes wrong comes through the future."""
+        """Run a function there; errors come through the future."""
         request = Invoke(function, args)
         own = self._owner
         # An owner that waits for itself would wait for ever.
@@ -53,17 +53,17 @@ class Location:
 
 
 LOCAL = Location("here", None, None)
-"""The caller itself, for parameters that it holds directly."""
+"""The caller itself, for parameters that are in this process."""
 
 
 class Locations:
-    """The owners that were met so far."""
+    """One :class:`Location` for each owner."""
 
     def __init__(self) -> None:
-        self._found: dict[Any, Location] = {}
+        self._by_owner: dict[Any, Location] = {}
 
     def of(self, ref: Any, cluster: Cluster | None = None) -> Location:
-        """The owner of a reference.
+        """The location of a reference's owner.
 
         Args:
             ref: a reference, ours or the engine's own.
@@ -77,7 +77,7 @@ class Locations:
             cluster = getattr(ref, "cluster", None) or _cluster_of(ref)
         ours = type(ref) is RemoteRef
         key = (name, owner or cluster) if ours else (name, "the engine's own")
-        location = self._found.setdefault(key, Location(name, cluster, owner))
+        location = self._by_owner.setdefault(key, Location(name, cluster, owner))
         location.cluster = location.cluster or cluster
         return location
 
@@ -95,12 +95,15 @@ def _cluster_of(ref: Any) -> Cluster:
 def scatter(
     function: Callable[..., Any], args: Mapping[Location, tuple[Any, ...]], timeout: float | None
 ) -> dict[Location, Future[Any]]:
-    """Runs a function at every site and waits for all; what is here runs while the others do.
+    """Run a function at every location and wait for all; this process runs its own while the workers do.
 
     Args:
         function: what runs.
-        args: its arguments at each site.
-        timeout: seconds for each; None for the cluster's bound.
+        args: its arguments at each location.
+        timeout: seconds for each; None for the cluster's timeout.
+
+    Returns:
+        A future for each location, all of them done.
     """
     order = sorted(args, key=lambda location: location.cluster is None)
     futures = {location: location.submit(function, args[location], timeout) for location in order}
@@ -110,11 +113,11 @@ def scatter(
 
 
 def gather(futures: Mapping[Location, Future[Any]], done: str = "") -> dict[Location, Any]:
-    """The result of each site.
+    """The result at each location.
 
     Args:
-        futures: what :func:`ask` returns.
-        done: what they did, in the past tense; an error then says who did and who did not.
+        futures: what :func:`scatter` returns.
+        done: what they did, in the past tense; a note on the error then says which locations did and which did not.
 
     Raises:
         Exception: the first error there was.
@@ -134,14 +137,15 @@ def gather(futures: Mapping[Location, Future[Any]], done: str = "") -> dict[Loca
 
 
 def _report(
-    done: str, good: list[Location], failed: Mapping[Location, BaseException | None]
+    done: str, succeeded: list[Location], failed: Mapping[Location, BaseException | None]
 ) -> str:
     bad = ", ".join(f"{location!r} ({type(error).__name__})" for location, error in failed.items())
-    return f"{done}: {', '.join(map(repr, good)) or 'nobody'}; not, or without saying so: {bad}"
+    good = ", ".join(map(repr, succeeded)) or "nobody"
+    return f"{done}: {good}; not, or without saying so: {bad}"
 
 
 def _note(error: BaseException, text: str) -> None:
-    """Adds a note to an error, which keeps its type; where notes are unknown (3.10) they are not shown."""
+    """Add a note to an error, which keeps its type; Python 3.10 does not show notes."""
     notes: list[str] = list(getattr(error, "__notes__", ()))
     if text not in notes:
         error.__notes__ = [*notes, text]  # type: ignore[attr-defined,unused-ignore]

@@ -1,4 +1,4 @@
-"""One optimizer over parameters here and on workers; each owner runs its own part of it."""
+"""One optimizer over parameters of this process and of workers; each owner steps its own shard."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["RemoteOptimizer"]
 class RemoteOptimizer(Optimizer):
     """An optimizer whose parameters live anywhere; each owner steps its own, all at the same time.
 
-    It is a ``torch.optim.Optimizer``: schedulers drive it, hooks run once and here, and its state has torch's
-    format, with the parameters numbered as in a model that is all here. ``param_groups`` hold the
+    It is a ``torch.optim.Optimizer``: schedulers drive it, hooks run once, in this process, and its state has torch's
+    format, with the parameters numbered as in a model that is all local. ``param_groups`` hold the
     hyperparameters and, under ``"params"``, the parameters of this process; what is changed there
     reaches the owners with the next step.
 
@@ -57,20 +57,20 @@ class RemoteOptimizer(Optimizer):
             )
         self._cls = optimizer_cls
         self._shards = Shards(Recipe(optimizer_cls, args, kwargs))
-        found = read_groups(params_or_modules, self._shards.locations)
-        self._refuse_closure(found)
-        groups = self._shards.place(found)
+        given = read_groups(params_or_modules, self._shards.locations)
+        self._refuse_closure(given)
+        groups = self._shards.place(given)
         if not self._shards:
             raise ValueError(
                 "there is nothing to optimize: params_or_modules holds no parameters, here or on a worker"
             )
-        # The base class makes groups of tensors that are here; this is its way to take groups as they are.
-        state = {"param_groups": groups, "state": self._shards.state_here}
+        # The base class's constructor takes local tensors; __setstate__ takes groups as they are.
+        state = {"param_groups": groups, "state": self._shards.local_state}
         self.__setstate__({"defaults": self._shards.defaults, **state})
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that each owner may take for one request; None for its cluster's bound, ``math.inf`` for none."""
+        """Seconds that each owner may take for one request; None for its cluster\'s timeout, ``math.inf`` for none."""
         return self._shards.timeout
 
     @timeout.setter
@@ -81,17 +81,17 @@ class RemoteOptimizer(Optimizer):
         remote = any(entry.location is not LOCAL for group in groups for entry in group.entries)
         if remote and _needs_closure(self._cls):
             raise ValueError(
-                f"{self._cls.__name__}.step evaluates its closure as often as it likes, which parts on several "
+                f"{self._cls.__name__}.step evaluates its closure as often as it likes, which shards on several "
                 "owners cannot do together; take an optimizer whose closure is optional (SGD, Adam, …)"
             )
 
     # --- training -----------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of all parts, at the same time.
+        """One step of all shards, at the same time.
 
         Args:
-            closure: evaluated once, here, with gradients enabled, before the step.
+            closure: evaluated once, in this process, with gradients enabled, before the step.
 
         Returns:
             What ``closure`` returns.
@@ -106,20 +106,20 @@ class RemoteOptimizer(Optimizer):
                 "in the parameters' .grad: use loss.backward(), not torch's dist_autograd.backward()"
             )
         if closure is not None and _needs_closure(self._cls):
-            here = self._shards.optimizer_here  # there is no other part
-            assert here is not None
-            return here.step(closure)
+            local = self._shards.local_optimizer  # there is no other shard
+            assert local is not None
+            return local.step(closure)
         result = None
         if closure is not None:
             with torch.enable_grad():
                 result = closure()
-        news = self._shards.news(self.param_groups)
-        self._shards.scatter(on_owner.step, "stepped", lambda location: (news[location],))
-        self._shards.heard(news)
+        pending = self._shards.pending(self.param_groups)
+        self._shards.scatter(on_owner.step, "stepped", lambda location: (pending[location],))
+        self._shards.acknowledge(pending)
         return result
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears all gradients, here and on the owners.
+        """Clear all gradients, in this process and on the owners.
 
         Args:
             set_to_none: whether gradients become None, and not zeros.
@@ -129,13 +129,13 @@ class RemoteOptimizer(Optimizer):
         )
 
     def unscale_(self, scale: float | Tensor) -> bool:
-        """Divides all gradients by a loss scale, for mixed precision.
+        """Divide all gradients by a loss scale, for mixed precision.
 
         Args:
             scale: what the loss was multiplied by.
 
         Returns:
-            Whether a gradient, here or on an owner, had an infinite or undefined value; then skip the step.
+            Whether a gradient, in this process or on an owner, had an infinite or undefined value; then skip the step.
         """
         # As torch's GradScaler does: the reciprocal in double precision.
         factor = torch.as_tensor(scale, dtype=torch.float64).reciprocal().float().cpu()
@@ -154,7 +154,7 @@ class RemoteOptimizer(Optimizer):
     # --- groups and state ---------------------------------------------------------------------
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """One more group of parameters.
+        """Add a group of parameters.
 
         Args:
             param_group: as in the constructor's list of groups.
@@ -171,13 +171,13 @@ class RemoteOptimizer(Optimizer):
             )
         self._refuse_closure([group])
         self.param_groups += self._shards.place([group])
-        self.state = self._shards.state_here
+        self.state = self._shards.local_state
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of all parts, as torch's optimizer has it over the same model all here."""
+        """The state of all shards, as torch's optimizer has it over the same model in one process."""
         for before in optimizer_hooks(self, "state_dict_pre"):
             before(self)
-        places = numbered(self._shards.layout)
+        numbers_at = numbered(self._shards.layout)
         shards = self._shards.scatter(on_owner.state, "gave their state", lambda _: ())
         numbers = itertools.count()
         groups = [
@@ -187,14 +187,14 @@ class RemoteOptimizer(Optimizer):
             }
             for group, locations in zip(self.param_groups, self._shards.layout, strict=True)
         ]
-        found: dict[str, Any] = {"state": number_state(shards, places), "param_groups": groups}
+        state: dict[str, Any] = {"state": number_state(shards, numbers_at), "param_groups": groups}
         for after in optimizer_hooks(self, "state_dict_post"):
-            changed = after(self, found)
-            found = found if changed is None else changed
-        return found
+            changed = after(self, state)
+            state = state if changed is None else changed
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Loads a state of this or of a torch optimizer over the same parameters in the same groups.
+        """Load a state of this or of a torch optimizer over the same parameters in the same groups.
 
         Args:
             state_dict: what ``state_dict()`` returned.
@@ -202,12 +202,12 @@ class RemoteOptimizer(Optimizer):
         Raises:
             ValueError: its groups are others than ours; then nothing was loaded.
         """
-        found = dict(state_dict)
+        state = dict(state_dict)
         for before in optimizer_hooks(self, "load_state_dict_pre"):
-            changed = before(self, found)
-            found = found if changed is None else changed
-        groups = saved_groups(found["param_groups"], self._shards.layout)
-        states = share_state(found["state"], groups, numbered(self._shards.layout), self._shards)
+            changed = before(self, state)
+            state = state if changed is None else changed
+        groups = saved_groups(state["param_groups"], self._shards.layout)
+        states = share_state(state["state"], groups, numbered(self._shards.layout), self._shards)
         options = {number: _without(("params",), group) for number, group in enumerate(groups)}
         plain = {number: _without(NOT_SENT, group) for number, group in enumerate(groups)}
         self._shards.scatter(
@@ -215,13 +215,13 @@ class RemoteOptimizer(Optimizer):
             "loaded their state",
             lambda location: (states[location], options if location is LOCAL else plain),
         )
-        self._shards.heard_all(plain)
+        self._shards.acknowledge_all(plain)
         for number, group in enumerate(self.param_groups):
-            if self._shards.here(number) is None:
+            if self._shards.local_group(number) is None:
                 names = {"param_names": group["param_names"]} if "param_names" in group else {}
                 group.clear()
                 group.update({"params": [], **names, **options[number]})
-        self.state = self._shards.state_here
+        self.state = self._shards.local_state
         for after in optimizer_hooks(self, "load_state_dict_post"):
             after(self)
 
@@ -238,7 +238,7 @@ class RemoteOptimizer(Optimizer):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(
-            "a RemoteOptimizer cannot be copied, pickled or sent: its parts live with the parameters; save "
+            "a RemoteOptimizer cannot be copied, pickled or sent: its shards live with the parameters; save "
             "optimizer.state_dict(), and load it into a RemoteOptimizer that is built anew"
         )
 

@@ -1,4 +1,4 @@
-"""Reads what was given to optimize: which parameters, in which groups, in which order."""
+"""Read the argument of an optimizer: which parameters, in which groups, in which order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAKEN = (
 
 
 class Entry(NamedTuple):
-    """Something that holds parameters, and where."""
+    """A source of parameters, and where it is."""
 
     location: Location
     source: Source
@@ -44,12 +44,12 @@ class Group(NamedTuple):
 
 
 def read_groups(given: Any, locations: Locations, where: str = "params_or_modules") -> list[Group]:
-    """The groups of parameters in what a user gave.
+    """The groups of parameters in a user's argument.
 
     Args:
-        given: see ``TAKEN``.
-        sites: the owners that are known; those that were not are added.
-        where: what to call it in errors.
+        given: the argument; ``TAKEN`` says what it may be.
+        locations: the known owners; new ones are added.
+        where: the argument's name, for errors.
 
     Raises:
         TypeError: something in it is none of what can be optimized.
@@ -75,11 +75,11 @@ def read_groups(given: Any, locations: Locations, where: str = "params_or_module
 
 
 def by_location(entries: Iterable[Entry]) -> dict[Location, list[Source]]:
-    """What each site has, in order."""
-    found: dict[Location, list[Source]] = {}
+    """The sources at each location, in order."""
+    sources: dict[Location, list[Source]] = {}
     for entry in entries:
-        found.setdefault(entry.location, []).append(entry.source)
-    return found
+        sources.setdefault(entry.location, []).append(entry.source)
+    return sources
 
 
 def _items(given: Any, where: str) -> list[Any]:
@@ -128,9 +128,9 @@ def _entries(value: Any, item: int, locations: Locations, where: str) -> Iterato
 
 
 def _of_module(root: nn.Module, item: int, locations: Locations) -> Iterator[Entry]:
-    """In the order of ``parameters()`` of a module that is all here."""
+    """In the order in which ``parameters()`` gives them where all of the model is in this process."""
     for module in root.modules():
-        # A scripted handle is no RemoteModule, but has kept the way to its module.
+        # A scripted handle is no RemoteModule, but has kept its client.
         client = (
             module._client
             if isinstance(module, RemoteModule)

@@ -1,4 +1,4 @@
-"""What runs where parameters live: one real optimizer for each owner, and the functions that act on it."""
+"""An owner's shard of an optimizer: a torch optimizer over its parameters, and the functions that callers run on it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Source(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What one owner has of a parameter group."""
+    """One owner's share of a parameter group."""
 
     group: int
     options: dict[str, Any]
@@ -62,10 +62,10 @@ class Recipe(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """What came of placing an owner's shares.
+    """The answer to :func:`place`.
 
     Attributes:
-        part: the owner's :class:`Shard`, or a reference to it.
+        shard: the owner's :class:`Shard`, or a reference to it.
         counts: how many parameters each source of each share adds.
         options: the hyperparameters of each group that has parameters there.
         defaults: the optimizer's defaults; None where there is nothing to optimize.
@@ -78,10 +78,10 @@ class Placed(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What has become of a group's hyperparameters."""
+    """What differs in a group's hyperparameters: new values, and removed keys."""
 
     values: dict[str, Any]
-    gone: list[str]
+    removed: list[str]
 
 
 class Shard:
@@ -89,7 +89,7 @@ class Shard:
 
     Attributes:
         optimizer: the optimizer; None as long as there is nothing to optimize.
-        numbers: the number that each of its groups has at the caller's.
+        numbers: the caller's number of each of its groups.
     """
 
     def __init__(self) -> None:
@@ -107,11 +107,11 @@ class Shard:
         return [parameter for group in self.groups for parameter in group["params"]]
 
     def group(self, number: int) -> dict[str, Any] | None:
-        """A group by its number at the caller's; None if it has no parameters here."""
+        """A group by the caller's number; None if it has no parameters here."""
         return self.groups[self.numbers.index(number)] if number in self.numbers else None
 
     def add(self, recipe: Recipe, groups: dict[int, dict[str, Any]]) -> None:
-        """Takes more groups; the first ones build the optimizer."""
+        """Add groups; the first ones build the optimizer."""
         if self.optimizer is None:
             self.optimizer = recipe.cls(list(groups.values()), *recipe.args, **recipe.kwargs)
         else:
@@ -121,24 +121,24 @@ class Shard:
 
 
 def shard_of(shard: Any) -> Shard:
-    """The part itself, given it or a reference."""
-    found: Shard = shard if isinstance(shard, Shard) else shard.local_value()
-    return found
+    """The shard itself, given it or a reference to it."""
+    local: Shard = shard if isinstance(shard, Shard) else shard.local_value()
+    return local
 
 
 def collect(sources: Sequence[Source], seen: dict[int, int] | None = None) -> list[list[Tensor]]:
     """The parameters that each source adds.
 
     Args:
-        sources: where to look.
-        seen: by identity, which item has brought a parameter already; it is added to.
+        sources: tensors, references and modules.
+        seen: the item that brought each parameter, by the parameter's identity; updated.
 
     Raises:
         TypeError: a reference is to something else than a parameter.
         ValueError: two items have a parameter in common.
     """
     seen = {} if seen is None else seen
-    found = []
+    by_source = []
     for source in sources:
         added = []
         for parameter in _parameters(source):
@@ -151,8 +151,8 @@ def collect(sources: Sequence[Source], seen: dict[int, int] | None = None) -> li
                     f"a parameter of shape {list(parameter.shape)}{_place()} was given twice; give each one "
                     "once and in one group (modules that share parameters: as one module that holds them all)"
                 )
-        found.append(added)
-    return found
+        by_source.append(added)
+    return by_source
 
 
 def _parameters(source: Source) -> list[Tensor]:
@@ -164,9 +164,9 @@ def _parameters(source: Source) -> list[Tensor]:
         return list(value.parameters())
     if isinstance(value, Tensor):
         return [value]
-    mend = "the RemoteModule itself" if isinstance(value, nn.Module) else "remote_parameters()"
+    hint = "the RemoteModule itself" if isinstance(value, nn.Module) else "remote_parameters()"
     raise TypeError(
-        f"a reference{_place()} is to a {type(value).__name__}, which is no parameter; give {mend}"
+        f"a reference{_place()} is to a {type(value).__name__}, which is no parameter; give {hint}"
     )
 
 
@@ -175,13 +175,13 @@ def _place() -> str:
     return "" if owner is None else f" on '{owner.name}'"
 
 
-# --- what the caller asks for -----------------------------------------------------------------
+# --- called by the caller ---------------------------------------------------------------------
 
 
 def place(shard: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
-    """Takes parameters into an optimizer, a new one if ``part`` is None."""
-    found = Shard() if shard is None else shard_of(shard)
-    seen = {id(parameter): _OLD for parameter in found.parameters}
+    """Add shares to a shard, a new one if ``shard`` is None."""
+    local = Shard() if shard is None else shard_of(shard)
+    seen = {id(parameter): _OLD for parameter in local.parameters}
     held = [collect(share.sources, seen) for share in shares]
     groups = {
         share.group: {"params": list(itertools.chain(*each)), **share.options}
@@ -189,17 +189,17 @@ def place(shard: Any, recipe: Recipe, shares: Sequence[Share]) -> Placed:
         if any(each)
     }
     if groups:
-        found.add(recipe, groups)
+        local.add(recipe, groups)
     counts = [[len(added) for added in each] for each in held]
-    options = {number: _options(group) for number in groups if (group := found.group(number))}
-    if found.optimizer is None:
+    options = {number: _options(group) for number in groups if (group := local.group(number))}
+    if local.optimizer is None:
         return Placed(None, counts, {}, None)
     owner = current_owner()
-    handle = shard if shard is not None else found if owner is None else owner.keep(found)
-    return Placed(handle, counts, move_to_caller(options), dict(found.optimizer.defaults))
+    handle = shard if shard is not None else local if owner is None else owner.keep(local)
+    return Placed(handle, counts, move_to_caller(options), dict(local.optimizer.defaults))
 
 
-_OLD = -1  # no item's number
+_OLD = -1  # the item of what the shard has already
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:
@@ -207,59 +207,59 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def drop(shard: Any, number: int) -> None:
-    """Takes a group out again, because another owner could not take its share."""
-    found = shard_of(shard)
-    if number in found.numbers:
-        at = found.numbers.index(number)
-        del found.numbers[at], found.groups[at]
+    """Remove a group again, because another owner could not add its share."""
+    local = shard_of(shard)
+    if number in local.numbers:
+        at = local.numbers.index(number)
+        del local.numbers[at], local.groups[at]
 
 
 def step(shard: Any, changes: dict[int, Change]) -> None:
-    """One step, after the groups were told what has changed."""
-    found = shard_of(shard)
+    """One step, with the changed hyperparameters."""
+    local = shard_of(shard)
     for number, change in changes.items():
-        group = found.group(number)
+        group = local.group(number)
         assert group is not None
         group.update(_own(change.values))
-        for key in change.gone:
+        for key in change.removed:
             group.pop(key, None)
-    assert found.optimizer is not None
-    found.optimizer.step()
+    assert local.optimizer is not None
+    local.optimizer.step()
 
 
 def zero_grad(shard: Any, set_to_none: bool) -> None:
-    """Clears the gradients."""
+    """Clear the gradients."""
     optimizer = shard_of(shard).optimizer
     assert optimizer is not None
     optimizer.zero_grad(set_to_none)
 
 
 def state(shard: Any) -> dict[Any, Any]:
-    """The optimizer's state, its parameters numbered in their order here."""
+    """The optimizer's state, with the shard's own numbers of its parameters."""
     optimizer = shard_of(shard).optimizer
     assert optimizer is not None
-    found: dict[Any, Any] = move_to_caller(dict(optimizer.state_dict()["state"]))
-    return found
+    values: dict[Any, Any] = move_to_caller(dict(optimizer.state_dict()["state"]))
+    return values
 
 
 def load(shard: Any, state: dict[Any, Any], options: dict[int, dict[str, Any]]) -> None:
-    """Loads a state as :func:`state` gives it, and the groups' hyperparameters."""
-    found = shard_of(shard)
-    assert found.optimizer is not None
+    """Load a state as :func:`state` gives it, and the groups' hyperparameters."""
+    local = shard_of(shard)
+    assert local.optimizer is not None
     numbers = itertools.count()
     groups = [
         {**_own(options[number]), "params": [next(numbers) for _ in group["params"]]}
-        for number, group in zip(found.numbers, found.groups, strict=True)
+        for number, group in zip(local.numbers, local.groups, strict=True)
     ]
-    kept = found.groups[:]
-    found.optimizer.load_state_dict({"state": _own(state), "param_groups": groups})
-    # The caller's groups are those of the part that is here, so they stay the same objects.
-    for old, new in zip(kept, found.groups, strict=True):
+    kept = local.groups[:]
+    local.optimizer.load_state_dict({"state": _own(state), "param_groups": groups})
+    # The groups of the caller's own shard are the caller's param_groups, so they stay the same objects.
+    for old, new in zip(kept, local.groups, strict=True):
         old.clear()
         old.update(new)
-    found.groups[:] = kept
+    local.groups[:] = kept
 
 
 def _own(value: Any) -> Any:
-    """A copy of what was sent: it may lie in memory that is not ours to change, or to keep."""
+    """A copy of a sent value, whose tensors may lie in memory that must not be changed or kept."""
     return map_tensors(value, Tensor.clone)

@@ -1,4 +1,4 @@
-"""The parts of one optimizer: which owner has which parameters, and what it was told of its groups."""
+"""The shards of one optimizer: which owner has which parameters, and which hyperparameters were sent to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from remotemod.optim.shard import Change, Placed, Recipe, Share, drop, place, sh
 __all__ = ["NOT_SENT", "Shards"]
 
 NOT_SENT = ("params", "param_names")
-"""What a group has that is no hyperparameter."""
+"""Keys of a group that are no hyperparameters."""
 
 
 class Shards:
@@ -27,9 +27,9 @@ class Shards:
         recipe: how each of them is built.
 
     Attributes:
-        timeout: seconds that each owner may take for one request; None for its cluster's bound.
-        sites: the owners that are known.
-        layout: the site of each parameter of each group, in order.
+        timeout: seconds that each owner may take for one request; None for its cluster's timeout.
+        locations: the known owners.
+        layout: the location of each parameter of each group, in order.
         defaults: the optimizer's defaults.
     """
 
@@ -40,7 +40,7 @@ class Shards:
         self.defaults: dict[str, Any] = {}
         self._recipe = recipe
         self._shards: dict[Location, Any] = {}
-        self._told: dict[Location, dict[int, dict[str, Any]]] = {}
+        self._sent: dict[Location, dict[int, dict[str, Any]]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._shards)
@@ -51,12 +51,12 @@ class Shards:
     def scatter(
         self, function: Callable[..., Any], done: str, args: Callable[[Location], tuple[Any, ...]]
     ) -> dict[Location, Any]:
-        """Runs a function on every part, all at the same time.
+        """Run a function on every shard, all at the same time.
 
         Args:
-            function: what runs where the part is; it gets the part first.
+            function: runs where the shard is, and gets it as its first argument.
             done: what it does, in the past tense, for the error if one of them fails.
-            args: its further arguments at a site.
+            args: its further arguments at a location.
         """
         arguments = {location: (shard, *args(location)) for location, shard in self._shards.items()}
         return gather(scatter(function, arguments, self.timeout), done)
@@ -64,7 +64,7 @@ class Shards:
     # --- groups -------------------------------------------------------------------------------
 
     def place(self, groups: list[Group]) -> list[dict[str, Any]]:
-        """Gives each owner its shares of new groups; all of them take theirs, or none does.
+        """Add groups; each owner adds its share, or, where one fails, none does.
 
         Returns:
             The groups as the caller has them.
@@ -84,58 +84,61 @@ class Shards:
         try:
             placed: dict[Location, Placed] = gather(futures)
         except Exception:
-            done = [location for location, future in futures.items() if future.exception() is None]
-            taken = {
+            placed_at = [
+                location for location, future in futures.items() if future.exception() is None
+            ]
+            added = {
                 location: (self._shards[location], first)
-                for location in done
+                for location in placed_at
                 if location in self._shards
             }
-            scatter(drop, taken, self.timeout)
+            scatter(drop, added, self.timeout)
             raise
         for number, group in enumerate(groups, first):
-            self.layout.append(_sites_of(group, number, shares, placed))
-        for location, found in placed.items():
-            if found.shard is not None:
-                self._shards[location] = found.shard
+            self.layout.append(_locations_of(group, number, shares, placed))
+        for location, answer in placed.items():
+            if answer.shard is not None:
+                self._shards[location] = answer.shard
             if location is not LOCAL:
-                self._told.setdefault(location, {}).update(copied(found.options))
-            self.defaults = self.defaults or found.defaults or {}
+                self._sent.setdefault(location, {}).update(copied(answer.options))
+            self.defaults = self.defaults or answer.defaults or {}
         return [
-            self._as_here(number, group, list(placed.values()))
+            self._callers_group(number, group, list(placed.values()))
             for number, group in enumerate(groups, first)
         ]
 
-    def _as_here(self, number: int, group: Group, placed: list[Placed]) -> dict[str, Any]:
-        """A group as the caller has it; that of the part here itself, where it has parameters."""
-        made = self.here(number)
-        if made is None:
+    def _callers_group(self, number: int, group: Group, placed: list[Placed]) -> dict[str, Any]:
+        """A group as the caller has it; the local shard's own, where that has parameters of it."""
+        param_group = self.local_group(number)
+        if param_group is None:
             remote = [each.options[number] for each in placed if number in each.options]
-            made = {"params": [], **(remote[0] if remote else {**self.defaults, **group.options})}
+            options = remote[0] if remote else {**self.defaults, **group.options}
+            param_group = {"params": [], **options}
         if group.names is not None:
-            made["param_names"] = list(group.names)
-        return made
+            param_group["param_names"] = list(group.names)
+        return param_group
 
-    def here(self, number: int) -> dict[str, Any] | None:
-        """A group of the part here; None if none of its parameters is here."""
+    def local_group(self, number: int) -> dict[str, Any] | None:
+        """A group of the local shard; None if none of its parameters is in this process."""
         shard = self._shards.get(LOCAL)
         return None if shard is None else shard_of(shard).group(number)
 
     @property
-    def optimizer_here(self) -> Optimizer | None:
-        """The optimizer of the parameters that are here; None without any."""
+    def local_optimizer(self) -> Optimizer | None:
+        """The optimizer of the parameters of this process; None without any."""
         shard = self._shards.get(LOCAL)
         return None if shard is None else shard_of(shard).optimizer
 
     @property
-    def state_here(self) -> defaultdict[Tensor, Any]:
-        """The state of the parameters that are here."""
-        optimizer = self.optimizer_here
+    def local_state(self) -> defaultdict[Tensor, Any]:
+        """The state of the parameters of this process."""
+        optimizer = self.local_optimizer
         return defaultdict(dict) if optimizer is None else optimizer.state
 
     # --- hyperparameters ----------------------------------------------------------------------
 
-    def news(self, groups: list[dict[str, Any]]) -> dict[Location, dict[int, Change]]:
-        """What each owner has not been told of its groups yet; the part here has the very groups.
+    def pending(self, groups: list[dict[str, Any]]) -> dict[Location, dict[int, Change]]:
+        """The changes that each owner has not got yet; none for the local shard, whose groups are the caller's.
 
         Args:
             groups: all groups as they are now.
@@ -143,38 +146,38 @@ class Shards:
         return {
             location: {
                 number: change
-                for number, told in self._told.get(location, {}).items()
-                if (change := changes_between(told, groups[number], NOT_SENT)) is not None
+                for number, sent in self._sent.get(location, {}).items()
+                if (change := changes_between(sent, groups[number], NOT_SENT)) is not None
             }
             for location in self._shards
         }
 
-    def heard(self, news: Mapping[Location, Mapping[int, Change]]) -> None:
-        """Notes that the owners know what they were told."""
-        for location, changes in news.items():
+    def acknowledge(self, pending: Mapping[Location, Mapping[int, Change]]) -> None:
+        """Record that the owners have applied these changes."""
+        for location, changes in pending.items():
             for number, change in changes.items():
-                self._told[location][number] = merged(self._told[location][number], change)
+                self._sent[location][number] = merged(self._sent[location][number], change)
 
-    def heard_all(self, options: Mapping[int, dict[str, Any]]) -> None:
-        """Notes that the owners know these hyperparameters of each group, and no others."""
-        for told in self._told.values():
-            told.update({number: copied(options[number]) for number in told})
+    def acknowledge_all(self, options: Mapping[int, dict[str, Any]]) -> None:
+        """Record that the owners have these hyperparameters of each group, and no others."""
+        for sent in self._sent.values():
+            sent.update({number: copied(options[number]) for number in sent})
 
 
 def _options(group: Group, location: Location) -> dict[str, Any]:
-    """A group's own hyperparameters as a part takes them; only the part here knows names."""
+    """A group's own hyperparameters for a shard; only the local one gets names."""
     options = {key: value for key, value in group.options.items() if key != "param_names"}
     named = location is LOCAL and group.names is not None
     return {**options, "param_names": group.names} if named else options
 
 
-def _sites_of(
+def _locations_of(
     group: Group,
     number: int,
     shares: Mapping[Location, list[Share]],
     placed: Mapping[Location, Placed],
 ) -> list[Location]:
-    """The site of each parameter of a group."""
+    """The location of each parameter of a group."""
     counts = {
         location: iter(count)
         for location, each in shares.items()

@@ -1,4 +1,4 @@
-"""Puts the state of an optimizer's parts together in torch's format, and takes it apart again."""
+"""Merge the states of an optimizer's shards into torch's format, and split such a state again."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["number_state", "numbered", "saved_groups", "share_state"]
 
 
 def numbered(layout: Iterable[Iterable[Location]]) -> dict[Location, list[int]]:
-    """The number of each site's parameters among all, in the order that the site has them."""
-    found: dict[Location, list[int]] = {}
+    """The number of each location's parameters among all, in the location's own order."""
+    numbers: dict[Location, list[int]] = {}
     for number, location in enumerate(itertools.chain(*layout)):
-        found.setdefault(location, []).append(number)
-    return found
+        numbers.setdefault(location, []).append(number)
+    return numbers
 
 
 def number_state(
-    shards: Mapping[Location, Mapping[Any, Any]], places: Mapping[Location, Sequence[int]]
+    shards: Mapping[Location, Mapping[Any, Any]], numbers: Mapping[Location, Sequence[int]]
 ) -> dict[Any, Any]:
     """The state of all parameters by their number; what belongs to no parameter comes last.
 
     Args:
-        parts: the state of each part, by its own numbers.
-        places: see :func:`numbered`.
+        shards: the state of each shard, by its own numbers.
+        numbers: see :func:`numbered`.
     """
-    found: dict[int, Any] = {}
+    by_number: dict[int, Any] = {}
     others: dict[Any, Any] = {}
     for location, state in shards.items():
         for key, value in state.items():
             if isinstance(key, int):
-                found[places[location][key]] = value
+                by_number[numbers[location][key]] = value
             else:
                 others.setdefault(key, value)
-    return {**dict(sorted(found.items())), **others}
+    return {**dict(sorted(by_number.items())), **others}
 
 
 def saved_groups(
@@ -65,26 +65,26 @@ def saved_groups(
 def share_state(
     state: Mapping[Any, Any],
     groups: Iterable[Mapping[str, Any]],
-    places: Mapping[Location, Sequence[int]],
+    numbers: Mapping[Location, Sequence[int]],
     locations: Iterable[Location],
 ) -> dict[Location, dict[Any, Any]]:
-    """The state of each site's parameters, by its own numbers.
+    """The state of each location's parameters, by its own numbers.
 
     Args:
         state: the state as it was saved.
         groups: the groups that say which parameter has which key in ``state``.
-        places: see :func:`numbered`.
-        sites: whose state is wanted.
+        numbers: see :func:`numbered`.
+        locations: those to split it for.
     """
     keys = list(itertools.chain(*(group["params"] for group in groups)))
-    taken = set(keys)
+    known = set(keys)
     # A number that no group knows is left over from another optimizer.
-    others = {k: v for k, v in state.items() if k not in taken and not isinstance(k, int)}
+    others = {k: v for k, v in state.items() if k not in known and not isinstance(k, int)}
     return {
         location: {
             **{
                 own: state[keys[number]]
-                for own, number in enumerate(places[location])
+                for own, number in enumerate(numbers[location])
                 if keys[number] in state
             },
             **others,

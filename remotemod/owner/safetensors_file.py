@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from remotemod.files import replacing
-from remotemod.wire.tensors import flat_bytes
+from remotemod.wire.memory import flat_bytes
 
 __all__ = ["CODES", "Contents", "opened", "written"]
 

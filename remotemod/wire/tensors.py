@@ -1,30 +1,27 @@
 """Tensors and numpy arrays as a small descriptor and raw frames that share their memory.
 
-A frame is a contiguous one-dimensional uint8 CPU tensor. A restored tensor shares the storage of its
+A restored tensor shares the storage of its
 frame: the transport must keep that memory alive, and writable, for as long as the storage lives.
 Tensors of other devices arrive on the CPU; what is attached to a tensor (grad, hooks, attributes) stays behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import prod
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from remotemod.errors import ProtocolError
-from remotemod.torch_compat.tensors import coo_parts, is_lazy_zero, ragged_dimension
+from remotemod.torch_compat.tensors import coo_parts, ragged_dimension
+from remotemod.wire.memory import dense_order, dense_strides, flat_bytes, lay_over, take_frame
 
 __all__ = [
     "TORCH_NAMES",
     "array_dtype_fits",
-    "dense_order",
     "describe",
     "describe_array",
-    "flat_bytes",
-    "lay_over",
     "restore",
 ]
 
@@ -32,8 +29,6 @@ Descriptor = Any
 
 _DENSE, _META, _COO, _COMPRESSED, _NESTED, _ARRAY = range(6)
 _REQUIRES_GRAD, _PARAMETER = 1, 2
-
-_CPU = torch.device("cpu")
 
 TORCH_NAMES: dict[str, Any] = {
     str(value).removeprefix("torch."): value
@@ -71,23 +66,6 @@ def describe(tensor: Tensor, frames: list[Tensor]) -> Descriptor:
     return [_DENSE, flags, name, tensor.shape, order]
 
 
-def dense_order(tensor: Tensor) -> list[int] | None:
-    """The dimensions of a strided tensor as they lie in its memory, which they fill; None for others.
-
-    None also where they lie in their own order. What computes with a tensor may round otherwise where it lies
-    otherwise (``channels_last``), so the order has to arrive.
-    """
-    if tensor.is_contiguous():
-        return None
-    shape, strides = tensor.shape, tensor.stride()
-    order = sorted(range(tensor.dim()), key=lambda dim: (-strides[dim], dim))
-    filled = zip(shape, strides, _strides(shape, order), strict=True)
-    if any(size > 1 and stride != dense for size, stride, dense in filled):
-        return None
-    # What was freed has strides still.
-    return order if tensor.untyped_storage().nbytes() >= tensor.nbytes else None
-
-
 def _dtype_name(tensor: Tensor) -> str:
     name = _DTYPE_NAMES.get(tensor.dtype)
     if name is None:
@@ -95,58 +73,6 @@ def _dtype_name(tensor: Tensor) -> str:
             f"a {tensor.dtype} tensor has no portable bytes; send tensor.dequantize()"
         )
     return name
-
-
-def flat_bytes(tensor: Tensor) -> Tensor:
-    """A strided tensor's bytes as a frame, which shares its memory where the tensor is a contiguous CPU one."""
-    if not tensor.is_cpu:
-        tensor = tensor.cpu()
-    elif not _has_memory(tensor):
-        tensor = tensor.clone()
-    if tensor.is_conj() or tensor.is_neg():
-        tensor = tensor.resolve_conj().resolve_neg()
-    try:
-        tensor = tensor.contiguous()
-    except NotImplementedError:
-        # torch moves no items narrower than a byte (int4, bit, ...); as bytes it does.
-        tensor = tensor.view(torch.uint8).contiguous()
-    start = tensor.storage_offset() * tensor.itemsize
-    return _shared(tensor.untyped_storage(), torch.uint8, start, (tensor.nbytes,))
-
-
-def _has_memory(tensor: Tensor) -> bool:
-    """Whether a CPU tensor's bytes can be read; False for torch's lazy zeros, which have none until they are cloned.
-
-    Raises:
-        ProtocolError: there are none to be had.
-    """
-    try:
-        if tensor.data_ptr() or not tensor.nbytes:
-            return True
-    except RuntimeError as error:
-        raise ProtocolError(
-            f"it has no memory of its own ({error}); torch.func's transforms end at a process's border: "
-            "call the remote module outside of them"
-        ) from error
-    if is_lazy_zero(tensor):
-        return False
-    raise ProtocolError(
-        "its memory is gone (its storage was resized to nothing, or it wraps another tensor); "
-        "restore it first, or send what it wraps"
-    )
-
-
-def _shared(
-    storage: torch.UntypedStorage,
-    dtype: torch.dtype,
-    offset: int | torch.SymInt,
-    shape: Sequence[int],
-    strides: tuple[Sequence[int], ...] = (),
-) -> Tensor:
-    """Lay a tensor over a storage: no view, for which autograd and odd strides have rules."""
-    tensor = torch.empty(0, dtype=dtype, device=_CPU)
-    tensor.set_(storage, offset, shape, *strides)
-    return tensor
 
 
 def _describe_nested(tensor: Tensor, flags: int, frames: list[Tensor]) -> Descriptor:
@@ -195,52 +121,12 @@ def restore(descriptor: Descriptor, frames: Iterator[Tensor]) -> Any:
     return value
 
 
-def _take(frames: Iterator[Tensor], itemsize: int, shape: list[int]) -> Tensor:
-    frame = next(frames, None)
-    if frame is None:
-        raise ProtocolError("the message has fewer frames than its header describes")
-    expected = prod(shape) * itemsize
-    if frame.numel() != expected:
-        raise ProtocolError(f"a frame has {frame.numel()} bytes where {expected} were described")
-    if frame.storage_offset() % itemsize or frame.data_ptr() % itemsize:
-        return frame.clone()
-    return frame
-
-
 def _restore_dense(
     frames: Iterator[Tensor], dtype_name: str, shape: list[int], order: list[int] | None = None
 ) -> Tensor:
     dtype = _DTYPES[dtype_name]
-    strides = () if order is None else (_strides(shape, order),)
-    return lay_over(_take(frames, dtype.itemsize, shape), dtype, shape, *strides)
-
-
-def _strides(shape: Sequence[int], order: list[int]) -> list[int]:
-    if sorted(order) != list(range(len(shape))):
-        raise ProtocolError(f"a tensor's dimensions lie as {order}, which is no order of them")
-    strides, step = [0] * len(shape), 1
-    for dim in reversed(order):
-        strides[dim] = step
-        step *= max(shape[dim], 1)
-    return strides
-
-
-def lay_over(
-    frame: Tensor, dtype: torch.dtype, shape: Sequence[int], *strides: Sequence[int]
-) -> Tensor:
-    """The tensor whose bytes a frame is; it shares the frame's memory unless that is misaligned for it.
-
-    Args:
-        frame: as many bytes as the shape asks for.
-        dtype: the tensor's dtype.
-        shape: the tensor's shape.
-        strides: its strides, where it does not lie in the order of its dimensions.
-    """
-    itemsize = dtype.itemsize
-    if frame.storage_offset() % itemsize or frame.data_ptr() % itemsize:
-        frame = frame.clone()
-    offset = frame.storage_offset() // itemsize
-    return _shared(frame.untyped_storage(), dtype, offset, shape, strides)
+    strides = () if order is None else (dense_strides(shape, order),)
+    return lay_over(take_frame(frames, dtype.itemsize, shape), dtype, shape, *strides)
 
 
 def _restore_meta(
@@ -296,7 +182,7 @@ def _restore_array(frames: Iterator[Tensor], dtype_name: str, shape: list[int]) 
     import numpy
 
     dtype = numpy.dtype(dtype_name)
-    frame = _take(frames, dtype.itemsize, shape)
+    frame = take_frame(frames, dtype.itemsize, shape)
     return frame.numpy().view(dtype).reshape(shape)
 
 

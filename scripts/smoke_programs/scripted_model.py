@@ -33,7 +33,7 @@ class Powers(nn.Module):
 
 
 class Model(nn.Module):
-    """Calls its remote part twice at once."""
+    """Call its remote part twice at once."""
 
     scorer: Scorer
 

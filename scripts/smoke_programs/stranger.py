@@ -1,4 +1,4 @@
-"""Loads a model that another process has exported, without its code, and calls its remote part."""
+"""Load a model that another process has exported, without its code, and call its remote part."""
 
 import importlib.util
 import sys

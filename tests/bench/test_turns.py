@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, Player, stage
+from remotemod.bench.callers import CallerFailed, CallerHandle, Failure, OpenWay, open_peers
 from remotemod.bench.peers import PEERS
 from remotemod.bench.timing import Sample
 from remotemod.bench.turns import Pace, take_turns
@@ -28,14 +28,14 @@ class Scripted(CallerHandle):
         return [self.once * 2] + [self.once] * (arguments[-1] - 1)
 
 
-def player(name: str, caller: CallerHandle) -> Player:
-    return Player(name, caller, frozenset({"call"}))
+def way(name: str, caller: CallerHandle) -> OpenWay:
+    return OpenWay(name, caller, frozenset({"call"}))
 
 
 def test_a_block_is_as_long_as_was_asked() -> None:
     """Quick calls fill the time, slow ones are three; every call counts, and the first is known."""
     quick, slow = Scripted(0.001), Scripted(0.5)
-    found = take_turns([player("quick", quick), player("slow", slow)], "call", 4, Pace(5, 5, 0.0))
+    found = take_turns([way("quick", quick), way("slow", slow)], "call", 4, Pace(5, 5, 0.0))
     assert quick.blocks == [20] * 5
     assert slow.blocks == [3] * 5
     sample = found["quick"]
@@ -47,14 +47,14 @@ def test_a_block_is_as_long_as_was_asked() -> None:
 def test_single_turns_are_one_call_each() -> None:
     """There are more of them instead."""
     caller = Scripted(0.001)
-    take_turns([player("way", caller)], "call", 4, Pace(5, 5, 60.0).single())
+    take_turns([way("way", caller)], "call", 4, Pace(5, 5, 60.0).single())
     assert caller.blocks == [1] * 50
 
 
 def test_a_way_that_fails_leaves_the_others_alone() -> None:
     """It is a failure with its reason, and is not asked again."""
     good, bad = Scripted(0.001), Scripted(0.001, fails_at=2)
-    found = take_turns([player("good", good), player("bad", bad)], "call", 4, Pace(4, 4, 0.0))
+    found = take_turns([way("good", good), way("bad", bad)], "call", 4, Pace(4, 4, 0.0))
     assert isinstance(found["good"], Sample)
     assert found["bad"] == Failure("enough")
     assert len(bad.blocks) == 2
@@ -63,7 +63,7 @@ def test_a_way_that_fails_leaves_the_others_alone() -> None:
 def test_time_ends_the_turns_but_not_the_first_ones() -> None:
     """Slow ways still have their least number of turns."""
     caller = Scripted(1.0)
-    take_turns([player("slow", caller)], "call", 4, Pace(9, 2, -1.0))
+    take_turns([way("slow", caller)], "call", 4, Pace(9, 2, -1.0))
     assert len(caller.blocks) == 2
 
 
@@ -72,10 +72,10 @@ def test_peers_that_fail_are_results() -> None:
     """One that is not there, one whose calls raise, one that dies: each says why, none leaves a process."""
     bad = {name.lower(): f"tests.bench.peers:{name}" for name in ("Absent", "Refusing", "Dying")}
     before = children()
-    with stage({"direct": PEERS["direct"], **bad}, ["w0"]) as four:
+    with open_peers({"direct": PEERS["direct"], **bad}, ["w0"]) as four:
         assert four.failed == {"absent": Failure("absent is not installed; pip install absent")}
         found = take_turns(four.having("call"), "call", 4, Pace(2, 2, 0.0, fixed=2))
-        marks = [each.caller.mark for each in four.players]
+        marks = [each.caller.mark for each in four.ways]
         assert all(len(running(mark)) for mark in marks)
     assert isinstance(found["direct"], Sample)
     assert found["refusing"] == Failure("ValueError: not today")

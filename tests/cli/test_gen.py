@@ -85,7 +85,7 @@ def test_check_shows_drift_and_the_command_mends_it(project: Path, flags: list[s
     assert checked.exit_code == 1
     assert any(line.startswith("-") and "1.0" in line for line in checked.stdout.splitlines())
     assert any(line.startswith("+") and "2.5" in line for line in checked.stdout.splitlines())
-    assert "1 stub is out of date; mend with:" in checked.stdout
+    assert "1 stub is out of date; regenerate with:" in checked.stdout
     assert path.read_text() == before
     command = checked.stdout.splitlines()[-1].strip()  # the last word, after the diff
     program, *arguments = shlex.split(command)
@@ -167,7 +167,7 @@ def test_errors_say_where_what_and_how(project: Path, target: str, what: str) ->
     assert done.exit_code == 1
     assert "error:" in done.stderr
     assert what in done.stderr
-    assert "mend:" in done.stderr
+    assert "hint:" in done.stderr
     assert "Traceback" not in done.output
     assert not (project / "out").exists()
 

@@ -75,7 +75,7 @@ def test_remarks_name_the_place(project: Path) -> None:
     done = cli("src")
     assert done.exit_code == 0
     assert "remark: src/model.py:3: `.generated_methods`" in done.stderr
-    assert "  mend: " in done.stderr
+    assert "  hint: " in done.stderr
     assert "remark" not in done.stdout
 
 
@@ -85,7 +85,7 @@ def test_a_broken_file_fails_and_the_others_are_done(project: Path) -> None:
     done = cli("src", "nowhere", "--write")
     assert done.exit_code == 2
     assert "error: src/broken.py:2: cannot be parsed as Python" in done.stderr
-    assert "error: nowhere: there is no such file or folder\n  mend: " in done.stderr
+    assert "error: nowhere: there is no such file or folder\n  hint: " in done.stderr
     assert "1 of 4 files rewritten, 2 failed" in done.stdout
     assert (project / "src" / "model.py").read_text().startswith(NEW)
 

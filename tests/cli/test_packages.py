@@ -41,7 +41,7 @@ def test_a_package_is_walked_and_none_of_it_runs(package: Path) -> None:
 
 @pytest.mark.slow
 def test_check_covers_a_package(package: Path) -> None:
-    """A new class is missing, a changed one drifts, and the command mends both."""
+    """A new class is missing, a changed one drifts, and the command regenerates both."""
     gen(package, "pkg", "-o", "out")
     assert gen(package, "pkg", "-o", "out", "--check").returncode == 0
     (package / "pkg" / "one.py").write_text(MODULE.format("One").replace("x:", "y:"))

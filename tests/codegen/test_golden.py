@@ -123,7 +123,7 @@ def test_defaults_are_the_values_of_the_interface(golden: Path) -> None:
 def test_error_is_the_golden_one(
     case: str, golden: Path, update_golden: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be generated is refused with file, line, reason and how to mend it."""
+    """What cannot be generated is refused with file, line, reason and a hint."""
     monkeypatch.chdir(golden / "errors")
     source = f"{case}.py"
     words = Path(source).read_text().partition("\n")[0].split()[1:]

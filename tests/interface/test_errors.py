@@ -1,4 +1,4 @@
-"""Targets that cannot be read say what is wrong, where, and how to mend it; no user code runs."""
+"""Targets that cannot be read say what is wrong, where, and what to do about it; no user code runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_classes_in_functions(write, name: str) -> None:
     ],
 )
 def test_errors_name_the_place_and_the_remedy(write, name, line, words) -> None:
-    """Each mistake names file and line and says how to mend it."""
+    """Each mistake names file and line and gives a hint."""
     with pytest.raises(InterfaceError, match=words) as caught:
         read_interface(f"{write(m=MODULE)}.m:{name}")
     assert caught.value.line == line

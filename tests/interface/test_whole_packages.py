@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import pytest
 
+from remotemod.codegen.targets import find_interfaces
 from remotemod.errors import InterfaceError
+from remotemod.interface import locate
 from remotemod.interface.read import read_interface, read_interfaces
+from remotemod.interface.source import discover, program
+from remotemod.interface.source import read as source_read
 from remotemod.interface.source.discover import walk_package
 
 MODULE = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x): pass\n"
@@ -64,3 +69,30 @@ def test_an_import_that_fails_says_why(write, name: str, words: str) -> None:
     package = write(a=MODULE, bad="raise ValueError('no luck')\n")
     with pytest.raises(InterfaceError, match=words):
         read_interface(f"{package}.{name}", live=True)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["package", "class"])
+def test_nothing_is_looked_up_or_read_twice(write, monkeypatch, whole: bool) -> None:
+    """From a target to its interfaces a target is located once, and each file is read once."""
+    package = write(a=MODULE, b=f"from .a import Net\n{MODULE.replace('Net', 'Own')}")
+    target = package if whole else f"{package}.a:Net"
+    located, read = Counter(), Counter()
+
+    def counted(function, counter, by):
+        def count(*args):
+            counter[by(*args)] += 1
+            return function(*args)
+
+        return count
+
+    counting = counted(locate.locate, located, str)
+    for module in (locate, discover, source_read):
+        monkeypatch.setattr(module, "locate", counting)
+    reading = counted(program.read_source_file, read, lambda module, file: file)
+    monkeypatch.setattr(program, "read_source_file", reading)
+    found = list(find_interfaces(target))
+    assert [f.target for f in found] == (
+        [f"{package}.a:Net", f"{package}.b:Own"] if whole else [target]
+    )
+    assert set(located.values()) == set(read.values()) == {1}
+    assert {"a.py", *(["b.py"] if whole else [])} <= {file.name for file in read}

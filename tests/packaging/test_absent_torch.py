@@ -9,8 +9,7 @@ import pytest
 from torch import nn
 
 import remotemod as rm
-from remotemod.interface.live import absent_torch
-from remotemod.interface.source import locate
+from remotemod.interface import absent_torch, locate
 from remotemod.interface.source import program as source_program
 from remotemod.interface.source import read as read_source
 from remotemod.interface.source.program import Program

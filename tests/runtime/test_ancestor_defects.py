@@ -1,6 +1,9 @@
 """One test for each thing that ``torch.distributed.nn.RemoteModule`` gets wrong and that needs no GPU.
 
-The numbers are those of ``docs/architecture.md``.
+The numbers in the tests' names: (1) results that lose their structure or fail when tensors are moved; (2) a single Tensor or
+Optional result, scripted, with moves; (3) cache keys that collide, failed and half-built modules in the cache; (4) zero
+arguments, lost defaults, odd types; (5) nested, local and ``__main__`` interfaces; (6) parameter names; (7) methods beside
+``forward``; (10) handles from references, sending subclasses; (11) failing constructors.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from remotemod.wire.fast_path import (
     unpack_row,
     unpack_value,
 )
-from remotemod.wire.tensors import flat_bytes
+from remotemod.wire.memory import flat_bytes
 
 
 def arrived(packed: Packed | None) -> tuple[bytearray, list[Buffer]]:

@@ -36,13 +36,13 @@ class GrpcService:
         return missing("grpcio", "'remotemod[grpc]'")
 
     def prepare(self) -> None:
-        """Imports grpc and torch."""
+        """Import grpc and torch."""
         import grpc  # noqa: F401
         import torch  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Starts the servers, and a channel to each."""
+        """Start the servers, and a channel to each."""
         import grpc
 
         with ExitStack() as stack:

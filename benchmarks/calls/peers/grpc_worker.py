@@ -17,7 +17,7 @@ _THREADS = 4
 
 
 def main() -> None:
-    """Serves until nobody holds the other end of the standard input."""
+    """Serve until nobody holds the other end of the standard input."""
     module, kept = Echo(), list[object]()
 
     def echo(data: bytes, context: object) -> bytes:

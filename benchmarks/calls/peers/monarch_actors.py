@@ -27,13 +27,13 @@ class MonarchActors:
         return missing("torchmonarch", "'remotemod[monarch]'")
 
     def prepare(self) -> None:
-        """Imports monarch and torch."""
+        """Import monarch and torch."""
         import monarch.actor  # noqa: F401
         import torch  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Spawns the mesh and its actors."""
+        """Spawn the mesh and its actors."""
         from monarch.actor import shutdown_context, this_host
 
         from benchmarks.calls.peers.monarch_worker import Worker

@@ -21,13 +21,13 @@ class Worker(Actor):  # type: ignore[misc]  # monarch is not there when types ar
 
     @endpoint  # type: ignore[untyped-decorator]
     def echo(self, x: Tensor) -> Tensor:
-        """Calls the module."""
+        """Call the module."""
         result: Tensor = self._echo(x)
         return result
 
     @endpoint  # type: ignore[untyped-decorator]
     def create(self) -> int:
-        """Builds a module and keeps it."""
+        """Build a module and keep it."""
         self._kept.append(small())
         return len(self._kept)
 

@@ -28,14 +28,14 @@ class RayActors:
         return missing("ray", "'remotemod[ray]'")
 
     def prepare(self) -> None:
-        """Imports ray and torch."""
+        """Import ray and torch."""
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         import ray  # noqa: F401
         import torch  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Starts a runtime and an actor a worker."""
+        """Start a runtime and an actor a worker."""
         import ray
 
         with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
@@ -77,13 +77,13 @@ class Worker:
         return os.getpid()
 
     def echo(self, array: Any) -> Any:
-        """Calls the module."""
+        """Call the module."""
         import torch
 
         return self._echo(torch.from_numpy(array)).numpy()
 
     def create(self) -> int:
-        """Builds a module and keeps it."""
+        """Build a module and keep it."""
         from remotemod.bench.modules import small
 
         self._kept.append(small())

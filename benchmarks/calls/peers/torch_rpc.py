@@ -36,13 +36,13 @@ class TorchRpc:
         return "this build of torch has no torch.distributed.rpc; install one that has"
 
     def prepare(self) -> None:
-        """Imports torch's RPC and its remote modules."""
+        """Import torch's RPC and its remote modules."""
         import torch.distributed.nn.api.remote_module
         import torch.distributed.rpc  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Starts the workers and joins their group."""
+        """Start the workers and join their group."""
         from torch.distributed import rpc
 
         with rpc_group(workers):
@@ -92,7 +92,7 @@ def _worker_code(name: str, rank: int, world: int, port: int) -> str:
 
 
 def join(name: str, rank: int, world: int, port: int) -> None:
-    """Joins the RPC group, over the loopback interface alone; returns when all have."""
+    """Join the RPC group, over the loopback interface alone; return when all have."""
     from torch.distributed import rpc
 
     os.environ.update(TP_SOCKET_IFNAME="lo", GLOO_SOCKET_IFNAME="lo")

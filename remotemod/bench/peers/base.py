@@ -62,11 +62,11 @@ class Peer(Protocol):
         return None
 
     def prepare(self) -> None:
-        """Imports what its users import, so that launching is timed without that."""
+        """Import what its users import, so that launching is timed without that."""
         import torch  # noqa: F401
 
     def open(self, workers: Sequence[str]) -> AbstractContextManager[Opened]:
-        """Starts workers and waits until each has answered; ends them, and all it started, on exit."""
+        """Start workers and wait until each has answered; end them, and all that was started, on exit."""
 
 
 def missing(distribution: str, install: str) -> str | None:

@@ -15,7 +15,7 @@ class Direct(Peer):
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Starts nothing."""
+        """Start nothing."""
         yield Opened(lambda: _ways(workers))
 
 

@@ -30,7 +30,7 @@ class Floors(Peer):
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Starts the process that answers on the socket."""
+        """Start the process that answers on the socket."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-S", "-c", _ECHO, str(theirs.fileno())]

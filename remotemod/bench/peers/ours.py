@@ -33,14 +33,14 @@ class Shm(Peer):
     relaunches = True
 
     def prepare(self) -> None:
-        """Imports remotemod and torch, and nothing that launching itself imports."""
+        """Import remotemod and torch, and nothing that launching itself imports."""
         import torch  # noqa: F401
 
         import remotemod  # noqa: F401
 
     @contextmanager
     def open(self, workers: Sequence[str]) -> Iterator[Opened]:
-        """Launches a cluster; that returns when every worker has answered."""
+        """Launch a cluster; that returns when every worker has answered."""
         import remotemod as rm
 
         with rm.launch(workers=list(workers), backend=self.backend) as cluster:

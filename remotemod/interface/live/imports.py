@@ -8,7 +8,7 @@ from types import ModuleType
 
 from remotemod.errors import InterfaceError
 from remotemod.hints import did_you_mean
-from remotemod.interface.source.locate import locate
+from remotemod.interface.locate import locate
 from remotemod.objects import ObjectNotFound, attribute
 
 __all__ = ["import_target"]

@@ -21,7 +21,7 @@ from remotemod.interface.live.script_module import read_script
 from remotemod.interface.live.type_checking import checked_imports
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method, Origin
 from remotemod.interface.selection import NO_FORWARD, method_order
-from remotemod.interface.source.type_comments import with_commented_types
+from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
 from remotemod.torch_compat.script import is_script_module
 

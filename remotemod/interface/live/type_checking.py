@@ -6,10 +6,10 @@ import ast
 import importlib.util
 import inspect
 import sys
-from functools import lru_cache
 from types import ModuleType
 
 from remotemod.interface.types import Symbol
+from remotemod.process import cached
 
 __all__ = ["checked_imports"]
 
@@ -27,7 +27,7 @@ def _loaded(source: str, name: str | None) -> object:
     return getattr(module, name, missing) if module is not None else missing
 
 
-@lru_cache(maxsize=512)
+@cached(maxsize=512)
 def _imports(module: ModuleType) -> dict[str, tuple[str, str | None]]:
     try:
         tree = ast.parse(inspect.getsource(module))

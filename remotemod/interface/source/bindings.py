@@ -5,18 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, Generic, TypeVar
 
 import libcst as cst
 
 from remotemod.interface.model import Kind
 
-if TYPE_CHECKING:
-    from remotemod.interface.source.syntax import Class, Function
-
 __all__ = [
     "Assigned",
-    "Client",
     "Code",
     "Import",
     "Names",
@@ -25,6 +21,9 @@ __all__ = [
     "read_simple",
     "type_parameters",
 ]
+
+D = TypeVar("D")
+"""The definitions that a block may hold: classes and functions, which have blocks of their own."""
 
 Code = Callable[[cst.CSTNode], str]
 """Gives a node's text."""
@@ -63,12 +62,8 @@ class Parameter:
     default: str | None
 
 
-Client: TypeAlias = "Import | Assigned | TypeParameter | Class | Function"
-"""Whatever a name can be bound to."""
-
-
 @dataclass(slots=True)
-class Names:
+class Names(Generic[D]):
     """What a block of statements binds.
 
     A later statement replaces an earlier one; the branches of one ``if`` or ``try`` stand beside
@@ -76,7 +71,9 @@ class Names:
     wins over its fallback, and an import wins over its stand-in exactly where it can be found.
     """
 
-    table: dict[str, tuple[Client, ...]] = field(default_factory=dict)
+    table: dict[str, tuple[D | Import | Assigned | TypeParameter, ...]] = field(
+        default_factory=dict
+    )
     stars: list[Import] = field(default_factory=list)
     exported: list[str] | None = None
     attributes: dict[str, str] = field(default_factory=dict)
@@ -84,16 +81,16 @@ class Names:
     results: list[str] = field(default_factory=list)
     """What the ``return`` statements of a function's body give back."""
 
-    def bind(self, name: str, binding: Client) -> None:
+    def bind(self, name: str, binding: D | Import | Assigned | TypeParameter) -> None:
         """Bind ``name`` anew."""
         self.table[name] = (binding,)
 
-    def take(self, other: Names) -> None:
+    def take(self, other: Names[D]) -> None:
         """Let everything ``other`` binds replace what is bound here."""
         self.table.update(other.table)
         self._take_rest(other)
 
-    def take_branches(self, branches: Sequence[Names]) -> None:
+    def take_branches(self, branches: Sequence[Names[D]]) -> None:
         """Bind what the branches of one statement bind, as alternatives; what was bound before comes last."""
         for name in dict.fromkeys(name for branch in branches for name in branch.table):
             found = [b for branch in branches for b in branch.table.get(name, ())]
@@ -101,7 +98,7 @@ class Names:
         for branch in branches:
             self._take_rest(branch)
 
-    def _take_rest(self, other: Names) -> None:
+    def _take_rest(self, other: Names[D]) -> None:
         self.stars += other.stars
         self.attributes.update(other.attributes)
         self.results += other.results
@@ -114,7 +111,7 @@ def type_parameters(found: cst.TypeParameters | None) -> tuple[str, ...]:
     return tuple(each.param.name.value for each in found.params) if found is not None else ()
 
 
-def read_simple(node: cst.BaseSmallStatement, names: Names, code: Code) -> None:
+def read_simple(node: cst.BaseSmallStatement, names: Names[Any], code: Code) -> None:
     """Enter what a simple statement binds into ``names``."""
     match node:
         case cst.Import():
@@ -143,7 +140,7 @@ def read_simple(node: cst.BaseSmallStatement, names: Names, code: Code) -> None:
             names.results.append(code(node.value) if node.value is not None else "None")
 
 
-def _read_import_from(node: cst.ImportFrom, names: Names, code: Code) -> None:
+def _read_import_from(node: cst.ImportFrom, names: Names[Any], code: Code) -> None:
     module = code(node.module) if node.module is not None else ""
     level = len(node.relative)
     if isinstance(node.names, cst.ImportStar):
@@ -155,7 +152,11 @@ def _read_import_from(node: cst.ImportFrom, names: Names, code: Code) -> None:
 
 
 def _assign(
-    target: cst.BaseExpression, value: str | None, annotation: str | None, names: Names, code: Code
+    target: cst.BaseExpression,
+    value: str | None,
+    annotation: str | None,
+    names: Names[Any],
+    code: Code,
 ) -> None:
     match target:
         case cst.Name(name):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from remotemod.interface.live.absent_torch import is_torchs, may_be_module
+from remotemod.interface.absent_torch import is_torchs, may_be_module
 from remotemod.interface.selection import MODULE_NAMES
 from remotemod.interface.source.assigned_methods import made_method
 from remotemod.interface.source.bindings import Assigned
+from remotemod.interface.source.program import Program
 from remotemod.interface.source.scopes import (
     ClassDef,
     Definition,
@@ -17,11 +17,9 @@ from remotemod.interface.source.scopes import (
     Named,
     Scope,
     VariableDef,
+    dereference,
 )
 from remotemod.interface.types import Symbol
-
-if TYPE_CHECKING:
-    from remotemod.interface.source.program import Program
 
 __all__ = [
     "Base",
@@ -80,7 +78,7 @@ def _base(scope: Scope, text: str) -> Base:
         node = node.value
     path = ast.unparse(node)
     found = scope.resolve(path) if path.replace(".", "").isidentifier() else None
-    found = scope.program.dereference(found)
+    found = dereference(found)
     match found:
         case ClassDef():
             return found
@@ -93,7 +91,7 @@ def _base(scope: Scope, text: str) -> Base:
 
 def linearize(cls: ClassDef) -> list[Base]:
     """The method resolution order (C3), as far as source can tell."""
-    with cls.scope.program.once(cls.body, "<mro>") as first:
+    with cls.body.once("<mro>") as first:
         if not first:
             return [cls]
         bases = ancestors(cls)
@@ -132,7 +130,7 @@ def find_method(cls: ClassDef, name: str) -> FunctionDef | None:
 def _aliased(scope: Scope, value: str) -> Definition | None:
     """``forward = other``, ``forward = Base.other``, where the other may itself be inherited."""
     owner, _, name = value.strip().rpartition(".")
-    cls = scope.program.dereference(scope.resolve(owner)) if owner else None
+    cls = dereference(scope.resolve(owner)) if owner else None
     if isinstance(cls, ClassDef):
         for base in linearize(cls):
             found = find_method(base, name) if isinstance(base, ClassDef) else None
@@ -143,7 +141,7 @@ def _aliased(scope: Scope, value: str) -> Definition | None:
         return None
     found_here = scope.resolve(value)
     if isinstance(found_here, VariableDef) and found_here.node.value not in (None, value):
-        return scope.program.dereference(found_here)
+        return dereference(found_here)
     return found_here
 
 

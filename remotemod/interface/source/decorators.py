@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from typing import Literal
 
 from remotemod.interface.source.classes import find_method, linearize
-from remotemod.interface.source.scopes import ClassDef, FunctionDef, Named, Scope, VariableDef
+from remotemod.interface.source.scopes import (
+    ClassDef,
+    FunctionDef,
+    Named,
+    Scope,
+    VariableDef,
+    dereference,
+)
 
 __all__ = ["Unclear", "shown_function"]
 
@@ -42,7 +49,7 @@ def _expression(text: str, scope: Scope, depth: int) -> _Effect:
     head = ast.unparse(node.func if isinstance(node, ast.Call) else node)
     if not head.replace(".", "").isidentifier() or depth > _DEEPEST:
         return "same"
-    found = scope.program.dereference(scope.resolve(head))
+    found = dereference(scope.resolve(head))
     if isinstance(node, ast.Call) and isinstance(found, Named) and _is(found, "functools.partial"):
         return _expression(ast.unparse(node.args[0]), scope, depth + 1) if node.args else "same"
     if isinstance(found, VariableDef) and found.node.value is not None and not called:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from remotemod.errors import InterfaceError
-from remotemod.interface.source.bindings import Names
 from remotemod.interface.source.outline import Text
-from remotemod.interface.source.syntax import parse_names
+from remotemod.interface.source.syntax import BlockNames, parse_names
+from remotemod.process import cached
 
 __all__ = ["Source", "read_source_file"]
 
@@ -23,7 +23,7 @@ class Source:
     text: str
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> BlockNames:
         """What the module binds; the file is cut up here, once."""
         return _parse(self.text, str(self.file))
 
@@ -33,8 +33,8 @@ class Source:
         return self.module if self.file.stem == "__init__" else self.module.rpartition(".")[0]
 
 
-@lru_cache(maxsize=1024)
-def _parse(text: str, file: str) -> Names:
+@cached(maxsize=1024)
+def _parse(text: str, file: str) -> BlockNames:
     return parse_names(Text(text, file))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
+
+from remotemod.process import cached
 
 __all__ = ["Block", "Statement", "Text"]
 
@@ -34,7 +36,7 @@ def _blank(match: re.Match[str]) -> str:
     return (" " if match.group().startswith("#") else '"') * length
 
 
-@lru_cache(maxsize=64)
+@cached(maxsize=64)
 def _line_start(indent: str) -> re.Pattern[str]:
     return re.compile(f"^{re.escape(indent)}(?=\\S)", re.MULTILINE)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NoReturn
 
 from remotemod.errors import InterfaceError
-from remotemod.hints import did_you_mean
-from remotemod.interface.defaults import from_text
-from remotemod.interface.live.absent_torch import (
+from remotemod.interface.absent_torch import (
     MODULE_METHODS,
     NeedsTorch,
     may_be_module,
     needs_torch,
 )
+from remotemod.interface.defaults import from_text
+from remotemod.interface.locate import Location, locate
 from remotemod.interface.model import Argument, Interface, Kind, Method, Origin
 from remotemod.interface.selection import (
     MODULE_NAMES,
@@ -31,12 +30,11 @@ from remotemod.interface.source.classes import (
     linearize,
 )
 from remotemod.interface.source.decorators import Unclear, shown_function
-from remotemod.interface.source.locate import Location, locate
+from remotemod.interface.source.find import classes_in, find_class, open_module
 from remotemod.interface.source.program import Program
 from remotemod.interface.source.scopes import ClassDef, FunctionDef, Named, Scope
-from remotemod.interface.source.syntax import Class, Function
-from remotemod.interface.source.type_comments import with_commented_types
 from remotemod.interface.source.types import lookup_in, type_in
+from remotemod.interface.type_comments import with_commented_types
 from remotemod.interface.types import ANY
 from remotemod.torch_compat.paths import INTERFACE_DECORATORS
 
@@ -49,21 +47,29 @@ _NOT_METHODS = {
 _PLAIN_BASES = {"object", "typing.Generic", "abc.ABC", *PROTOCOL_NAMES}
 
 
-def read_from_source(target: str, program: Program | None = None) -> Interface:
-    """The interface of one class, named ``pkg.mod:Name`` or ``path/to/file.py:Name``."""
-    location = locate(target)
+def read_from_source(target: str | Location, program: Program | None = None) -> Interface:
+    """Read the interface of one class.
+
+    Args:
+        target: ``pkg.mod:Name``, ``path/to/file.py:Name``, or where these were found to be.
+        program: what was read before.
+
+    Raises:
+        InterfaceError: there is no such class, or it has no interface that source can tell.
+    """
+    location = locate(target) if isinstance(target, str) else target
     if location.qualname is None:
         raise InterfaceError(
             f"{target!r} names a whole module, not a class",
             how=f"write {target}:Name, or read all of it with read_interfaces",
             file=str(location.file),
         )
-    scope = _open(location, program)
-    return _read_class(_find_class(scope, location.qualname), location.qualname)
+    cls = find_class(open_module(location, program), location.qualname)
+    return _read_class(cls, location.qualname)
 
 
-def read_all_from_source(target: str, program: Program | None = None) -> list[Interface]:
-    """All interfaces and module classes that a module or file itself defines and that have a forward.
+def read_all_from_source(target: str) -> list[Interface]:
+    """Read all interfaces and module classes that a module or file itself defines and that have a forward.
 
     A target that names one class gives that class's interface.
 
@@ -71,7 +77,7 @@ def read_all_from_source(target: str, program: Program | None = None) -> list[In
         InterfaceError: one of them cannot be read.
     """
     found = []
-    for each in read_each_from_source(target, program):
+    for each in read_each_from_source(target):
         if isinstance(each, InterfaceError):
             raise each
         found.append(each)
@@ -79,18 +85,22 @@ def read_all_from_source(target: str, program: Program | None = None) -> list[In
 
 
 def read_each_from_source(
-    target: str, program: Program | None = None
+    target: str | Location, program: Program | None = None
 ) -> Iterator[Interface | InterfaceError]:
     """Like :func:`read_all_from_source`; a class that cannot be read gives its error and stops nobody.
+
+    Args:
+        target: ``pkg.mod``, ``path/to/file.py``, or where these were found to be.
+        program: what was read before.
 
     Raises:
         InterfaceError: the module itself cannot be read.
     """
-    location = locate(target)
+    location = locate(target) if isinstance(target, str) else target
     if location.qualname is not None:
-        yield read_from_source(target, program)
+        yield read_from_source(location, program)
         return
-    for cls in _classes(_open(location, program)):
+    for cls in classes_in(open_module(location, program)):
         try:
             mro = linearize(cls)
             origin = _origin(cls, mro)
@@ -101,69 +111,6 @@ def read_each_from_source(
                 yield _read_class(cls, cls.symbol.qualname)
         except InterfaceError as error:
             yield error
-
-
-def _open(location: Location, program: Program | None) -> Scope:
-    program = program or Program((location.root,))
-    return program.add(location.module, location.file)
-
-
-def _classes(scope: Scope) -> Iterator[ClassDef]:
-    for name in scope.names.table:
-        found = scope.own(name)
-        if isinstance(found, ClassDef) and found.scope.names is scope.names:
-            yield found
-            yield from _classes(found.body)
-
-
-def _find_class(scope: Scope, qualname: str) -> ClassDef:
-    found: object = scope
-    part = qualname
-    for part in qualname.split("."):
-        if part == "<locals>" and isinstance(found, FunctionDef):
-            continue
-        found = scope.program.dereference(scope.own(part))
-        if isinstance(found, ClassDef | FunctionDef):
-            scope = found.body
-        else:
-            break
-    if isinstance(found, ClassDef):
-        return found
-    if found is None and "." not in qualname:
-        nested = [cls for cls in _local_classes(scope) if cls.node.name == qualname]
-        if len(nested) == 1:
-            return nested[0]
-    if found is None:
-        _not_found(scope, qualname, part)
-    line = found.node.line if isinstance(found, FunctionDef) else None
-    what = "a function" if isinstance(found, FunctionDef) else "no class that source can show"
-    if isinstance(found, Named):
-        what = f"{found.symbol}, which has no Python source"
-    raise InterfaceError(
-        f"{qualname} is {what}",
-        how="name a class, or read the live object: remotemod.read_interface(the_object)",
-        file=str(scope.source.file),
-        line=line,
-    )
-
-
-def _not_found(scope: Scope, qualname: str, missing: str) -> NoReturn:
-    raise InterfaceError(
-        f"there is no class {qualname} in {scope.module}",
-        how=did_you_mean(missing, scope.names.table) or "check the name",
-        file=str(scope.source.file),
-    )
-
-
-def _local_classes(scope: Scope) -> Iterator[ClassDef]:
-    for bindings in scope.names.table.values():
-        for binding in bindings:
-            if isinstance(binding, Function):
-                yield from _local_classes(FunctionDef(scope, binding).body)
-            elif isinstance(binding, Class):
-                cls = ClassDef(scope, binding)
-                yield cls
-                yield from _local_classes(cls.body)
 
 
 def _read_class(cls: ClassDef, shown: str) -> Interface:

@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 import libcst as cst
 
@@ -21,9 +22,9 @@ from remotemod.interface.source.bindings import (
 from remotemod.interface.source.outline import Block, Statement, Text
 
 __all__ = [
+    "BlockNames",
     "Class",
     "Function",
-    "Names",
     "lambda_parameters",
     "parse_names",
 ]
@@ -100,7 +101,7 @@ class _Definition:
         return inspect.cleandoc(value) if isinstance(value, str) else None
 
     @cached_property
-    def names(self) -> Names:
+    def names(self) -> BlockNames:
         """What the body binds."""
         return _read_block(self._body)
 
@@ -134,6 +135,10 @@ class Function(_Definition):
         return tuple(_parameters(node.params, code))
 
 
+BlockNames: TypeAlias = Names[Class | Function]
+"""What a block binds."""
+
+
 def lambda_parameters(source: str) -> tuple[Parameter, ...] | None:
     """The parameters of a lambda expression; None for any other text."""
     try:
@@ -163,7 +168,7 @@ def _parameters(params: cst.Parameters, code: Code) -> Iterator[Parameter]:
             )
 
 
-def parse_names(text: Text) -> Names:
+def parse_names(text: Text) -> BlockNames:
     """The names a file binds; raises InterfaceError where it is no Python."""
     return _read_block(text.block)
 
@@ -186,8 +191,8 @@ def _parse(text: Text, start: int, source: str) -> cst.Module:
         ) from None
 
 
-def _read_block(block: Block) -> Names:
-    names = Names()
+def _read_block(block: Block) -> BlockNames:
+    names: BlockNames = Names()
     run: list[Statement] = []
     for statement in block.statements():
         if statement.kind == "plain":
@@ -201,7 +206,7 @@ def _read_block(block: Block) -> Names:
     return names
 
 
-def _read_compound(text: Text, statement: Statement, names: Names) -> None:
+def _read_compound(text: Text, statement: Statement, names: BlockNames) -> None:
     match statement.kind, statement.word:
         case "class", name:
             names.bind(name, Class(text, statement))
@@ -220,7 +225,7 @@ def _read_compound(text: Text, statement: Statement, names: Names) -> None:
             )
 
 
-def _read_plain(text: Text, run: Sequence[Statement], names: Names) -> None:
+def _read_plain(text: Text, run: Sequence[Statement], names: BlockNames) -> None:
     """Read a run of simple statements with one call of the parser, or one by one to place an error."""
     if not run:
         return

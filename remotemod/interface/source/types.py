@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+from remotemod.interface.absent_torch import NeedsTorch
 from remotemod.interface.annotations import Resolver, TypeVariable, canonical, parse
 from remotemod.interface.defaults import Lookup, Reference, Unwritable, evaluate, well_known
-from remotemod.interface.live.absent_torch import NeedsTorch
 from remotemod.interface.source.bindings import Assigned
 from remotemod.interface.source.classes import absent_bases, field_table, is_enum, linearize
 from remotemod.interface.source.scopes import (
@@ -58,7 +58,7 @@ def _class(found: ClassDef) -> Symbol | Type:
     if fields is None:
         made = _made_base(found)
         return canonical(found.symbol) if made is None else NamedTupleType(found.symbol, made)
-    with found.scope.program.once(found.body, "<fields>") as first:
+    with found.body.once("<fields>") as first:
         if not first:
             return found.symbol
         return NamedTupleType(
@@ -89,8 +89,7 @@ def _variable(found: VariableDef) -> Symbol | Type | None:
     value = found.node.value
     if value is None:
         return None
-    program = found.scope.program
-    with program.once(found.scope, f"type {found.name}") as first:
+    with found.scope.once(f"type {found.name}") as first:
         if not first:
             return None
         try:
@@ -187,7 +186,7 @@ def _is_member(found: VariableDef) -> bool:
 
 
 def _assigned_value(found: VariableDef) -> object:
-    with found.scope.program.once(found.scope, f"value {found.name}") as first:
+    with found.scope.once(f"value {found.name}") as first:
         if not first or found.node.value is None:
             raise Unwritable(found.name)
         return evaluate(found.node.value, lookup_in(found.scope))
