@@ -147,13 +147,15 @@ _DECLARED: dict[str, Native | None] = {}
 
 @functools.lru_cache(maxsize=1024)
 def _text(stub: LoadedStub) -> str | None:
-    if not stub.stub.operators:
+    if not stub.contents.operators:
         return None
+    from remotemod.backends.torch_rpc.script_text import script_text
+
     try:
-        from remotemod.backends.torch_rpc.script_text import script_text  # only callers write it
-    except ImportError:  # jinja2 is not installed: handles call by operators
+        return script_text(stub)
+    except ImportError as error:  # without jinja2 a stub from a file is called by operators
+        _log.debug("%s has no native path: %s", stub.declaration.interface, error)
         return None
-    return script_text(stub)
 
 
 def native_path(stub: LoadedStub, *, main: bool) -> NativePath | None:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.distributed.rpc import RRef
 from torch.fx import Proxy
 
-from remotemod.backends.torch_rpc.native import NativePath, declare, declared
+from remotemod.backends.torch_rpc.native import Native, NativePath, declare, declared
 from remotemod.errors import ProtocolError
 from remotemod.handles.members import client_of
 from remotemod.handles.module import RemoteModule
@@ -44,11 +44,13 @@ class Parcel(NamedTuple):
     """A value as torch's RPC takes it.
 
     Attributes:
+        paths: the native paths of the handles in it; first, because they may define the types of the references.
         data: the pickle.
         tensors: what it refers to; torch sends them beside the message and records them for autograd.
         refs: references, which torch counts.
     """
 
+    paths: list[Any]
     data: bytes
     tensors: list[torch.Tensor]
     refs: list[Any]
@@ -75,7 +77,7 @@ def pack(
         pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"a value cannot be sent: {error}") from error
-    return Parcel(data.getvalue(), pickler.tensors, pickler.refs)
+    return Parcel(pickler.paths, data.getvalue(), pickler.tensors, pickler.refs)
 
 
 def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
@@ -84,7 +86,7 @@ def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
     Raises:
         ProtocolError: a class or function in it is not there in this process.
     """
-    data, tensors, refs = parcel
+    _, data, tensors, refs = parcel
     try:
         return _Unpickler(io.BytesIO(data), tensors, refs).load()
     except (AttributeError, ImportError) as error:
@@ -122,6 +124,7 @@ class _Pickler(ObjectPickler):
         super().__init__(data)
         self.tensors: list[torch.Tensor] = []
         self.refs: list[Any] = []
+        self.paths: list[Any] = []
         self._numbers: dict[int, tuple[int, torch.Tensor]] = {}
         self._main_by_value = main_by_value
         self._on_cpu = on_cpu
@@ -152,6 +155,9 @@ class _Pickler(ObjectPickler):
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, RemoteModule):
             return reduce_handle(value)
+        if type(value) is _Path:
+            self.paths.append(value)
+            return NotImplemented
         if isinstance(value, recursive_class()):
             if self.followed is not None:
                 self.followed.demand_all(value)
@@ -181,21 +187,35 @@ class _Unpickler(ObjectUnpickler):
 # --- handles, in our pickles and in those of torch's own users --------------------------------
 
 
+class _Path:
+    """A native path in a pickle: known on arrival before the reference, whose type it may define."""
+
+    def __init__(self, native: Native, stub: str) -> None:
+        self._content = stub, *native.path
+
+    def __reduce__(self) -> Any:
+        return _declare, self._content
+
+
+def _declare(stub: str, text: str, interface: str | None) -> None:
+    declare(stub, NativePath(text, interface))
+
+
 class _Stub:
-    """A stub in a pickle: known on arrival before the reference, whose type it may define."""
+    """A stub in a pickle, with its native path."""
 
     def __init__(self, text: str, bound: dict[str, object]) -> None:
-        native = declared(text_digest(text))
-        self._content = text, bound, None if native is None else native.path
+        digest = text_digest(text)
+        native = declared(digest)
+        self.path = None if native is None else _Path(native, digest)
+        self._content = self.path, text, bound
 
     def __reduce__(self) -> Any:
         return _load, self._content
 
 
-def _load(
-    text: str, bound: dict[str, object], path: NativePath | None
-) -> tuple[str, dict[str, object]]:
-    declare(load_stub(text, bound).digest, path)
+def _load(path: None, text: str, bound: dict[str, object]) -> tuple[str, dict[str, object]]:
+    load_stub(text, bound)
     return text, bound
 
 
