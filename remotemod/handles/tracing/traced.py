@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.compiler import is_exporting
 
 from remotemod.errors import RemoteModError
+from remotemod.future import TracedFuture
 from remotemod.handles.client import Client
 from remotemod.handles.directory import announce
 from remotemod.handles.routes import ROUTER
@@ -45,7 +46,7 @@ def submit(
     return Pending((*_given(ref, method, args, kwargs), None if is_exporting() else anchor))
 
 
-class Pending:
+class Pending(TracedFuture):
     """What ``forward_async`` returns while it is traced: the result can be waited for, and nothing else.
 
     Args:
