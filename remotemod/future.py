@@ -14,7 +14,7 @@ from remotemod.timeouts import deadline_after
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Driver", "Future"]
+__all__ = ["Driver", "Future", "TracedFuture"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -42,6 +42,14 @@ class Driver(Protocol):
 
     def forget(self, future: Future[Any]) -> None:
         """Drop the call: its result, should it come, goes nowhere."""
+
+
+class TracedFuture:
+    """What takes a future's place while a graph is written: its result can be taken, and nothing else."""
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Return what stands for the result in the graph."""
+        raise NotImplementedError
 
 
 class Future(Completion[T]):
