@@ -17,6 +17,7 @@ from remotemod.errors import GraphError, ProtocolError
 from remotemod.trees import Enumerated, Followed
 from remotemod.trees.importable import is_importable_module
 from remotemod.trees.kinds import ATOMS
+from remotemod.trees.objects import is_built_in
 from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
 from remotemod.wire.tags import OBJECT
 from remotemod.wire.walk import Node, Reader, Refused, Repeated, Unpacker, Writer
@@ -122,6 +123,8 @@ class ObjectPickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cl
 def _with_slots(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """What cloudpickle makes of a class that travels by value, with its slots, which it leaves out."""
     if "__slots__" not in vars(cls) or hasattr(cls, "_fields"):  # a named tuple makes its own
+        return reduced
+    if type(cls) is not type and is_built_in(type(cls)):  # so does what such a metaclass makes
         return reduced
     build, args, *rest = reduced
     names = [index for index, item in enumerate(args) if type(item) is dict]
