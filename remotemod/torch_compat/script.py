@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from remotemod.errors import BackendUnavailable, InterfaceError
+from remotemod.process import cached
 from remotemod.torch_compat.private import MISSING, Private
 
 __all__ = [
@@ -137,18 +137,18 @@ def _classes(*names: str) -> tuple[type, ...]:
     return tuple(cls for cls in map(of_jit, names) if isinstance(cls, type))
 
 
-@functools.cache
+@cached()
 def _module_classes() -> tuple[type, ...]:
     return _classes("ScriptModule")
 
 
-@functools.cache
+@cached()
 def recursive_class() -> tuple[type, ...]:
     """The class of scripted modules, alone; none without TorchScript."""
     return _classes("RecursiveScriptModule")
 
 
-@functools.cache
+@cached()
 def script_classes() -> tuple[type, ...]:
     """The classes of what TorchScript has compiled: modules and functions; none without TorchScript."""
     return _classes("ScriptModule", "ScriptFunction")

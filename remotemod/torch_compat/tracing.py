@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from remotemod.errors import RemoteModError
+from remotemod.process import cached
 from remotemod.torch_compat.private import MISSING, Private
 
 __all__ = [
@@ -104,7 +104,7 @@ def _leaf_rule() -> bool:
     return True
 
 
-@functools.cache
+@cached()
 def _tracing_modes() -> tuple[type, ...]:
     modes = (_FAKE_MODE, _FUNCTIONAL_MODE, _PROXY_MODE)
     return tuple(mode.require(RemoteModError) for mode in modes)

@@ -9,21 +9,24 @@ from typing import Any
 
 __all__ = ["annotations_of", "signature_of"]
 
-_HOW: dict[str, Any] = {}
-_HOW_SIGNATURE: dict[str, Any] = {}
 if sys.version_info >= (3, 14):
-    import annotationlib
-
     # A name that is for type checkers alone comes as a ForwardRef.
-    _HOW = {"format": annotationlib.Format.FORWARDREF}
-    _HOW_SIGNATURE = {"annotation_format": annotationlib.Format.FORWARDREF}
+    from annotationlib import Format
 
+    def annotations_of(cls: type) -> dict[str, Any]:
+        """The annotations of a class's own body."""
+        return inspect.get_annotations(cls, format=Format.FORWARDREF)
 
-def annotations_of(cls: type) -> dict[str, Any]:
-    """The annotations of a class's own body."""
-    return inspect.get_annotations(cls, **_HOW)
+    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+        """The signature of a function."""
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
 
+else:
 
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a function."""
-    return inspect.signature(function, **_HOW_SIGNATURE)
+    def annotations_of(cls: type) -> dict[str, Any]:
+        """The annotations of a class's own body."""
+        return inspect.get_annotations(cls)
+
+    def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+        """The signature of a function."""
+        return inspect.signature(function)
