@@ -50,6 +50,15 @@ class Late(nn.Module):
         return x * 2
 
 
+class Held(nn.Module):
+    """Waits until it may go on."""
+
+    def forward(self, x: Tensor, path: str) -> Tensor:
+        """``x`` doubled, once there is such a file."""
+        hold(path)
+        return x * 2
+
+
 class Futures:
     """Tests for :class:`remotemod.testing.BackendConformance`; they ask for its ``cluster``."""
 
@@ -108,6 +117,30 @@ class Futures:
             assert isinstance(alone.result(_LONG), rm.Cancelled)
             assert among.result(_LONG).done == {held}
         assert not held.cancel()
+
+    def test_another_threads_inference_mode_is_its_own(
+        self, cluster: rm.Cluster, tmp_path: Path
+    ) -> None:
+        """A thread that reads the answers of all in ``torch.inference_mode`` takes no gradients from the others."""
+        go = str(tmp_path / "go on")
+        remote = rm.RemoteModule("one", Held, cluster=cluster)
+        x = torch.ones(2, requires_grad=True)
+        future = remote.forward_async(x, go)
+        last = rm.rpc_async("one", twice, (1,))
+
+        def wait() -> int:
+            with torch.inference_mode():
+                return last.wait(_LONG)
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(wait)
+            time.sleep(0.1)
+            Path(go).touch()
+            assert waiting.result(_LONG) == 2
+        y = future.wait(_LONG)
+        (y * y).sum().backward()
+        assert x.grad is not None
+        assert torch.equal(x.grad, torch.full((2,), 8.0))
 
     def test_infinity_is_no_bound(self, cluster: rm.Cluster) -> None:
         """``math.inf`` lifts the bound of a handle, and None leaves it; what is no time is refused."""

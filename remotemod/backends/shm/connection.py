@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from remotemod.backends.shm.background_reader import BackgroundReader
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.interrupt_safe_lock import InterruptSafeLock
@@ -219,13 +221,22 @@ class Connection(LeaderFollowers):
             return
         else:
             assert isinstance(future, PendingCall)
-            value, failure = decode_reply(self._codec, message, self._graph_ref)
-            if failure is None:
-                future.set_result(value)
+            if (
+                torch.is_inference_mode_enabled()
+            ):  # this thread's mode, and maybe another one's call
+                with torch.inference_mode(False):
+                    self._complete(future, message)
             else:
-                future.set_exception(failure)
+                self._complete(future, message)
             self.reader_lock.notify()
         self._pending.pop(call, None)
+
+    def _complete(self, future: PendingCall, message: Message) -> None:
+        value, failure = decode_reply(self._codec, message, self._graph_ref)
+        if failure is None:
+            future.set_result(value)
+        else:
+            future.set_exception(failure)
 
     # The connection drives the futures of its calls: see remotemod.future.Driver.
 
