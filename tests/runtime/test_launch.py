@@ -126,7 +126,7 @@ def test_a_failing_entry_is_reported(fork_server: None) -> None:
     ("entry", "message"),
     [
         ("tests.runtime.nowhere:run", "No module named"),
-        ("tests.runtime.test_launch:nothing", "has no nothing"),
+        ("tests.runtime.test_launch:nothing", "no attribute"),
     ],
 )
 def test_an_entry_that_does_not_exist_is_reported(
