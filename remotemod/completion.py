@@ -29,7 +29,7 @@ class Completion(concurrent.futures.Future[T]):
 
     ``concurrent.futures.wait`` and ``as_completed`` look into their futures, so this has what they look for: a state of theirs, a
     condition under which it changes, and their waiters. The base class makes these for each future; here they are made
-    for those who ask, because most futures are waited for by one thread, which reads the answer itself.
+    on demand, because most futures are waited for by one thread, which reads the answer itself.
 
     Args:
         what: names the call in messages.
@@ -63,17 +63,17 @@ class Completion(concurrent.futures.Future[T]):
     # --- the outcome --------------------------------------------------------------------------
 
     def set_result(self, value: Any) -> bool:  # type: ignore[override]
-        """Completes the future; False (and nothing else) if it was done already."""
+        """Complete the future; return False, and do nothing else, if it was done already."""
         return self._finish(value, None)
 
     def set_exception(self, error: BaseException) -> bool:  # type: ignore[override]
-        """Fails the future; False (and nothing else) if it was done already."""
+        """Fail the future; return False, and do nothing else, if it was done already."""
         return self._finish(None, error)
 
     def convert(self, function: Callable[[Any], Any]) -> None:
-        """Passes the result through ``function`` once, before anybody sees it; what that raises is the outcome.
+        """Pass the result through ``function`` once, before anybody sees it; an error that it raises is the outcome.
 
-        For whoever makes the future, before others have it.
+        For the code that makes the future, before others have it.
         """
         with _LOCK.value:
             if self._state is PENDING:
@@ -93,7 +93,7 @@ class Completion(concurrent.futures.Future[T]):
                     return False
                 self._set_outcome(result, error)
         if guard is not None:
-            with guard:  # before the lock: whoever holds it relies on the state
+            with guard:  # before the lock: a thread that holds it relies on the state
                 with _LOCK.value:
                     if self._state is not PENDING:
                         return False
@@ -126,7 +126,7 @@ class Completion(concurrent.futures.Future[T]):
     # --- callbacks ----------------------------------------------------------------------------
 
     def on_done(self, callback: Callable[[Any], object]) -> bool:
-        """Calls ``callback(self)`` once this is done, if anybody makes it so; False if it is done already."""
+        """Call ``callback(self)`` once this is done, if anything makes it so; return False if it is done already."""
         with _LOCK.value:
             if self._state is not PENDING:
                 return False
@@ -136,11 +136,11 @@ class Completion(concurrent.futures.Future[T]):
             return True
 
     def attend(self) -> None:
-        """Sees to it that this becomes done though nobody waits for it."""
+        """Make sure that this becomes done though no thread waits for it."""
         raise NotImplementedError
 
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
-        """Calls ``callback(self)`` once the future is done, at once if it is.
+        """Call ``callback(self)`` once the future is done, at once if it is.
 
         Callbacks run in the thread that completes the future (asyncio's own in that of their loop); what they raise is
         logged and dropped.
@@ -154,7 +154,7 @@ class Completion(concurrent.futures.Future[T]):
             _run(callback, self)
 
     def remove_done_callback(self, callback: Callable[[Any], object]) -> int:
-        """Takes a callback back; returns how often it was there."""
+        """Take a callback back; return how often it was there."""
         with _LOCK.value:
             callbacks = self._callbacks or []
             kept = [each for each in callbacks if each != callback]
@@ -181,14 +181,14 @@ class Completion(concurrent.futures.Future[T]):
 
 
 class _Guard(threading.Condition):
-    """A future's own condition, and those who wait for it together with others."""
+    """A future's own condition, and the standard library's waiters on several futures."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiters: list[Any] = []
 
     def tell(self, future: Completion[Any]) -> None:
-        """Wakes everybody, with the condition held."""
+        """Wake all waiting threads, with the condition held."""
         for waiter in self.waiters:
             if future.cancelled():
                 waiter.add_cancelled(future)
@@ -200,7 +200,7 @@ class _Guard(threading.Condition):
 
 
 class _Waiters:
-    """A future's waiters, as ``concurrent.futures`` adds itself to them: from then on nobody drives the future."""
+    """A future's waiters, as ``concurrent.futures`` sees them: it blocks on an event, so from then on no thread drives the future."""
 
     __slots__ = ("_future",)
 
@@ -208,12 +208,12 @@ class _Waiters:
         self._future = future
 
     def append(self, waiter: Any) -> None:
-        """Adds who waits, with the condition held, and sees to it that the wait has an end."""
+        """Add a waiter, with the condition held, and make sure that the future becomes done."""
         self._future._condition.waiters.append(waiter)
         self._future.attend()
 
     def remove(self, waiter: Any) -> None:
-        """Takes away who waited, with the condition held."""
+        """Remove a waiter, with the condition held."""
         self._future._condition.waiters.remove(waiter)
 
 
@@ -222,7 +222,7 @@ class InLoop:
 
     Args:
         loop: the loop.
-        callback: the callback; equal to this for those who take it back.
+        callback: the callback; equal to this, for :meth:`Completion.remove_done_callback`.
     """
 
     __slots__ = ("_callback", "_loop")
@@ -232,7 +232,7 @@ class InLoop:
         self._callback = callback
 
     def __call__(self, future: Any) -> None:
-        """Has the loop call it."""
+        """Schedule the callback in the loop."""
         with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits there
             self._loop.call_soon_threadsafe(self._callback, future)
 
@@ -244,7 +244,7 @@ class InLoop:
 
 
 def _loop_of(callback: Callable[[Any], object]) -> asyncio.AbstractEventLoop | None:
-    """The loop in whose thread a callback must run: asyncio's own rely on that, as in ``asyncio.wait``."""
+    """The loop in which a callback must run: asyncio's own rely on that, as in ``asyncio.wait``."""
     if not str(getattr(callback, "__module__", "")).startswith("asyncio."):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Ends calls whose deadline passes while nobody waits for them: those with callbacks, or awaited, or waited for by others."""
+"""Fail calls at their deadline though no thread of ours waits for them: awaited ones, and those with callbacks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Expires(Protocol):
         """Whether its outcome is known."""
 
     def expire(self) -> None:
-        """Fails it if its deadline has passed."""
+        """Fail it if its deadline has passed."""
 
 
 class _Clock:
-    """Keeps the deadlines, and a thread while there are any."""
+    """The deadlines, and a thread while there are any."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -40,7 +40,7 @@ class _Clock:
         self._runs = False
 
     def add(self, deadline: float, call: Expires) -> None:
-        """Fails a call at its deadline."""
+        """Fail a call at its deadline."""
         with self._changed:
             if len(self._due) >= self._crowd:
                 self._due = [entry for entry in self._due if _is_pending(entry[2])]
@@ -75,10 +75,10 @@ def _is_pending(call: weakref.ref[Expires]) -> bool:
     return found is not None and not found.settled
 
 
-_CLOCK = slot("deadlines of calls that nobody waits for", _Clock, in_child="new")
+_CLOCK = slot("deadlines of calls that no thread waits for", _Clock, in_child="new")
 
 
 def expire_in_time(call: Expires) -> None:
-    """See to it that a call fails at its deadline, if it has one, though nobody waits for it."""
+    """Make a call fail at its deadline, if it has one, though no thread waits for it."""
     if call.deadline is not None and not call.settled:
         _CLOCK.value.add(call.deadline, call)

@@ -1,4 +1,4 @@
-"""Replaces a file in one step: a reader sees the old content or the new one, and a failure leaves the old one alone."""
+"""Replace a file in one step: a reader sees the old content or the new one, and a failure leaves the old one alone."""
 
 from __future__ import annotations
 

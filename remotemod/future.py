@@ -14,7 +14,7 @@ from remotemod.timeouts import deadline_after
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Driver", "Future"]
+__all__ = ["Driver", "Future", "TracedFuture"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -32,16 +32,24 @@ class Driver(Protocol):
         until: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Reads until ``future`` is done or ``time.monotonic()`` passes ``until`` (None: no bound).
+        """Read until ``future`` is done or ``time.monotonic()`` passes ``until`` (None: no bound).
 
         A driver that several futures share reads until it is ``enough`` instead, where that is given.
         """
 
     def attend(self, future: Future[Any]) -> None:
-        """Sees to it that ``future`` becomes done, or too late, though nobody is going to wait."""
+        """Make sure that ``future`` becomes done, or fails at its deadline, though no thread is going to wait."""
 
     def forget(self, future: Future[Any]) -> None:
-        """Drops the call: its result, should it come, goes nowhere."""
+        """Drop the call: its result, should it come, goes nowhere."""
+
+
+class TracedFuture:
+    """What takes a future's place while a graph is written: its result can be taken, and nothing else."""
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Return what stands for the result in the graph."""
+        raise NotImplementedError
 
 
 class Future(Completion[T]):
@@ -71,7 +79,7 @@ class Future(Completion[T]):
         return self._deadline
 
     def wait(self, timeout: float | None = None) -> T:
-        """Blocks until the call is done and returns its result.
+        """Block until the call is done and return its result.
 
         Args:
             timeout: seconds to wait at most; None and ``math.inf`` wait as long as the call itself may take.
@@ -95,7 +103,7 @@ class Future(Completion[T]):
     result = wait
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Blocks like :meth:`wait` and returns the error that it raises; None if the call succeeded.
+        """Block like :meth:`wait` and return the error that it raises; None if the call succeeded.
 
         Raises:
             DeadlineExceeded: ``timeout`` is over, and the call goes on.
@@ -126,7 +134,7 @@ class Future(Completion[T]):
             raise DeadlineExceeded(f"{self.what} was not done after {timeout} s of waiting")
 
     def expire(self) -> None:
-        """Fails the call if its own deadline has passed."""
+        """Fail the call if its own deadline has passed."""
         if self._deadline is None or time.monotonic() < self._deadline:
             return
         driver = self._driver
@@ -143,7 +151,7 @@ class Future(Completion[T]):
         return self._state is not PENDING
 
     def cancel(self) -> bool:
-        """Gives the call up; False if it was done already.
+        """Give the call up; return False if it was done already.
 
         A call that runs on the owner is not interrupted; its result is thrown away.
         """
@@ -155,7 +163,7 @@ class Future(Completion[T]):
         return True
 
     def attend(self) -> None:
-        """Sees to it that the future becomes done though nobody waits for it."""
+        """Make sure that the future becomes done though no thread waits for it."""
         driver = self._driver
         if driver is not None:
             driver.attend(self)
@@ -176,7 +184,7 @@ class Future(Completion[T]):
         return child
 
     def __await__(self) -> Generator[Any, None, T]:
-        import asyncio  # somebody has: there is a loop
+        import asyncio  # it is loaded: there is a loop
 
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()

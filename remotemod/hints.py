@@ -1,4 +1,4 @@
-"""Suggests the name that was meant where an error says that there is none of the name that was given."""
+"""Suggest the name that was meant where an error says that there is none of the name that was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the object behind a module's name and a qualified name in it: what ``module:qualname`` stands for."""
+"""Find the object behind a module's name and a qualified name in it: what ``module:qualname`` stands for."""
 
 from __future__ import annotations
 

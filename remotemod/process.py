@@ -1,4 +1,4 @@
-"""Holds the mutable state that is one for each process, so that a test or a forked child can begin anew.
+"""All mutable state that is one for each process, so that a test or a forked child can begin anew.
 
 A room declares what it keeps as a slot, beside the code that uses it, and nothing mutable stands at module level otherwise::
 
@@ -43,7 +43,7 @@ class Slot(Generic[S]):
     _lasting: bool
 
     def reset(self) -> None:
-        """Ends the state and begins anew; lasting state stays."""
+        """End the state and begin anew; lasting state stays."""
         if self._lasting:
             return
         value, self.value = self.value, self._make()
@@ -51,7 +51,7 @@ class Slot(Generic[S]):
             self._end(value)
 
     def begin_in_child(self) -> None:
-        """Gives a child that was just forked its own state; nothing of its parent's is ended."""
+        """Give a child that was just forked its own state; nothing of its parent's is ended."""
         if self._in_child == "new":
             self.value = self._make()
         elif self._in_child != "same":
@@ -66,14 +66,14 @@ class Process:
     caches: list[Callable[[], object]] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Ends all state and begins anew, that of the upper rooms first; lasting state stays."""
+        """End all state and begin anew, that of the upper rooms first; lasting state stays."""
         for state in reversed(self.slots):
             state.reset()
         for clear in self.caches:
             clear()
 
     def begin_in_child(self) -> None:
-        """Gives a child that was just forked its own state."""
+        """Give a child that was just forked its own state."""
         for state in self.slots:
             state.begin_in_child()
 
@@ -113,7 +113,7 @@ class Cached(Protocol[P, R_co]):
         """The result, worked out once for equal arguments."""
 
     def cache_clear(self) -> None:
-        """Forgets all results."""
+        """Forget all results."""
 
 
 def cached(maxsize: int | None = None) -> Callable[[Callable[P, R]], Cached[P, R]]:

@@ -1,7 +1,7 @@
-"""Turns what a user says of time into the seconds that a call may take, and these into a moment.
+"""Turn what a user says of time into the seconds that a call may take, and these into a moment.
 
-A timeout is a number of seconds. None leaves it to whoever is asked next: a call asks its handle, a handle its cluster, a cluster its
-engine; and who only waits waits as long as the call may take. ``math.inf`` is no bound at all, and asks nobody.
+A timeout is a number of seconds. None leaves it to the next: a call asks its handle, a handle its cluster, a cluster its
+engine. A thread that only waits then waits as long as the call may take. ``math.inf`` is no bound at all.
 """
 
 from __future__ import annotations

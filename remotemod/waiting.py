@@ -1,4 +1,4 @@
-"""Waits for several remote calls at once: for all of them, or for one after the other as they are done."""
+"""Wait for several remote calls at once: for all of them, or for one after the other as they are done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, overload
 
 from remotemod.errors import DeadlineExceeded
-from remotemod.future import Future
+from remotemod.future import Future, TracedFuture
 from remotemod.timeouts import deadline_after
 
 __all__ = ["as_completed", "wait_all"]
@@ -42,9 +42,11 @@ def wait_all(futures: Iterable[Future[Any]], timeout: float | None = None) -> li
         DeadlineExceeded: the time is over; the calls go on.
         TypeError: something else is among the futures.
     """
-    wanted = _checked(futures, "wait_all")
-    for future in _Arrivals(wanted, timeout):
-        future.wait()
+    wanted = _listed(futures, "wait_all")
+    if not (wanted and isinstance(wanted[0], TracedFuture)):  # those of a graph have only wait()
+        _check(wanted, "wait_all")
+        for future in _Arrivals(wanted, timeout):
+            future.wait()
     return [future.wait() for future in wanted]
 
 
@@ -72,24 +74,28 @@ def as_completed(
         DeadlineExceeded: when the iterator is asked for more and the time is over; the calls go on.
         TypeError: something else is among the futures.
     """
-    return iter(_Arrivals(_checked(futures, "as_completed"), timeout))
+    wanted = _listed(futures, "as_completed")
+    _check(wanted, "as_completed")
+    return iter(_Arrivals(wanted, timeout))
 
 
-def _checked(futures: Iterable[Future[Any]], name: str) -> list[Future[Any]]:
+def _listed(futures: Iterable[Future[Any]], name: str) -> list[Future[Any]]:
     if not isinstance(futures, Iterable):
         kind = type(futures).__qualname__
         raise TypeError(
             f"rm.{name} takes several futures; got a {kind}, which is none or only one: give a list"
         )
-    found = list(futures)
-    for future in found:
+    return list(futures)
+
+
+def _check(futures: list[Future[Any]], name: str) -> None:
+    for future in futures:
         if not isinstance(future, Future):
             kind = f"{type(future).__module__}.{type(future).__qualname__}"
             hint = _HINTS.get(kind.partition(".")[0], "")
             raise TypeError(
                 f"rm.{name} takes futures of remote calls (forward_async, rpc_async); got a {kind}{hint}"
             )
-    return found
 
 
 _HINTS = {
@@ -147,7 +153,7 @@ class _Arrivals:
         return bool(self._done)
 
     def _advance(self) -> None:
-        """Makes progress for a while, or until one more is done."""
+        """Make progress for a while, or until one more is done."""
         if len(self._drivers) == 1 and not self._by_itself:
             [(driver, future)] = self._drivers
             driver.drive(future, self._bound(), self._is_enough)

@@ -174,6 +174,28 @@ def test_nobody_imports_an_engine_but_the_door_of_its_backend() -> None:
     assert entered == {("remotemod", "remotemod.backends.shm.heap")}
 
 
+def test_the_contract_for_backends_uses_public_names() -> None:
+    """A stranger's backend is tested by what a stranger can use: ``remotemod`` itself, and no private name."""
+    contract = [module for module in MODULES if module.startswith("remotemod.testing.")]
+    inner = {
+        (module, imported)
+        for module in contract
+        for imported, _, _ in GRAPH[module]
+        if imported != "remotemod" and not imported.startswith("remotemod.testing")
+    }
+    assert inner == set()
+    used = [
+        f"{module}:{node.lineno} {node.attr}"
+        for module in contract
+        for node in ast.walk(ast.parse(MODULES[module].read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and getattr(node.value, "id", "") not in ("self", "cls")
+    ]
+    assert used == []
+
+
 def loaded_by(statement: str) -> set[str]:
     """The modules that a fresh interpreter has after a statement."""
     code = f"import sys; {statement}; print(*sys.modules)"

@@ -37,13 +37,13 @@ def describe(stub: LoadedStub, where: str) -> SavedInterface:
         _refuse_classes(schema.result, f"{what}: the result", where)
     methods = tuple(
         SavedMethod(o.method, o.arguments, o.result, keyword_names(stub.cls.__dict__[o.method]))
-        for o in stub.stub.operators
+        for o in stub.contents.operators
     )
-    classes = {name: (c.__module__, c.__qualname__) for name, c in stub.stub.classes.items()}
+    classes = {name: (c.__module__, c.__qualname__) for name, c in stub.contents.classes.items()}
     file = f"remotemod/stubs/{stub.digest}.py"
     declared = stub.declaration
     return SavedInterface(
-        declared.digest, declared.interface, file, methods, classes, dict(stub.stub.fields)
+        declared.digest, declared.interface, file, methods, classes, dict(stub.contents.fields)
     )
 
 

@@ -17,6 +17,7 @@ from remotemod.archive.operators import define_for
 from remotemod.errors import ArchiveError, InterfaceMismatch, PlacementError
 from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.members import client_of, own_client, reference_of, set_reference
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.named import find_named
 from remotemod.owner.inproc import process_cluster
@@ -84,7 +85,7 @@ def load(
         DIRECTORY.keep(ref, client, looked_up=isinstance(client.stub, StubName))
         if ref != submodule.name:
             for path_in_model in submodule.submodules:
-                _submodule(model, path_in_model)._ref = ref
+                set_reference(_submodule(model, path_in_model), ref)
     loaded: torch.jit.ScriptModule = model
     return loaded
 
@@ -171,16 +172,16 @@ def _reference(name: str, cluster: Cluster) -> str:
 def _resolve_handle(submodule: SavedSubmodule, handle: Any) -> _Resolved:
     client: Client | None = None
     if isinstance(handle, RemoteModule) and handle.is_scriptable:
-        client = handle._client
-        DIRECTORY.announce(handle._ref, handle._client)
+        client = own_client(handle)
+        DIRECTORY.announce(reference_of(handle), client)
     elif is_script_module(handle):
-        client = handle.__dict__.get("_client")
+        client = client_of(handle)
     if client is None:
         raise ArchiveError(
             f"parts= has for '{submodule.name}' a {type(handle).__name__} {handle!r:.60}; give a remote module with the "
             f"interface {submodule.source}"
         )
-    return _Resolved(submodule, client, handle._ref)
+    return _Resolved(submodule, client, reference_of(handle))
 
 
 def _misfit(submodule: SavedSubmodule, here: Declaration, worker: str) -> str | None:

@@ -8,6 +8,14 @@ from torch import nn
 
 from remotemod.errors import ArchiveError, InterfaceError
 from remotemod.handles.client import Client
+from remotemod.handles.members import (
+    client_of,
+    has_own_name,
+    operator_class,
+    own_client,
+    reference_of,
+    set_client,
+)
 from remotemod.handles.module import RemoteModule
 from remotemod.torch_compat.modules import children_of, with_children
 from remotemod.torch_compat.script import is_script_module, python_class_of
@@ -43,26 +51,25 @@ def find_submodules(model: nn.Module) -> list[RemoteSubmodule]:
         client: Client | None = None
         if isinstance(module, RemoteModule):
             _check_interface(path, module)
-            client = module._client
+            client = client_of(module)
         elif is_script_module(module):
-            client = module.__dict__.get("_client")
+            client = client_of(module)
             if client is None and _was_remote(module):
                 raise ArchiveError(
                     f"{_where(path)} is a remote part that was loaded from an archive: copy that file, or export the model "
                     "that it was made of"
                 )
-            if client is not None and python_class_of(module)._operator_class is not None:
+            if client is not None and operator_class(python_class_of(module)) is not None:
                 raise ArchiveError(
                     f"{_where(path)} was scripted for '{client.cluster.backend}', which reaches it by a reference that no file can hold; "
                     "export the model as it was before torch.jit.script"
                 )
         if client is None:
             continue
-        handle: Any = module
-        ref: str = handle._ref
+        ref = reference_of(module)
         known = by_ref.get(ref)
         paths = (path,) if known is None else (*known.paths, path)
-        by_ref[ref] = RemoteSubmodule(paths, ref, client, bool(handle._named))
+        by_ref[ref] = RemoteSubmodule(paths, ref, client, has_own_name(module))
     return list(by_ref.values())
 
 
@@ -109,11 +116,11 @@ def _portable(module: nn.Module, done: dict[int, nn.Module]) -> nn.Module:
 
 def _twin(module: RemoteModule) -> RemoteModule:
     """Another handle whose scripted form can be saved: it calls by operators, and holds no reference."""
-    cls = type(module)._operator_class or type(module)
+    cls = operator_class(type(module)) or type(module)
     twin: RemoteModule = RemoteModule.__new__(cls)
     vars(twin).update(vars(module))
     object.__setattr__(twin, "_is_portable", True)
-    object.__setattr__(twin, "_client", module._client)
+    set_client(twin, own_client(module))
     return twin
 
 

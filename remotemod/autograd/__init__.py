@@ -1,6 +1,7 @@
 """Gradients across processes: a remote call as one node of the caller's graph, whose other half its owner keeps.
 
-Both halves walk a value for the tensors that require grad, in the same order, so nothing but the tensors' own flags has to travel.
+Both halves find the tensors that require grad by one walk (``trees``), in the same order. Parameters that have travelled stay leaves
+on the owner; their gradients are taken out of ``.grad`` after the pass.
 
 * **On the owner** (``owner``) the inputs that require grad arrive as outputs of a node that catches their gradients. What is
   kept of the results is their gradient edges, not their memory. A graph is a kept object like any other: counted, and let go

@@ -83,25 +83,25 @@ def attach_outputs(
     placeholders: Placeholders,
     cluster: Workers,
     worker: str,
-    bound: float | None,
+    timeout: float | None,
     shared: bool = False,
 ) -> Any:
-    """The result of a recorded call, with the way back through the owner's graph.
+    """The result of a recorded call, with a node that leads into the owner's graph.
 
     Args:
         answer: what came back; of anything but :class:`Recorded` the value is returned as it is.
         placeholders: what :func:`record_inputs` returned.
         cluster: where the graph is.
         worker: its owner.
-        bound: the timeout of a pass, in seconds.
+        timeout: the timeout of a pass, in seconds.
         shared: whether the graph has parts in common with others.
     """
     if type(answer) is not Recorded:
         return answer.value if type(answer) is Enumerated else answer
-    way = _RemoteBackward(answer.graph, placeholders, cluster, worker, bound, shared)
+    remote = _RemoteBackward(answer.graph, placeholders, cluster, worker, timeout, shared)
     with torch.enable_grad():
         value, results = open_value(answer.value)
-        outputs: Any = _AttachOutputs.apply(way, parts_of(results), anchor()[0], *placeholders)  # type: ignore[no-untyped-call]
+        outputs: Any = _AttachOutputs.apply(remote, parts_of(results), anchor()[0], *placeholders)  # type: ignore[no-untyped-call]
         return replaced(value, results, outputs)
 
 
@@ -112,7 +112,7 @@ def submit(cluster: Workers, worker: str, request: Invoke, timeout: float | None
         cluster: where the worker is.
         worker: the one that runs it.
         request: the function.
-        timeout: seconds that it, and the way back, may take; None for the cluster's timeout.
+        timeout: seconds that it, and a backward pass through it, may take; None for the cluster's timeout.
     """
     stays = request.keep or not torch.is_grad_enabled()
     if stays or cluster.graph_mode(recompute=False) is GraphMode.SHARE:
@@ -145,18 +145,18 @@ class _AttachOutputs(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        way: _RemoteBackward,
+        remote: _RemoteBackward,
         results: Sequence[Tensor],
         anchor: Tensor,
         *placeholders: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.way = way
+        ctx.remote = remote
         ctx.set_materialize_grads(False)
         return tuple(result.detach() for result in results)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, None, None, *ctx.way.back(grads)
+        return None, None, None, *ctx.remote.run(grads)
 
 
 @functools.cache
@@ -171,19 +171,19 @@ def anchor() -> tuple[Tensor, Any]:
 
 
 class _RemoteBackward:
-    """The way back through the owner's graph of one call.
+    """The backward pass through the owner's graph of one call.
 
     Args:
         graph: the reference to it, which keeps it alive.
         placeholders: the inputs of the call.
         cluster: where it is.
         worker: its owner.
-        bound: the timeout of a pass, in seconds.
+        timeout: the timeout of a pass, in seconds.
         shared: whether the graph has parts in common with others, as that of a backward pass has with the graph it
             went through: a pass must then leave them whole, and they end with the last reference.
     """
 
-    __slots__ = ("_bound", "_cluster", "_graph", "_placeholders", "_shared", "_worker")
+    __slots__ = ("_cluster", "_graph", "_placeholders", "_shared", "_timeout", "_worker")
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class _RemoteBackward:
         placeholders: Placeholders,
         cluster: Workers,
         worker: str,
-        bound: float | None,
+        timeout: float | None,
         shared: bool,
     ) -> None:
         self._shared = shared
@@ -199,9 +199,9 @@ class _RemoteBackward:
         self._placeholders = placeholders
         self._cluster = cluster
         self._worker = worker
-        self._bound = bound
+        self._timeout = timeout
 
-    def back(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    def run(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """The gradients of the inputs, given those of the results.
 
         Raises:
@@ -227,19 +227,19 @@ class _RemoteBackward:
         given = list(grads)
         recorded = _placeholders(differentiable(given)) if higher else ()
         how = Pass(accumulate, inputs, keep or self._shared, higher)
-        found = attach_outputs(
-            self._cluster.differentiate(self._worker, graph, given, how, self._bound),
+        input_grads = attach_outputs(
+            self._cluster.differentiate(self._worker, graph, given, how, self._timeout),
             (*recorded, *placeholders),
             self._cluster,
             self._worker,
-            self._bound,
+            self._timeout,
             shared=True,
         )
         return [
             grad
             if grad is None or grad.device == placeholder.device
             else grad.to(placeholder.device)
-            for grad, placeholder in zip(found, placeholders, strict=True)
+            for grad, placeholder in zip(input_grads, placeholders, strict=True)
         ]
 
 

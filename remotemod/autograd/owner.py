@@ -28,7 +28,7 @@ __all__ = ["Graph", "Pass", "Recorded", "differentiate", "differentiate_kept", "
 
 
 class Recorded(NamedTuple):
-    """A result with the way back to what it was computed from.
+    """A result with the graph that it was computed by.
 
     Attributes:
         value: the result; in it require grad the tensors that gradients can be given for.
@@ -43,7 +43,7 @@ class Pass(NamedTuple):
     """What a backward pass is to do.
 
     Attributes:
-        accumulate: whether the parameters on the way get their gradients.
+        accumulate: whether the owner's parameters get their gradients.
         inputs: whether the gradients of the inputs are wanted.
         keep: whether the graph stays for another time.
         higher: whether the pass is recorded itself.
@@ -103,11 +103,11 @@ class _Arrive(torch.autograd.Function):
 
 
 class Graph:
-    """What an owner keeps of a recorded call until its caller has been backwards through it.
+    """What an owner keeps of a recorded call until the caller has run its backward pass.
 
     Args:
         outputs: where gradients go in.
-        devices: where each output is: its gradient comes from a caller who has it elsewhere, on the CPU mostly.
+        devices: where each output is: the caller has its gradient elsewhere, mostly on the CPU.
         inputs: where those of the call's inputs come out, in the order the caller knows.
         lock: held while it is run; graphs that share inputs share it.
     """
@@ -258,7 +258,7 @@ def _parameters_that_travelled(sent: Enumerated | None) -> Set[int]:
 
 
 def _end(result: Tensor) -> Tensor | GradientEdge:
-    """Where a result's gradient goes in: an edge, because its own memory is not needed for the way back."""
+    """Where a result's gradient goes in: an edge, because backward does not need the result's own memory."""
     node = result.grad_fn
     if node is not None and not isinstance(node, FunctionCtx):
         return GradientEdge(node, result.output_nr)

@@ -1,4 +1,4 @@
-"""Calls whose owner keeps no graph: it runs them again in backward, with the same random numbers and buffers."""
+"""Recomputation: calls that are run again in backward, with the same random numbers and buffers, instead of a graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_again_in_backward(
         function: what to run.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        module: the module whose method it is.
+        module: the module that the function is a method of.
     """
     # In one tuple each, because checkpoint has keywords of its own. Where random numbers come from it tells by the
     # tensors it is given, and the module's need not be where the arguments are.
@@ -45,7 +45,7 @@ def run_again_in_backward(
         args, kwargs = _copied((args, kwargs))
         return function(*args, **kwargs)
 
-    again = _AsItWas(module)
+    again = _Rerun(module)
     # To the end each time: what an operation fills after it was saved is not there when the run stops early.
     result = checkpoint(
         run,
@@ -73,7 +73,7 @@ def _copied(value: Any) -> Any:
     return map_tensors(value, visit)
 
 
-class _AsItWas:
+class _Rerun:
     """Lets a module run again as in forward: in the modes and on the buffers that it had, which stay as they are now.
 
     So running statistics count each call once, and what is run between forward and backward changes nothing. It can
@@ -97,7 +97,7 @@ class _AsItWas:
         self._versions = [_version(buffer) for _, _, buffer in self._buffers]
         self._undo: list[list[tuple[dict[str, Any], str, Any]]] = []
         with _LOCK:
-            self._turn = _TURNS.setdefault(id(module), threading.RLock())
+            self._lock = _RERUN_LOCKS.setdefault(id(module), threading.RLock())
 
     def ran(self) -> None:
         """Drops the copies of what the forward has not changed; comes after it."""
@@ -106,7 +106,7 @@ class _AsItWas:
                 self._before[at] = None
 
     def __enter__(self) -> None:
-        self._turn.acquire()
+        self._lock.acquire()
         undo = [(held, name, held[name]) for held, name, _ in (*self._modes, *self._buffers)]
         self._undo.append(undo)
         now = [held[name] for held, name, _ in self._buffers]
@@ -119,7 +119,7 @@ class _AsItWas:
     def __exit__(self, *_: object) -> None:
         for held, name, old in self._undo.pop():
             held[name] = old
-        self._turn.release()
+        self._lock.release()
 
 
 def _version(tensor: Tensor) -> int | None:
@@ -128,4 +128,4 @@ def _version(tensor: Tensor) -> int | None:
 
 # One thread at a time runs a module again, because it changes what others would find in it.
 _LOCK = threading.Lock()
-_TURNS: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_RERUN_LOCKS: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()

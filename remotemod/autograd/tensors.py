@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from remotemod.errors import GraphError
 from remotemod.torch_compat.modules import parameters_of
 from remotemod.torch_compat.tensors import ragged_dimension
 from remotemod.trees import Enumerated, Walk
+from remotemod.trees.paths import path_to
 
 __all__ = [
     "GraphMode",
@@ -39,7 +41,7 @@ class GraphMode(enum.IntEnum):
 
 
 def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
-    """Find the tensors of a value whose gradients are followed, before it goes to another process.
+    """Find the tensors of a value that gradients follow, before it goes to another process.
 
     The other side finds the same ones by :func:`open_value`.
 
@@ -50,6 +52,9 @@ def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
 
     Returns:
         The value as it is to travel, and the tensors.
+
+    Raises:
+        GraphError: a module among the arguments has parameters that have no values yet.
     """
     row = _row(value)
     if row is not None:
@@ -57,13 +62,14 @@ def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
         return value, list(found.values())
     walk = Walk(value)
     tensors = [tensor for tensor in walk.tensors.values() if _is_followed(tensor)]
-    copies: list[Tensor] = []
-    if not is_call:
-        owned = _parameters_in_modules(walk)
-        copies = [tensor for tensor in tensors if id(tensor) in owned]
-        tensors = [tensor for tensor in tensors if id(tensor) not in owned]
     if walk.is_regular and not any(map(_is_parameter, tensors)):
         return value, tensors
+    of_modules = _parameters_in_modules(walk)
+    if is_call:
+        _refuse_lazy(of_modules, value)
+        return Enumerated(value, tensors, len(tensors), is_call, os.getpid()), tensors
+    copies = [tensor for tensor in tensors if id(tensor) in of_modules]
+    tensors = [tensor for tensor in tensors if id(tensor) not in of_modules]
     sent = Enumerated(value, [*tensors, *copies], len(tensors), is_call, os.getpid())
     return sent, tensors
 
@@ -125,12 +131,22 @@ def _is_parameter(tensor: Tensor) -> bool:
     return issubclass(type(tensor), nn.Parameter)  # isinstance() would ask each of them
 
 
-def _parameters_in_modules(walk: Walk) -> set[int]:
+def _parameters_in_modules(walk: Walk) -> dict[int, Any]:
     # Remote modules are not entered, and have no parameters here.
     found = [
         c.value for c in walk.containers.values() if c.parts and isinstance(c.value, nn.Module)
     ]
-    return {id(parameter) for module in found for parameter in parameters_of(module).values()}
+    return {id(parameter): parameter for m in found for parameter in parameters_of(m).values()}
+
+
+def _refuse_lazy(parameters: dict[int, Any], value: tuple[Any, Any]) -> None:
+    for parameter in parameters.values():
+        if nn.parameter.is_lazy(parameter) and parameter.requires_grad:
+            path = path_to(parameter, value[0], "args") or path_to(parameter, value[1], "kwargs")
+            raise GraphError(
+                f"the gradient of {path} would be lost: it is a parameter of a lazy module, and gets its shape where "
+                "the module runs first. Run the module here once, or call under torch.no_grad()"
+            )
 
 
 _ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})

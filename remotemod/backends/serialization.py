@@ -11,6 +11,7 @@ import torch
 
 from remotemod.errors import ProtocolError, RemoteModError
 from remotemod.handles.module import RemoteModule
+from remotemod.handles.packing import pack_handle, unpack_handle
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
 from remotemod.requests import Adopt, Retain
@@ -57,14 +58,14 @@ def make_codec(
             reached.post(name, Adopt(number, token))
         return RemoteRef(name, number, kind, reached)
 
-    def unpack_module(packed: Any) -> RemoteModule:
-        return RemoteModule._from_packed(packed, cluster())
+    def unpack_module(packed: Any) -> Any:
+        return unpack_handle(packed, cluster())
 
     return Codec(
         code=True,
         extensions=(
             Extension(RemoteRef, "ref", pack_ref, unpack_ref),
-            Extension(RemoteModule, "module", RemoteModule._packed, unpack_module),
+            Extension(RemoteModule, "module", pack_handle, unpack_module),
             *(
                 Extension(cls, "scripted", _pack_scripted, _unpack_scripted)
                 for cls in recursive_class()

@@ -1,4 +1,4 @@
-"""Refuses a stub that would not compile, before it reaches a file."""
+"""Refuse a stub that would not compile, before it reaches a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_for_file"]
 
 
 def check_for_file(plan: StubPlan, text: str) -> None:
-    """Makes sure that a stub can stand in a file of its own.
+    """Check that a stub can stand in a file of its own.
 
     Raises:
         InterfaceError: the interface names a class that no import can reach, or the text is no Python.

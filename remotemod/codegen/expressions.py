@@ -21,11 +21,11 @@ from remotemod.interface.types import (
 __all__ = ["Names", "carries_tensors", "holds_named_tuples", "move", "rewrite"]
 
 Leaf = Callable[[Type, str], "str | None"]
-"""Rewrites the value of a node by itself; None hands its children to the walk."""
+"""Rewrites the value of a node by itself; None leaves its children to the walk."""
 
 
 class Names(Protocol):
-    """Finds names that no variable of the function at hand has."""
+    """A source of names that no variable of the function at hand has."""
 
     def local(self, wanted: str) -> str:
         """A name like ``wanted`` for a new variable."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from remotemod.codegen.check import check_for_file
+from remotemod.codegen.plan import plan_stub
 from remotemod.codegen.targets import Found, Progress, find_interfaces
+from remotemod.codegen.write import current, difference, write_if_changed
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Interface
+from remotemod.interface.naming import file_names
 from remotemod.stub.declaration import Form
 
 __all__ = ["Outcome", "Status", "generate", "mending_command"]
@@ -22,7 +27,7 @@ Status = Literal[
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one interface.
+    """The outcome for one interface.
 
     Attributes:
         target: the ``TARGET`` that generates it.
@@ -67,7 +72,7 @@ def generate(
     live: bool = False,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Generates stubs for all interfaces that the targets name.
+    """Generate stubs for all interfaces that the targets name.
 
     Args:
         targets: one or several: ``"pkg.mod:Name"``, ``"path/to/file.py:Name"``, a module, file, package or
@@ -88,8 +93,6 @@ def generate(
         targets = [targets]
     targets = list(targets)
     found = [f for t in targets for f in find_interfaces(t, live=live, progress=progress)]
-    from remotemod.interface.naming import file_names
-
     names = file_names([f.interface for f in found if f.interface is not None])
     folder = None if output is None else Path(output)
     options = _Options(form, device_moves, write)
@@ -100,7 +103,7 @@ def generate(
             path = folder / names[each.interface.module, each.interface.qualname]
         outcomes.append(_outcome(each, path, options))
     if folder is not None:
-        from remotemod.codegen.stale import stale_stubs
+        from remotemod.codegen.stale import stale_stubs  # needs libcst
 
         for path, source in stale_stubs(folder, [str(t) for t in targets], outcomes):
             if write:
@@ -128,10 +131,7 @@ def _outcome(found: Found, path: Path | None, options: _Options) -> Outcome:
 
 
 def _generate(target: str, interface: Interface, path: Path | None, options: _Options) -> Outcome:
-    from remotemod.codegen.check import check_for_file
-    from remotemod.codegen.plan import plan_stub
-    from remotemod.codegen.render import render_plan
-    from remotemod.codegen.write import current, difference, write_if_changed
+    from remotemod.codegen.render import render_plan  # needs jinja2
 
     plan = plan_stub(interface, form=options.form, device_moves=options.device_moves, source=target)
     text = render_plan(plan)
@@ -151,6 +151,4 @@ def _generate(target: str, interface: Interface, path: Path | None, options: _Op
 
 def mending_command(targets: Iterable[str], output: object, flags: Sequence[str] = ()) -> str:
     """The command that brings the files of these targets up to date."""
-    import shlex
-
     return shlex.join(["remotemod", "gen", *dict.fromkeys(targets), "-o", str(output), *flags])

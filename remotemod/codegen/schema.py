@@ -24,7 +24,7 @@ __all__ = ["SchemaWriter"]
 
 
 class SchemaWriter:
-    """Writes the schemas of one stub, and collects the classes that they name.
+    """A writer of one stub's schemas, which collects the classes that they name.
 
     Args:
         imports: the stub's imports.

@@ -41,7 +41,7 @@ _SIMPLIFY = "write it as TorchScript takes it, or generate an eager stub (--eage
 
 
 def refuse_unscriptable(interface: Interface, methods: Iterable[Method]) -> None:
-    """Raises for the first part of the methods that no scripted stub can have.
+    """Raise for the first part of the methods that no scripted stub can have.
 
     Raises:
         InterfaceError: it names the argument and the reason.

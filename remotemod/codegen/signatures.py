@@ -40,7 +40,7 @@ def has_opaque_defaults(method: Method) -> bool:
 
 
 class Locals:
-    """Names the variables of one function.
+    """The names of one function's variables.
 
     Args:
         imports: the stub's imports, none of which a variable may hide.
@@ -61,7 +61,7 @@ class Locals:
 
 
 class Signatures:
-    """Spells parameters and calls for one stub.
+    """The parameters and calls of one stub, as text.
 
     Args:
         imports: collects what annotations and defaults need.

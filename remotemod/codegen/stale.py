@@ -1,4 +1,4 @@
-"""Finds stubs of ours whose interface is gone."""
+"""Find stubs of ours whose interface is gone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stale_stubs(
     Args:
         folder: where stubs are written.
         targets: what was asked for; a target of one class never makes another class's stub stale.
-        outcomes: what came of it. A module that could not be read keeps its stubs.
+        outcomes: those of the targets' interfaces. A module that could not be read keeps its stubs.
     """
     outcomes = list(outcomes)
     kept = {outcome.path for outcome in outcomes if outcome.path is not None}

@@ -1,4 +1,4 @@
-"""Finds the interfaces that targets stand for: one, a module's, or a whole package's."""
+"""Find the interfaces that targets stand for: one, a module's, or a whole package's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from remotemod.errors import InterfaceError
 from remotemod.interface.model import Interface
+from remotemod.interface.read import read_interfaces
 
 __all__ = ["Found", "Progress", "find_interfaces", "read_target"]
 
@@ -41,8 +42,6 @@ def read_target(target: object, *, live: bool = False) -> list[Interface]:
     Raises:
         InterfaceError: the target cannot be read, or there is nothing in it.
     """
-    from remotemod.interface.read import read_interfaces
-
     found = read_interfaces(target, live=live)
     if not found:
         raise _nothing_in(target)
@@ -70,7 +69,7 @@ def find_interfaces(
 
 
 def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
-    from remotemod.interface.source.discover import walk_package
+    from remotemod.interface.source.discover import walk_package  # these need libcst
     from remotemod.interface.source.read import read_each_from_source
 
     try:

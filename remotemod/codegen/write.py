@@ -1,4 +1,4 @@
-"""Puts stubs into files: only when they differ, and never half of one."""
+"""Put stubs into files: only when they differ, and never half of one."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.autograd import forward_ad
@@ -22,27 +22,7 @@ from remotemod.timeouts import resolve_timeout
 from remotemod.torch_compat.engine import dual_level, is_profiling, transforms_are_active
 from remotemod.trees import tensors_of
 
-__all__ = ["Client", "Packed"]
-
-
-class Packed(NamedTuple):
-    """What travels when a handle is passed to another worker: the way to the module, not the module.
-
-    The stub comes first: whoever unpacks must know it before the reference, which may be typed by it.
-
-    Attributes:
-        text: the stub's text.
-        bound: the objects that the text cannot import.
-        cls: the handle's own class, without what was generated.
-        spec: everything else that makes the handle; of the stub no more than its name.
-        training: the handle's mode.
-    """
-
-    text: str
-    bound: dict[str, object]
-    cls: Any
-    spec: HandleSpec
-    training: bool
+__all__ = ["Client"]
 
 
 class Client:
@@ -195,16 +175,6 @@ class Client:
     def invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs a function on the owner and waits for its result."""
         return self.cluster.call(self.worker, Invoke(function, args), self.bound)
-
-    def packed(self, cls: type, training: bool) -> Packed:
-        """What travels when a handle is passed to another worker.
-
-        Args:
-            cls: the handle's own class, without what was generated.
-            training: the handle's mode.
-        """
-        stub = self.loaded
-        return Packed(stub.text, dict(stub.injected), cls, self.spec.named_stub(), training)
 
     def with_options(self, timeout: float | None, recompute: bool | None) -> Client:
         """The same module with another bound, and other graphs on its owner.

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from remotemod.handles.attach import attach, build_for
+from remotemod.handles.members import own_client
 from remotemod.handles.recipe import Recipe
 from remotemod.owner import module_functions as on_owner
 from remotemod.requests import Build
@@ -21,7 +23,7 @@ def another(handle: Any) -> Any:
     twin = cls.__new__(cls)
     vars(twin).update(vars(handle))
     vars(twin).pop(COMPILED_CALL, None)  # it would call the first one
-    twin._attach(handle._client, cls, None)
+    attach(twin, own_client(handle), cls)
     return twin
 
 
@@ -37,20 +39,20 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
     memo[id(handle)] = twin
     nn.Module.__init__(twin)
     before = vars(twin).keys() - with_parameters({}).keys()
-    client = handle._client
+    client = own_client(handle)
     source = id(client.ref)
     target = on_owner.existing if source in memo else on_owner.copied
     request = Build(target, (memo.get(source, client.ref),), {}, None)
     recipe = Recipe(cls, client.loaded)
-    twin._build(
+    build_for(
+        twin,
         client.cluster,
         client.worker,
         request,
         recipe,
         client.device,
-        client.spec.timeout,
-        None,
-        client.spec.recompute,
+        timeout=client.spec.timeout,
+        recompute=client.spec.recompute,
     )
     memo[source] = twin.module_rref
     attached = vars(twin).keys() - before | {COMPILED_CALL}

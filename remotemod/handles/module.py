@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,38 +10,26 @@ from torch.compiler import is_compiling
 
 from remotemod.errors import RemoteModError
 from remotemod.future import Future
-from remotemod.handles.client import Client, Packed
+from remotemod.handles.attach import attach, build_for
+from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
-from remotemod.handles.named import publish
-from remotemod.handles.recipe import Described, Recipe, recipe_for
-from remotemod.handles.spec import HandleSpec
+from remotemod.handles.recipe import recipe_for
 from remotemod.handles.state import RemoteState
-from remotemod.handles.stub_class import (
-    define_stub_operators,
-    user_class,
-    with_signatures,
-)
 from remotemod.handles.tracing.fakes import Fake, fakes_of
 from remotemod.handles.tracing.symbolic import symbolic_call
 from remotemod.owner import module_functions as on_owner
 from remotemod.owner.inproc import process_cluster
-from remotemod.requests import Build, Built
+from remotemod.requests import Build
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import find_cluster
 from remotemod.rpc.placement import Placement, check_device, check_owner
 from remotemod.rpc.ref import RemoteRef
-from remotemod.stub.loader import load_stub
 from remotemod.stub.operators import compile_whole
-from remotemod.torch_compat.modules import parameters_of, with_parameters
-from remotemod.torch_compat.tracing import FX_LEAF, is_symbolic
-from remotemod.torch_compat.walks import RemoteParameters, check_walks
+from remotemod.torch_compat.tracing import is_symbolic
 
 __all__ = ["RemoteModule"]
 
 Self = TypeVar("Self", bound="RemoteModule")
-
-_PROCESS = uuid.uuid4().hex[:8]
-_NUMBERS = itertools.count(1)
 
 
 class RemoteModule(RemoteState):
@@ -130,7 +115,17 @@ class RemoteModule(RemoteState):
             placement.device,
             expected=None if recipe is None else recipe.expected,
         )
-        self._build(cluster, worker, request, recipe, placement.device, timeout, name, recompute)
+        build_for(
+            self,
+            cluster,
+            worker,
+            request,
+            recipe,
+            placement.device,
+            timeout=timeout,
+            name=name,
+            recompute=recompute,
+        )
         self._client.fakes = fakes_of(fake, self._client.stub.declaration)
 
     @staticmethod
@@ -166,57 +161,9 @@ class RemoteModule(RemoteState):
         nn.Module.__init__(self)
         recipe = recipe_for(RemoteModule, interface, None, placement.device)
         request = Build(on_owner.existing, (module_rref,), {}, None)
-        built = self._build(found, owner, request, recipe, placement.device, timeout, None)
+        built = build_for(self, found, owner, request, recipe, placement.device, timeout=timeout)
         check_device(remote_device, placement, built.device)
         return self
-
-    def _build(
-        self,
-        cluster: Cluster,
-        worker: str,
-        request: Build,
-        recipe: Recipe | None,
-        device: str,
-        timeout: float | None,
-        name: str | None,
-        recompute: bool = False,
-    ) -> Built:
-        """Has a module built and becomes the handle on it."""
-        if recipe is None:
-            made = Described(type(self), request.target, device)
-            built = cluster.build(worker, request._replace(known=made.known), None, timeout)
-            recipe = made.recipe(built.interface)
-            cluster.load(worker, recipe.stub).wait()
-        else:
-            built = cluster.build(worker, request, recipe.stub, timeout)
-        spec = HandleSpec(
-            built.ref, device, recipe.stub, built.kind, timeout, built.extension, recompute
-        )
-        self._attach(Client(cluster, spec), recipe.cls, name)
-        return built
-
-    def _attach(self, client: Client, cls: type, name: str | None) -> None:
-        """Makes this object the handle on what ``client`` reaches."""
-        check_walks()
-        # nn.Module's own way to set them asks each whether it is a parameter.
-        vars(self).update(
-            on=client.worker,
-            device=client.device,
-            is_device_map_set=client.is_device_map_set,
-            is_scriptable=client.stub.declaration.form == "scripted",
-            module_rref=client.ref,
-            # Workers are forked from one process, and only their own number tells them apart.
-            _ref=name or f"{client.worker}/{_PROCESS}.{os.getpid()}.{next(_NUMBERS)}",
-            _named=name is not None,
-            __module__=FX_LEAF,
-            **with_parameters(RemoteParameters(self, parameters_of(self))),
-        )
-        object.__setattr__(self, "_client", client)
-        DIRECTORY.know(self._ref, client)
-        self.__class__ = cls
-        if name is not None:
-            DIRECTORY.forget(name)
-            publish(client, name)
 
     def __prepare_scriptable__(self: Self) -> Self:
         """TorchScript asks for this before it compiles: from now on the operators must find the module.
@@ -232,24 +179,6 @@ class RemoteModule(RemoteState):
         if not getattr(self, "_is_portable", False):  # that form is for a file, without any engine
             self._client.cluster.engine.prepare_script(self)
         compile_whole(self)
-        return self
-
-    # --- the way to another worker ------------------------------------------------------------
-
-    def _packed(self) -> Packed:
-        client: Client = self._client
-        return client.packed(user_class(type(self)), self.training)
-
-    @staticmethod
-    def _from_packed(packed: Packed, cluster: Cluster) -> RemoteModule:
-        """The handle on the other side; it needs neither the interface nor the generator."""
-        stub = load_stub(packed.text, packed.bound)
-        define_stub_operators(stub)
-        self: RemoteModule = packed.cls.__new__(packed.cls)
-        nn.Module.__init__(self)
-        client = Client(cluster, packed.spec._replace(stub=stub))
-        self._attach(client, with_signatures(packed.cls, stub, {}), None)
-        self.training = packed.training
         return self
 
     # --- calls: what generated methods use ----------------------------------------------------
@@ -308,7 +237,7 @@ class RemoteModule(RemoteState):
         twin = type(self).__new__(type(self))
         nn.Module.__init__(twin)
         client: Client = self._client
-        twin._attach(client.with_options(timeout, recompute), type(self), None)
+        attach(twin, client.with_options(timeout, recompute), type(self))
         twin.training = self.training
         return twin
 

@@ -1,4 +1,4 @@
-"""What a remote module becomes: its class and its stub, worked out once for each interface."""
+"""The class and the stub of a new remote module, worked out once for each interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from remotemod.handles.stub_class import bind_interface, stub_of_class, with_signatures
+from remotemod.handles.stub_class import make_stub, stub_of_class, with_signatures
 from remotemod.interface.live.own_annotations import annotations_of
 from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
@@ -114,7 +114,7 @@ class Described:
 
 
 def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:
-    stub = bind_interface(interface, {}, device_moves=moves)
+    stub = make_stub(interface, {}, device_moves=moves)
     return with_signatures(cls, stub, {}), stub
 
 
@@ -131,7 +131,7 @@ def _recipe_of_target(cls: type, target: Any, moves: bool) -> Recipe:
 
     interface = read_interface(target)
     signatures = live_signatures(target)
-    stub = bind_interface(interface, _objects(signatures.values()), device_moves=moves)
+    stub = make_stub(interface, _objects(signatures.values()), device_moves=moves)
     recipe = Recipe(with_signatures(cls, stub, signatures), stub)
     _KNOWN.setdefault(target, {})[key] = (forward, recipe)
     return recipe
@@ -139,13 +139,13 @@ def _recipe_of_target(cls: type, target: Any, moves: bool) -> Recipe:
 
 def _objects(signatures: typing.Iterable[inspect.Signature]) -> dict[Symbol, object]:
     """The live classes that annotations name, for those that a stub cannot import."""
-    found: dict[Symbol, object] = {}
+    classes: dict[Symbol, object] = {}
     for signature in signatures:
         annotations = [p.annotation for p in signature.parameters.values()]
         for annotation in (*annotations, signature.return_annotation):
             for cls in _classes(annotation):
-                found[Symbol(cls.__module__, cls.__qualname__)] = cls
-    return found
+                classes[Symbol(cls.__module__, cls.__qualname__)] = cls
+    return classes
 
 
 def _classes(annotation: Any) -> Iterator[type]:

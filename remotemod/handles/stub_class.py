@@ -19,21 +19,21 @@ from remotemod.stub.loader import LoadedStub, load_stub, loaded_from_module
 from remotemod.stub.operators import define_operators
 
 __all__ = [
-    "bind_interface",
     "define_stub_operators",
+    "make_stub",
     "stub_of_class",
     "user_class",
     "with_signatures",
 ]
 
 
-def bind_interface(
+def make_stub(
     interface: Interface, objects: Mapping[Symbol, object], *, device_moves: bool
 ) -> LoadedStub:
-    """Renders and loads the stub of an interface.
+    """Render and load the stub of an interface.
 
     Args:
-        interface: what to bind.
+        interface: the interface.
         objects: the live classes behind the interface's symbols, for those that no import can reach.
         device_moves: whether the module lives on an accelerator.
 
@@ -48,13 +48,13 @@ def bind_interface(
 
 def _live(symbol: Symbol, objects: Mapping[Symbol, object]) -> object:
     # Annotations that are text name no class themselves; those of __main__ are found there.
-    found = objects.get(symbol) or live_class(symbol)
-    if found is None:
+    cls = objects.get(symbol) or live_class(symbol)
+    if cls is None:
         raise InterfaceError(
             f"no class {symbol} can be found in this process",
             how="define it in a module, or annotate with the class itself and not with its name",
         )
-    return found
+    return cls
 
 
 @functools.lru_cache(maxsize=1024)
@@ -67,7 +67,7 @@ def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, S
 
 
 def define_stub_operators(stub: LoadedStub) -> None:
-    """Defines the operators of a scripted stub, once."""
+    """Define the operators of a scripted stub, once."""
     if stub.declaration.form == "scripted":
         define_operators(stub.declaration, stub.dispatcher_methods, DIRECTORY)
 

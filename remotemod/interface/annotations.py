@@ -1,4 +1,4 @@
-"""Turns an annotation's text into a Type, so that source and live reading share one grammar."""
+"""Turn an annotation's text into a Type, so that source and live reading share one grammar."""
 
 from __future__ import annotations
 

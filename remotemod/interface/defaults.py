@@ -1,4 +1,4 @@
-"""Turns default values, live or as text, into the one Default that a stub can write down."""
+"""Turn default values, live or as text, into the one Default that a stub can write down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the source file behind a target without running any of it, not even a package's ``__init__``."""
+"""Find the source file behind a target without running any of it, not even a package's ``__init__``."""
 
 from __future__ import annotations
 

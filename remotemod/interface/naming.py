@@ -1,4 +1,4 @@
-"""Makes the names that generated code and its files go by, none of which may ever collide."""
+"""Make the names that generated code and its files go by, none of which may ever collide."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+from remotemod.interface.live.imports import import_target
 from remotemod.interface.model import Interface
 
 __all__ = ["read_interface", "read_interfaces"]
@@ -22,10 +23,10 @@ def read_interface(target: object, *, live: bool = False) -> Interface:
     """
     target = _imported(target) if live else target
     if isinstance(target, str):
-        from remotemod.interface.source.read import read_from_source
+        from remotemod.interface.source.read import read_from_source  # needs libcst
 
         return read_from_source(target)
-    from remotemod.interface.live.read import read_live
+    from remotemod.interface.live.read import read_live  # needs torch
 
     return read_live(target)
 
@@ -39,10 +40,10 @@ def read_interfaces(target: object, *, live: bool = False) -> list[Interface]:
     """
     target = _imported(target) if live else target
     if isinstance(target, str):
-        from remotemod.interface.source.read import read_all_from_source
+        from remotemod.interface.source.read import read_all_from_source  # needs libcst
 
         return read_all_from_source(target)
-    from remotemod.interface.live.read import read_live, read_live_module
+    from remotemod.interface.live.read import read_live, read_live_module  # needs torch
 
     return read_live_module(target) if isinstance(target, ModuleType) else [read_live(target)]
 
@@ -51,6 +52,4 @@ def _imported(target: object) -> object:
     """What text names, imported; a live object is itself."""
     if not isinstance(target, str):
         return target
-    from remotemod.interface.live.imports import import_target
-
     return import_target(target)

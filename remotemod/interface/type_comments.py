@@ -1,4 +1,4 @@
-"""Reads the types that a function gives in comments, as TorchScript has always understood them."""
+"""Read the types that a function gives in comments, as TorchScript has always understood them."""
 
 from __future__ import annotations
 

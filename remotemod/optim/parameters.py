@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from remotemod.handles.module import RemoteModule
+from remotemod.handles.members import client_of
 from remotemod.optim.locations import LOCAL, Location, Locations
 from remotemod.optim.shard import Source
 from remotemod.rpc.current import current_cluster
 from remotemod.rpc.ref import RemoteRef
+from remotemod.torch_compat.modules import parameters_of
 
 __all__ = ["Entry", "Group", "by_location", "read_groups"]
 
@@ -130,15 +131,10 @@ def _entries(value: Any, item: int, locations: Locations, where: str) -> Iterato
 def _of_module(root: nn.Module, item: int, locations: Locations) -> Iterator[Entry]:
     """In the order in which ``parameters()`` gives them where all of the model is in this process."""
     for module in root.modules():
-        # A scripted handle is no RemoteModule, but has kept its client.
-        client = (
-            module._client
-            if isinstance(module, RemoteModule)
-            else vars(module).get("_client", None)
-        )
+        client = client_of(module)
         if client is not None:
             yield Entry(locations.of(client.ref, client.cluster), Source(client.ref, True, item))
-        for parameter in module._parameters.values():
+        for parameter in parameters_of(module).values():
             if parameter is not None:
                 yield Entry(LOCAL, Source(parameter, False, item))
 

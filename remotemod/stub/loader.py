@@ -31,50 +31,50 @@ class LoadedStub:
         text: the generated source.
         digest: the digest of ``text`` (of the whole text, not only of the interface).
         module: the module that the text became.
-        stub: the stub's own ``STUB``.
+        contents: the stub's own ``STUB``.
         injected: the names that the loader was given, which the text cannot import.
     """
 
     text: str
     digest: str
     module: ModuleType
-    stub: Stub
+    contents: Stub
     injected: Mapping[str, object]
 
     @functools.cached_property
     def declaration(self) -> Declaration:
         """What the stub declares, as plain data."""
-        return self.stub.declaration
+        return self.contents.declaration
 
     @property
     def cls(self) -> type:
         """The generated subclass of ``RemoteModule``."""
-        return self.stub.cls
+        return self.contents.cls
 
     @property
     def remote_methods(self) -> Mapping[str, Callable[..., Any]]:
         """The owner's function for each method."""
-        return self.stub.methods
+        return self.contents.methods
 
     @functools.cached_property
     def schemas(self) -> Mapping[str, MethodSchema]:
         """The types of each method of a scripted stub; none of an eager one."""
         symbols = {
             name: Symbol(cls.__module__, cls.__qualname__)
-            for name, cls in self.stub.classes.items()
+            for name, cls in self.contents.classes.items()
         }
-        reader = SchemaReader(symbols, self.stub.fields)
+        reader = SchemaReader(symbols, self.contents.fields)
         return {
             operator.method: MethodSchema(
                 reader.arguments(operator.arguments), reader.type(operator.result)
             )
-            for operator in self.stub.operators
+            for operator in self.contents.operators
         }
 
     @property
     def dispatcher_methods(self) -> list[DispatcherMethod]:
         """What the dispatcher is told of the methods of a scripted stub."""
-        classes = {(c.__module__, c.__qualname__): c for c in self.stub.classes.values()}
+        classes = {(c.__module__, c.__qualname__): c for c in self.contents.classes.values()}
         return [
             DispatcherMethod.of(
                 name,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from remotemod.future import Future
 
     def fork(function: Callable[..., _T], *args: Any) -> Future[_T]:
-        """Runs a scripted function beside the caller."""
+        """Run a scripted function beside the caller."""
 
     def is_scripting() -> bool:
         """Whether TorchScript runs this."""
@@ -43,7 +43,7 @@ else:
 
 
 def export(method: _F) -> _F:
-    """Marks a method for compilation when its module is scripted, though nothing scripted calls it."""
+    """Mark a method for compilation with its module, though nothing scripted calls it."""
     mark = of_jit("export", default=None)
     if mark is not None:
         mark(method)
@@ -51,10 +51,10 @@ def export(method: _F) -> _F:
 
 
 def compile_whole(handle: Any) -> None:
-    """Compiles all methods of a handle.
+    """Compile all methods of a handle.
 
-    Of a submodule that is typed by an interface TorchScript compiles the interface's methods alone, and takes what came
-    of that for every handle of the class: the asynchronous forms would be missing when one is scripted by itself.
+    Of a submodule that is typed by an interface TorchScript compiles the interface's methods alone, and reuses the result
+    for every handle of the class: the asynchronous forms would be missing when one is scripted by itself.
     """
     compile_all_methods(handle)
 
@@ -95,16 +95,16 @@ class DispatcherMethod(NamedTuple):
 
 
 class Router(Protocol):
-    """Finds the remote module behind a reference that a scripted caller holds."""
+    """The remote modules behind the references that scripted callers hold."""
 
     def call(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs the method and returns its result."""
+        """Run the method and return its result."""
 
     def submit(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        """Starts the method and returns a number to collect the result with."""
+        """Start the method and return a number to collect the result with."""
 
     def collect(self, call: int) -> Any:
-        """Waits for a started method; each number can be collected once."""
+        """Wait for a started method; each number can be collected once."""
 
 
 _LOCK = threading.Lock()
@@ -161,12 +161,12 @@ def _define(library: Any, operator: DispatcherMethod, router: Router) -> None:
     def collect(call: int) -> Any:
         return finish(router.collect(call))
 
-    given = ", ".join([f"str {REFERENCE}", *([operator.arguments] if operator.arguments else [])])
-    returned = f"({operator.result})"  # a tuple stays one value instead of several
+    arguments = ", ".join(filter(None, (f"str {REFERENCE}", operator.arguments)))
+    result = f"({operator.result})"  # a tuple stays one value instead of several
     kernels = (
-        (f"{method}({given}) -> {returned}", method, call),
-        (f"{method}_submit({given}) -> int", f"{method}_submit", submit),
-        (f"{method}_collect(int call) -> {returned}", f"{method}_collect", collect),
+        (f"{method}({arguments}) -> {result}", method, call),
+        (f"{method}_submit({arguments}) -> int", f"{method}_submit", submit),
+        (f"{method}_collect(int call) -> {result}", f"{method}_collect", collect),
     )
     for schema, name, kernel in kernels:
         # Without this TorchScript takes the call for a pure function: it drops calls whose result nobody

@@ -1,4 +1,4 @@
-"""Makes a method's own arguments of those that its operator is given: named tuples arrive as plain ones."""
+"""Converts an operator's arguments to the method's own: named tuples arrive as plain ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def packer(types: Sequence[Type], keywords: Sequence[str], class_of: ClassOf) ->
 
 
 def _maker(tree: Type, class_of: ClassOf) -> _Make | None:
-    """Makes the named tuples in a value; None where there are none."""
+    """The function that makes the named tuples in a value; None where there are none."""
     if not any(isinstance(t, NamedTupleType) for t in tree.walk()):
         return None
     match tree:
@@ -84,6 +84,6 @@ def _maker(tree: Type, class_of: ClassOf) -> _Make | None:
 def _items(makes: Sequence[_Make | None]) -> _Make:
     def make(value: Any) -> Any:
         pairs = zip(value, makes, strict=True)
-        return tuple(item if each is None else each(item) for item, each in pairs)
+        return tuple(item if convert is None else convert(item) for item, convert in pairs)
 
     return make

@@ -66,7 +66,7 @@ class MethodSchema(NamedTuple):
 
 
 class SchemaReader:
-    """Reads types in which classes go by names.
+    """A reader of types in which classes go by names.
 
     Args:
         classes: the classes by their names in the schemas.
@@ -84,13 +84,13 @@ class SchemaReader:
             ValueError: that is no schema.
         """
         tokens = _Tokens(text)
-        found = []
+        parameters = []
         while tokens.next:
             tree = self._type(tokens)
-            found.append(Parameter(tokens.take(), tree))
+            parameters.append(Parameter(tokens.take(), tree))
             if tokens.next:
                 tokens.take(",")
-        return tuple(found)
+        return tuple(parameters)
 
     def type(self, text: str) -> Type:
         """A type: ``"Dict(str, Tensor[])"``.
@@ -147,7 +147,7 @@ class _Tokens:
         self.next = next(self._rest, "")
 
     def take(self, expected: str = "") -> str:
-        """The next token, which must be ``expected`` if that is given, and else a word or a suffix."""
+        """The next token, which must be ``expected`` unless that is empty."""
         token, self.next = self.next, next(self._rest, "")
         if not token or (expected and token != expected):
             raise ValueError(
@@ -164,11 +164,11 @@ class _Tokens:
 def _split(text: str) -> list[str]:
     tokens, position = [], 0
     while position < len(text.rstrip()):
-        found = _TOKEN.match(text, position)
-        if found is None:
+        token = _TOKEN.match(text, position)
+        if token is None:
             raise ValueError(f"the schema '{text}' cannot be read from '{text[position:]}' on")
-        tokens.append(found[1])
-        position = found.end()
+        tokens.append(token[1])
+        position = token.end()
     return tokens
 
 

@@ -81,5 +81,5 @@ def _importing_header() -> list[str]:
 
 
 def _command(header: list[str]) -> str | None:
-    found = next(filter(None, map(_COMMAND.match, header)), None)
-    return found[1] if found else None
+    line = next(filter(None, map(_COMMAND.match, header)), None)
+    return line[1] if line else None

@@ -1,4 +1,4 @@
-"""The part of the contract that is about futures: their states, and who can wait for them, alone or together."""
+"""The part of the contract that is about futures: their states, and the ways to wait for one or several of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONG = 60.0
 
 
 def twice(number: int) -> int:
-    """Doubles a number."""
+    """Double a number."""
     return 2 * number
 
 
@@ -34,7 +34,7 @@ def refuse(number: int) -> int:
 
 
 def hold(path: str) -> str:
-    """Returns once there is such a file."""
+    """Return once there is such a file."""
     end = time.monotonic() + _LONG
     while not Path(path).exists() and time.monotonic() < end:
         time.sleep(0.005)
@@ -42,7 +42,7 @@ def hold(path: str) -> str:
 
 
 class Late(nn.Module):
-    """Takes its time."""
+    """Take its time."""
 
     def forward(self, x: Tensor, seconds: float) -> Tensor:
         """``x`` doubled, after a while."""

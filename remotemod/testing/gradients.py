@@ -114,7 +114,7 @@ class Gradients(GradientsInValues):
         product.sum().backward()
         assert_equal([x.grad, y.grad], [torch.full((2,), 3.0), torch.ones(2)])
         remote = rm.RemoteModule("one", nn.Linear, args=(2, 2), cluster=cluster)
-        if cluster.backend != "torch_rpc":  # whose references are torch's own
+        if type(remote.module_rref) is rm.RemoteRef:  # and not one of the engine's own kind
             remote.module_rref.rpc_sync().forward(x).sum().backward()
             assert all(grad is not None for grad in gradients_of(remote))
             weight = remote.remote_parameters()[0].to_here()

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import nn
 
+from remotemod.process import cached
 from remotemod.torch_compat.modules import new_state
 from remotemod.torch_compat.private import Private
 from remotemod.torch_compat.tracing import leave_to_python
@@ -172,7 +173,7 @@ _WALKS = {
 }
 
 
-@functools.cache
+@cached()
 def check_walks() -> None:
     """Warns, once, of each walk of a parent's that does not reach its remote children on this torch."""
     for walk in _WALKS.values():

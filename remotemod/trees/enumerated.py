@@ -1,4 +1,4 @@
-"""A value with its tensors beside it: what both sides of a process boundary agree by on whose gradients they follow."""
+"""A value with its tensors beside it, by which both sides of a process boundary follow the same gradients."""
 
 from __future__ import annotations
 

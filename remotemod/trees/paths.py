@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import re
 from collections import deque
 from collections.abc import Iterator
 from types import CodeType, FunctionType
@@ -9,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from remotemod.trees.containers import OPAQUE
 from remotemod.trees.importable import is_importable
 from remotemod.trees.kinds import ATOMS, kind_of
 from remotemod.trees.objects import slot_names
@@ -29,12 +32,16 @@ def path_to(target: Any, value: Any, name: str) -> str | None:
     while left:
         path, item = left.popleft()
         if item is target:
-            return path
+            return _OF_MODULES.sub(r".\1", path)
         if type(item) in ATOMS or isinstance(item, Tensor) or id(item) in entered:
             continue
         entered[id(item)] = item
         left.extend((path + step, part) for step, part in _steps(item))
     return None
+
+
+_OF_MODULES = re.compile(r"\._(?:parameters|buffers|modules)\['([^']+)'\]")
+"""Where modules keep what they show as attributes."""
 
 
 def _steps(value: Any) -> Iterator[tuple[str, Any]]:
@@ -45,7 +52,7 @@ def _steps(value: Any) -> Iterator[tuple[str, Any]]:
         return
     for name, item in dict(getattr(value, "__dict__", ())).items():
         yield f".{name}", item
-    for name in slot_names(cls):
+    for name in (*slot_names(cls), *getattr(cls, "__match_args__", ())):
         yield f".{name}", getattr(value, name, None)
     if isinstance(value, FunctionType) and not is_importable(value):
         for name in _names_in(value.__code__):
@@ -53,6 +60,8 @@ def _steps(value: Any) -> Iterator[tuple[str, Any]]:
                 yield f".__globals__[{name!r}]", value.__globals__[name]
     if hasattr(value, "flat"):
         yield from ((f".flat[{index}]", item) for index, item in enumerate(value.flat))
+    if kind is OPAQUE:  # what has no name is somewhere in here
+        yield from (("", item) for item in gc.get_referents(value) if not isinstance(item, type))
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

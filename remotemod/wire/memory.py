@@ -64,7 +64,7 @@ def _has_memory(tensor: Tensor) -> bool:
             return True
     except RuntimeError as error:
         raise ProtocolError(
-            f"it has no memory of its own ({error}); torch.func's transforms end at a process's border: "
+            f"it has no memory of its own ({error}); torch.func's transforms end at a process boundary: "
             "call the remote module outside of them"
         ) from error
     if is_lazy_zero(tensor):

@@ -17,6 +17,7 @@ from remotemod.errors import GraphError, ProtocolError
 from remotemod.trees import Enumerated, Followed
 from remotemod.trees.importable import is_importable_module
 from remotemod.trees.kinds import ATOMS
+from remotemod.trees.objects import is_built_in
 from remotemod.wire.placeholders import class_named, find_placeholder, is_placeholder
 from remotemod.wire.tags import OBJECT
 from remotemod.wire.walk import Node, Reader, Refused, Repeated, Unpacker, Writer
@@ -91,7 +92,7 @@ class ObjectPickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cl
     """Pickles what cannot be imported elsewhere by value, as it is.
 
     Attributes:
-        followed: the tensors whose gradients are followed, from where a value tells them.
+        followed: the tensors that gradients follow, once the pickled value has said which.
     """
 
     def __init__(self, buffer: io.BytesIO) -> None:
@@ -122,6 +123,8 @@ class ObjectPickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped in cl
 def _with_slots(cls: type, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     """What cloudpickle makes of a class that travels by value, with its slots, which it leaves out."""
     if "__slots__" not in vars(cls) or hasattr(cls, "_fields"):  # a named tuple makes its own
+        return reduced
+    if type(cls) is not type and is_built_in(type(cls)):  # so does what such a metaclass makes
         return reduced
     build, args, *rest = reduced
     names = [index for index, item in enumerate(args) if type(item) is dict]
@@ -180,7 +183,7 @@ class ObjectUnpickler(pickle.Unpickler):
     """Builds what an :class:`ObjectPickler` took apart."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look up a class, or what stands in for it."""
+        """Look up a class, or its placeholder."""
         if find_placeholder(module, name) is not None:
             return class_named(module, name)
         return super().find_class(module, name)

@@ -1,4 +1,4 @@
-"""Classes that stand in for named tuples of the user's code where that code is not there."""
+"""Placeholder classes for named tuples of the user's code, where that code cannot be imported."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PLACEHOLDERS: dict[tuple[str, str], type] = {}
 
 
 def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> type:
-    """The named tuple of that name: the user's own where it was imported, else one that stands in for it.
+    """Find a named tuple: the user's own where it was imported, else a placeholder.
 
-    What is made of the stand-in goes by the user's name to other processes, and is the real thing there.
+    Instances of a placeholder are sent by the name of the user's class, and are of that class where it can be imported.
 
     Args:
         module: the module of the user's class.
@@ -45,12 +45,12 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
 
 
 def find_placeholder(module: str, qualname: str) -> type | None:
-    """What stands in for a class of the user's that is not here; None where nothing does."""
+    """The placeholder for a class of the user's that is not here; None without one."""
     return _PLACEHOLDERS.get((module, qualname))
 
 
 def is_placeholder(value: object) -> bool:
-    """Whether this is a class that stands in for one that other processes can import."""
+    """Whether a class is a placeholder for one that other processes can import."""
     if not _PLACEHOLDERS or not isinstance(value, type):
         return False
     name = value.__qualname__
@@ -59,7 +59,7 @@ def is_placeholder(value: object) -> bool:
 
 
 def class_named(module: str, qualname: str) -> Any:
-    """The class of a name: imported, or what stands in for it; pickles of stand-ins call this on arrival."""
+    """Import a class, or find its placeholder; pickles of placeholders call this where they arrive."""
     try:
         return find(module, qualname, load=True)
     except ImportError:

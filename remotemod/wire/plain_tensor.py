@@ -55,7 +55,7 @@ _CACHED = 4096
 
 
 class Description(NamedTuple):
-    """A tensor without its bytes; stands in a row for one whose bytes are a frame."""
+    """A tensor without its bytes; in a row it is the placeholder of one that has its bytes in a frame."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -153,6 +153,6 @@ def _description(prefix: bytes) -> Description:
     return made
 
 
-# Not lru_cache, whose order of use would cost a tenth of packing a small tensor.
+# Not lru_cache: keeping the order of use would cost a tenth of packing a small tensor.
 _PREFIXES: dict[tuple[Any, ...], tuple[bytes, bytes]] = {}
 _DESCRIPTIONS: dict[bytes, Description] = {}

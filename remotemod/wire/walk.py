@@ -82,7 +82,9 @@ class Writer:
         self.extended: dict[int, list[Any]] = {}  # what extensions made of values, by id
         self._extended_before = extended or {}
         self.entered: dict[int, object] | None = {} if allow_code and extended is None else None
-        self.followed: Followed | None = None  # whose gradients are, if somebody asks
+        self.followed: Followed | None = (
+            None  # of the value that is being packed, if gradients are followed
+        )
         self.frames: list[Tensor] = []
         self.tensors: list[Node] = []
         self.codes: list[Node] = []

@@ -277,6 +277,20 @@ def test_remote_errors_keep_their_type(cluster: rm.Cluster, compiler: str) -> No
         compiled(torch.ones(1, 3))
 
 
+def test_pending_calls_are_waited_for_together(cluster: rm.Cluster) -> None:
+    """``rm.wait_all`` takes them in a graph as it takes futures outside of one."""
+
+    class Twice(Use):
+        def use(self, x: Tensor) -> Tensor:
+            one, other = rm.wait_all([self.part.forward_async(x), self.part.forward_async(-x)])
+            return one - other
+
+    model = Twice(rm.RemoteModule("ps0", Part))
+    x = torch.ones(1, 3)
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(x), model(x))
+
+
 def test_a_pending_call_says_what_it_cannot_do(cluster: rm.Cluster) -> None:
     """There is nothing but its result to take while it is traced."""
 

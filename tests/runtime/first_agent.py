@@ -17,6 +17,7 @@ import torch.distributed.autograd as dist_autograd
 from torch import nn
 
 import remotemod as rm
+from remotemod.testing.helpers import apply
 from tests.runtime import torch_rpc_zoo as zoo
 
 
@@ -53,8 +54,21 @@ def train(factory: Any) -> None:
     assert torch.equal(remote.remote_parameters()[0].to_here(), local.weight)
 
 
+def parameters() -> None:
+    """Parameters among the arguments, and those of a module that is one, get their gradients in the context."""
+    layer, x = nn.Linear(2, 2), nn.Parameter(torch.ones(2))
+    with dist_autograd.context() as context:
+        dist_autograd.backward(context, [rm.rpc_sync("one", apply, (layer, x)).sum()])
+        found = dist_autograd.get_gradients(context)
+    total: Any = apply(layer, x).sum()
+    total.backward()
+    for parameter in (x, *layer.parameters()):
+        assert torch.equal(found[parameter], parameter.grad)
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "a reference": reference,
+    "parameters": parameters,
     "a module trained by torch's optimizer": lambda: train(zoo.Many),
     "a scripted module trained by torch's optimizer": lambda: train(zoo.scripted_many),
 }

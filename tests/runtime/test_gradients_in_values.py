@@ -49,6 +49,19 @@ def test_a_scripted_module_as_an_argument_is_refused(net: rm.RemoteModule) -> No
     assert net({"m": scripted}, lambda box: box["m"](torch.ones(3))).shape == (3,)
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+def test_a_lazy_module_as_an_argument_is_refused(net: rm.RemoteModule) -> None:
+    """It would get its parameters where it arrives, and nowhere else."""
+    layer = nn.LazyLinear(3)
+    with pytest.raises(rm.GraphError, match=r"args\[0\].*weight.* lazy"):
+        net(layer, lambda box: box(torch.ones(3)))
+    with torch.no_grad():
+        assert net(layer, lambda box: box(torch.ones(3))).shape == (3,)
+    layer(torch.ones(3))
+    net(layer, lambda box: box(torch.ones(3))).sum().backward()
+    assert_equal([layer.bias.grad], [torch.ones(3)])
+
+
 def test_a_graph_module_as_an_argument_is_refused(net: rm.RemoteModule) -> None:
     """Its class says itself how it is pickled."""
     traced = torch.fx.symbolic_trace(nn.Linear(3, 3))

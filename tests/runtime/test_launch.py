@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import remotemod as rm
+from remotemod.backends.processes import client
 from remotemod.backends.processes.workers import Processes
 from tests.isolation import sockets
 
@@ -125,7 +126,7 @@ def test_a_failing_entry_is_reported(fork_server: None) -> None:
     ("entry", "message"),
     [
         ("tests.runtime.nowhere:run", "No module named"),
-        ("tests.runtime.test_launch:nothing", "no attribute"),
+        ("tests.runtime.test_launch:nothing", "has no nothing"),
     ],
 )
 def test_an_entry_that_does_not_exist_is_reported(
@@ -167,7 +168,7 @@ def test_a_long_import_path_reaches_the_fork_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first launch of a program has no bound there either."""
-    monkeypatch.setattr("remotemod.backends.processes.client._SHARED", [])
+    monkeypatch.setattr(client._SHARED, "value", client._Shared())
     test_a_long_import_path_reaches_the_workers(None, tmp_path, monkeypatch)
 
 

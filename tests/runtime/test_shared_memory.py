@@ -1,4 +1,4 @@
-"""The shared memory under the shm backend: places never overlap, are reused, and go back to the system."""
+"""The shared memory under the shm backend: blocks never overlap, are used again, and their pages go back to the system."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ KIB = 1024
 
 
 @given(st.lists(st.integers(1, 3000) | st.none(), max_size=60), st.randoms(use_true_random=False))
-def test_places_never_overlap_and_all_come_back(steps: list[int | None], random: object) -> None:
-    """Whatever is taken and given back in whatever order, nothing is handed out twice or lost."""
-    extents = FreeList(16 * KIB, 64)
-    taken: dict[int, int] = {}
+def test_blocks_never_overlap_and_all_come_back(steps: list[int | None], random: object) -> None:
+    """Whatever is allocated and freed in whatever order, nothing is handed out twice or lost."""
+    free_list = FreeList(16 * KIB, 64)
+    allocated: dict[int, int] = {}
     for size in steps:
         if size is None:
-            if taken:
-                start = random.choice(sorted(taken))  # type: ignore[attr-defined]
-                del taken[start]
-                extents.free(start)
+            if allocated:
+                start = random.choice(sorted(allocated))  # type: ignore[attr-defined]
+                del allocated[start]
+                free_list.free(start)
             continue
-        start = extents.take(size)
+        start = free_list.allocate(size)
         if start is None:
             continue
         assert start % 64 == 0
         assert start + size <= 16 * KIB
-        assert all(start + size <= other or other + n <= start for other, n in taken.items())
-        taken[start] = size
-    for start in taken:
-        extents.free(start)
-    assert extents.take(16 * KIB) == 0
+        assert all(start + size <= other or other + n <= start for other, n in allocated.items())
+        allocated[start] = size
+    for start in allocated:
+        free_list.free(start)
+    assert free_list.allocate(16 * KIB) == 0
 
 
 def test_an_arena_says_when_it_is_full_and_goes_on_when_it_is_not() -> None:
-    """Without room there is no place; with a place given back there is."""
+    """Without room there is no block; with one freed there is."""
     arena = Arena(4 * PAGE)
     data = torch.zeros(4 * PAGE, dtype=torch.uint8)
-    places = [arena.write(data.data_ptr(), PAGE) for _ in range(4)]
-    assert places == [0, PAGE, 2 * PAGE, 3 * PAGE]
+    offsets = [arena.write(data.data_ptr(), PAGE) for _ in range(4)]
+    assert offsets == [0, PAGE, 2 * PAGE, 3 * PAGE]
     assert arena.write(data.data_ptr(), 1) is None
     arena.free(PAGE)
     arena.free(2 * PAGE)
@@ -65,13 +65,13 @@ def test_pages_that_are_not_needed_any_more_go_back() -> None:
     """After a number of messages without large ones, an arena takes no memory."""
     arena = Arena(1 << 24)
     data = torch.ones(1 << 22, dtype=torch.uint8)
-    place = arena.write(data.data_ptr(), 1 << 22)
-    assert place == 0
-    assert resident(arena.shared.fd) >= 1 << 22
-    arena.free(place)
+    offset = arena.write(data.data_ptr(), 1 << 22)
+    assert offset == 0
+    assert resident(arena.memory.fd) >= 1 << 22
+    arena.free(offset)
     for _ in range(3 * 256):
-        arena.age()
-    assert resident(arena.shared.fd) == 0
+        arena.count_message()
+    assert resident(arena.memory.fd) == 0
 
 
 def resident(fd: int) -> int:
@@ -79,19 +79,19 @@ def resident(fd: int) -> int:
     return os.stat(fd).st_blocks * 512
 
 
-def test_a_heap_takes_a_place_back_from_its_last_holder() -> None:
-    """A place that was lent is free when its tensor and the borrower have both let go."""
-    memory = Heap()
-    buffer = memory.make(3 * PAGE)
+def test_a_heap_frees_a_block_after_its_last_holder() -> None:
+    """A block that was lent is free when its tensor and the borrower have both let go."""
+    blocks = Heap()
+    buffer = blocks.allocate(3 * PAGE)
     assert buffer is not None
-    address = memory.shared.address + 100
-    assert memory.lend(address) == 100
-    assert memory.lend(torch.ones(1).data_ptr()) is None
+    address = blocks.memory.address + 100
+    assert blocks.lend(address) == 100
+    assert blocks.lend(torch.ones(1).data_ptr()) is None
     del buffer
-    again = memory.make(3 * PAGE)
-    memory.release(100)
-    last = memory.make(3 * PAGE)
-    assert memory.shared.address == torch.frombuffer(last, dtype=torch.uint8).data_ptr()
+    again = blocks.allocate(3 * PAGE)
+    blocks.release(100)
+    last = blocks.allocate(3 * PAGE)
+    assert blocks.memory.address == torch.frombuffer(last, dtype=torch.uint8).data_ptr()
     del again
 
 
@@ -140,12 +140,12 @@ def test_an_empty_tensor_outlives_neither_holder(shm: rm.Cluster) -> None:
     gc.collect()
     others = [rm.empty(100_000).fill_(7.0) for _ in range(5)]
     assert doubler.total() == 200_000.0
-    before = len(heap()._holders)
+    before = len(heap()._ref_counts)
     del others, doubler
     gc.collect()
     rm.rpc_sync("ps0", gc.collect)
     rm.empty(100_000)
-    assert len(heap()._holders) < before
+    assert len(heap()._ref_counts) < before
 
 
 def test_empty_is_like_torchs() -> None:
@@ -163,7 +163,7 @@ def test_empty_is_like_torchs() -> None:
 
 
 def test_results_beyond_the_arena_arrive_too(fork_server: None) -> None:
-    """What finds no place goes through the socket; nothing is lost."""
+    """What finds no room goes through the socket; nothing is lost."""
     with rm.launch(workers=["w"], arena=1 << 20):
         results = [rm.rpc_sync("w", torch.full, ((100_000,), float(n))) for n in range(8)]
         assert [r[0].item() for r in results] == list(map(float, range(8)))

@@ -315,9 +315,9 @@ def test_a_forked_child_leaves_the_cluster_alone() -> None:
     assert done.stdout == "7 1.0\n", done.stderr
 
 
-def test_routes_end_with_their_module(shm: rm.Cluster) -> None:
+def test_endpoints_end_with_their_module(shm: rm.Cluster) -> None:
     """What calls of a module have in common is forgotten on this side when its last handle goes."""
-    endpoints = shm.engine._connections["ps0"]._endpoints
+    endpoints = shm.engine._connections["ps0"]._endpoint_ids
     before = len(endpoints)
     for _ in range(3):
         echo = rm.RemoteModule("ps0", Echo, cluster=shm)

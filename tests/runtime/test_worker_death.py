@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import remotemod as rm
-from remotemod.backends.processes import client as fork_servers
+from remotemod.backends.processes import client
 from remotemod.testing.zoo import Echo
 
 
@@ -194,9 +194,10 @@ def test_the_error_can_be_pickled() -> None:
 @pytest.mark.slow
 def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it workers answer, write and end with their cluster; the next launch has a new one."""
-    monkeypatch.setattr(fork_servers, "_SHARED", [])
+    monkeypatch.setattr(client._SHARED, "value", client._Shared())
     with rm.launch(workers=3) as cluster:
-        server = fork_servers._SHARED[0]._process
+        assert client._SHARED.value.server is not None
+        server = client._SHARED.value.server._process
         os.kill(server.pid, signal.SIGKILL)
         server.wait(30)
         pids = [cluster.engine.pid(worker) for worker in cluster.workers]
@@ -208,7 +209,7 @@ def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> Non
             assert rm.rpc_sync("new", int) == 0
         busy = rm.rpc_async("worker0", time.sleep, (60,))
     assert isinstance(busy.exception(30), rm.RemoteModError)
-    assert not fork_servers._SHARED
+    assert client._SHARED.value.server is None
     until = time.monotonic() + 30
     while any(is_alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from remotemod.backends.processes.stderr import Outlet, Pipe
+from remotemod.backends.processes.stderr import StderrPipe, UserStderr
 from tests.preloaded import programs
 
 BEGIN = "import os, signal, sys, time\nimport remotemod as rm\n"
 
 
 @pytest.fixture
-def pipe(capfd: pytest.CaptureFixture[str]) -> tuple[Pipe, int]:
+def pipe(capfd: pytest.CaptureFixture[str]) -> tuple[StderrPipe, int]:
     """A worker's pipe that is read into this process's stderr, and its writing end."""
     reading, writing = os.pipe()
-    return Pipe(reading, Outlet()), writing
+    return StderrPipe(reading, UserStderr()), writing
 
 
-def test_a_pipe_says_what_is_to_come(pipe: tuple[Pipe, int]) -> None:
+def test_a_pipe_says_what_is_to_come(pipe: tuple[StderrPipe, int]) -> None:
     """There may be something, nothing now, or nothing ever again."""
     ours, theirs = pipe
     os.write(theirs, b"a\nb")
@@ -34,7 +34,7 @@ def test_a_pipe_says_what_is_to_come(pipe: tuple[Pipe, int]) -> None:
     assert ours.last_lines() == ["a", "b"]
 
 
-def test_bytes_that_are_no_text_are_shown(pipe: tuple[Pipe, int]) -> None:
+def test_bytes_that_are_no_text_are_shown(pipe: tuple[StderrPipe, int]) -> None:
     """Whatever a worker writes can be told."""
     ours, theirs = pipe
     os.write(theirs, b"\xff\xfe\r\nprogress 1\rprogress 2\n")

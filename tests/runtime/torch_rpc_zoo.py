@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -138,6 +139,18 @@ def from_reference(ref: RRef[nn.Module], x: Tensor) -> Tuple[bool, Tensor]:
     """What torch's documentation recommends for scripted modules: send the reference, build a handle there."""
     remote = rm.RemoteModule.init_from_module_rref("one/cpu", ref, interface=ManyInterface)
     return is_native(remote), torch.jit.script(remote)(x)
+
+
+def loaded_modules() -> set[str]:
+    """The names of the modules that a worker has loaded."""
+    return set(sys.modules)
+
+
+def call_and_script(remote: rm.RemoteModule, x: Tensor) -> Tuple[bool, Tensor, set[str]]:
+    """On a third worker: calls a handle, scripts it, and calls that."""
+    with torch.no_grad():
+        result = torch.jit.script(remote)(remote(x, 2), 3)
+    return is_native(remote), result, loaded_modules()
 
 
 def gradient(parameter: Any) -> Any:

@@ -135,6 +135,8 @@ def test_a_path_leads_to_a_tensor_wherever_it_is() -> None:
     ):
         assert path_to(tensor, value, "x") == path
     assert path_to(tensor, [1], "x") is None
+    model = nn.Sequential(nn.Linear(1, 1))
+    assert path_to(model[0].bias, {"m": model}, "x") == "x['m'].0.bias"
 
 
 @pytest.mark.parametrize("value", [[1, "a"], {"a": torch.ones(1, requires_grad=True)}, (1, [2.0])])

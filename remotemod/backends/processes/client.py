@@ -1,8 +1,4 @@
-"""The caller's side of the fork server: one process with torch loaded, from which workers start in milliseconds.
-
-The standard library's fork server imports the user's main module into every child and leaves a tracker
-process behind; workers need neither.
-"""
+"""The client of the fork server: starts it, and has it fork, watch and end workers."""
 
 from __future__ import annotations
 
@@ -16,26 +12,34 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from remotemod.errors import BackendUnavailable, RemoteModError
+from remotemod.process import slot
 
 __all__ = ["ForkServer", "Forked", "acquire", "give_back", "import_path"]
 
 _BATCH = 250
 """Workers that one request starts: each has a socket, and Linux passes 253 in one message."""
 
-_PATIENCE = 120.0
-"""Seconds in which any answer must have come: the first waits for torch to be loaded."""
+_REPLY_TIMEOUT = 120.0
+"""Seconds that a reply may take: the first waits for torch to be loaded."""
 
-_START = (
+_PROGRAM = (
     "import json, sys; sys.path[:] = json.load(sys.stdin); "
     "from remotemod.backends.processes.server import main; main(int(sys.argv[1]))"
 )
 
 
 class Forked(NamedTuple):
-    """A worker that was started: its process id, its number at the fork server, the connection to it."""
+    """A worker that was forked.
+
+    Attributes:
+        pid: its process id.
+        number: its number at the fork server.
+        primary: the connection to it.
+    """
 
     pid: int
     number: int
@@ -43,38 +47,38 @@ class Forked(NamedTuple):
 
 
 class ForkServer:
-    """The caller's handle on its fork server; shared by the process's clusters, used by any thread."""
+    """A fork server that this process has started; shared by its clusters, used by any thread."""
 
     def __init__(self) -> None:
-        self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self._control, remote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with remote_end:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-c", _PROGRAM, str(remote_end.fileno())],
+                pass_fds=[remote_end.fileno()],
                 stdin=subprocess.PIPE,
-                # Without a stderr of our own, number 2 may be any file.
+                # Where this process has no stderr, fd 2 may be any file.
                 stderr=None if sys.__stderr__ else subprocess.DEVNULL,
                 # Idle compute threads that spin would take the core on which the caller works.
                 env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
                 start_new_session=True,  # Ctrl-C is for the caller to handle
             )
-        with contextlib.suppress(BrokenPipeError):  # the first request tells
+        with contextlib.suppress(BrokenPipeError):  # the first request raises
             assert self._process.stdin is not None
             with self._process.stdin as stdin:
                 stdin.write(json.dumps(import_path()).encode())
         self.users = 0
 
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process lives."""
         return self._process.poll() is None
 
     def fork(self, entry: str, config: dict[str, Any], names: Sequence[str]) -> list[Forked]:
         """Starts workers.
 
         Args:
-            entry: the function that they run, as ``module:name``; called with ``config``, the worker's
-                name in it, and with the worker's connection to the caller.
-            config: what JSON can say.
+            entry: the function that they run, as ``module:name``; called with ``config``, to which the worker's
+                name was added, and with the worker's connection to the caller.
+            config: anything that JSON can express.
             names: the workers' names.
 
         Raises:
@@ -85,8 +89,8 @@ class ForkServer:
             for start in range(0, len(names), _BATCH):
                 forked += self._fork_batch(entry, config, names[start : start + _BATCH])
         except BaseException as error:
-            for each in forked:
-                each.primary.close()  # which ends the worker
+            for worker in forked:
+                worker.primary.close()  # which ends it
             if isinstance(error, OSError):
                 raise BackendUnavailable(
                     f"a worker process could not be started: {error}"
@@ -95,80 +99,85 @@ class ForkServer:
         return forked
 
     def _fork_batch(self, entry: str, config: dict[str, Any], names: Sequence[str]) -> list[Forked]:
-        with contextlib.ExitStack() as both, contextlib.ExitStack() as theirs:
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as remote_ends:
             primaries: list[socket.socket] = []
             fds: list[int] = []
             for _ in names:
-                one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-                primaries.append(both.enter_context(one))
-                fds.append(theirs.enter_context(other).fileno())
+                primary, remote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                primaries.append(on_failure.enter_context(primary))
+                fds.append(remote_ends.enter_context(remote_end).fileno())
             request = {"op": "fork", "entry": entry, "config": config, "names": names}
-            pids = self._ask(request, fds)["pids"]
-            both.pop_all()
+            pids = self._request(request, fds)["pids"]
+            on_failure.pop_all()
         return [
-            Forked(pid, number, one) for (number, pid), one in zip(pids, primaries, strict=True)
+            Forked(pid, number, primary)
+            for (number, pid), primary in zip(pids, primaries, strict=True)
         ]
 
     def wait(self, worker: Forked, timeout: float) -> tuple[int | None, list[str]]:
-        """How a worker ended.
+        """Waits for the end of a worker.
+
+        Args:
+            worker: the worker.
+            timeout: seconds to wait at most.
 
         Returns:
-            Its exit status as ``waitpid`` gives it, None if it lives on after ``timeout`` seconds; and the
-            last lines of its stderr.
+            Its exit status as ``waitpid`` gives it, None if it lives on; and the last lines of its stderr.
         """
         request = {"op": "wait", "workers": [worker.number], "timeout": timeout}
-        ends = self._ask(request)["ends"]
+        ends = self._request(request)["ends"]
         return (ends[0][0], ends[0][1]) if ends else (None, [])
 
     def end(self, workers: Sequence[Forked], grace: float) -> None:
         """Waits for workers to exit and kills those that have not after ``grace`` seconds."""
         try:
             numbers = [worker.number for worker in workers]
-            self._ask({"op": "end", "workers": numbers, "timeout": grace})
+            self._request({"op": "end", "workers": numbers, "timeout": grace})
         except RemoteModError:
             self._end_orphans([worker.pid for worker in workers], grace)
 
     def _end_orphans(self, pids: Sequence[int], grace: float) -> None:
         """The same for workers that have outlived the fork server."""
-        until = time.monotonic() + grace
-        while left := [pid for pid in pids if self._is_ours(pid)]:
-            if time.monotonic() >= until:
-                for pid in left:
+        deadline = time.monotonic() + grace
+        while living := [pid for pid in pids if self._is_worker(pid)]:
+            if time.monotonic() >= deadline:
+                for pid in living:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 return
             time.sleep(0.01)
 
-    def _is_ours(self, pid: int) -> bool:
-        """Whether a process id still means the worker: the system gives them out again, but no session's."""
+    def _is_worker(self, pid: int) -> bool:
+        """Whether a process id is still the worker's: the system uses process ids again, but not a session's."""
         try:
             return os.getsid(pid) == self._process.pid
         except ProcessLookupError:
             return False
 
-    def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
-        """Each request has a connection of its own, so that one which waits keeps no other waiting."""
+    def _request(self, request: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Sends a request over a connection of its own, so that one which waits keeps no other waiting."""
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-            with ours:
-                with theirs:
-                    socket.send_fds(self._sock, [b"?"], [theirs.fileno()])
-                ours.settimeout(_PATIENCE)
+            connection, remote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            with connection:
+                with remote_end:
+                    socket.send_fds(self._control, [b"?"], [remote_end.fileno()])
+                connection.settimeout(_REPLY_TIMEOUT)
                 data = json.dumps(request).encode()
-                sent = socket.send_fds(ours, [data], fds)
-                ours.sendall(data[sent:])
-                ours.shutdown(socket.SHUT_WR)
-                answer = b"".join(iter(lambda: ours.recv(1 << 16), b""))
+                sent = socket.send_fds(connection, [data], fds)
+                connection.sendall(data[sent:])
+                connection.shutdown(socket.SHUT_WR)
+                text = b"".join(iter(lambda: connection.recv(1 << 16), b""))
         except OSError:
-            answer = b""
-        if not answer:
-            raise BackendUnavailable(f"the fork server {self._what_ails_it()}")
-        found: dict[str, Any] = json.loads(answer)
-        if "error" in found:
-            raise BackendUnavailable(f"a worker process could not be started: {found['error']}")
-        return found
+            text = b""
+        if not text:
+            raise BackendUnavailable(f"the fork server {self._failure()}")
+        reply: dict[str, Any] = json.loads(text)
+        if "error" in reply:
+            raise BackendUnavailable(f"a worker process could not be started: {reply['error']}")
+        return reply
 
-    def _what_ails_it(self) -> str:
+    def _failure(self) -> str:
+        """Why there is no reply, as the rest of a sentence."""
         try:
             status = self._process.wait(1.0)  # its sockets close a moment before it has ended
         except subprocess.TimeoutExpired:
@@ -176,36 +185,55 @@ class ForkServer:
         return f"ended unexpectedly (exit status {status}); its own message is on stderr"
 
     def stop(self) -> None:
-        """Ends the fork server and whatever it still has."""
-        self._sock.close()
+        """Ends the fork server, and the workers that it still has."""
+        self._control.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
+    def disown(self) -> None:
+        """In a forked process: leaves the fork server to the parent, with which it ends."""
+        self._control.close()
 
-_SHARED: list[ForkServer] = []
-_SHARED_LOCK = threading.Lock()
+
+@dataclass
+class _Shared:
+    """The fork server that the clusters of this process share; None while there is none."""
+
+    server: ForkServer | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _in_child(shared: _Shared) -> _Shared:
+    if shared.server is not None:
+        shared.server.disown()
+    return _Shared()
+
+
+_SHARED = slot("the fork server of this process", _Shared, in_child=_in_child, lasting=True)
 
 
 def acquire() -> ForkServer:
-    """The process's fork server, started if there is none; give it back with :func:`give_back`."""
-    with _SHARED_LOCK:
-        if not _SHARED or not _SHARED[0].is_running():
-            _SHARED[:] = [ForkServer()]
-        _SHARED[0].users += 1
-        return _SHARED[0]
+    """The fork server of this process, started if there is none; to be returned by :func:`give_back`."""
+    shared = _SHARED.value
+    with shared.lock:
+        if shared.server is None or not shared.server.is_running():
+            shared.server = ForkServer()
+        shared.server.users += 1
+        return shared.server
 
 
 def give_back(server: ForkServer) -> None:
-    """Ends the fork server with its last user: a closed cluster leaves no process."""
-    with _SHARED_LOCK:
+    """Ends a fork server with its last user: a closed cluster leaves no process."""
+    shared = _SHARED.value
+    with shared.lock:
         server.users -= 1
         if server.users:
             return
-        if server in _SHARED:
-            _SHARED.remove(server)
+        if server is shared.server:
+            shared.server = None
     server.stop()
 
 

@@ -1,4 +1,4 @@
-"""The fork server's own process: forks workers, watches them, and tells how each of them ended."""
+"""The process of the fork server: forks workers, passes their stderr on, and reports how each of them ended."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from remotemod.backends.processes.stderr import Outlet, Pipe, redirect
-from remotemod.objects import ObjectNotFound, find, split_name
+from remotemod.backends.processes.children import Wait, Worker
+from remotemod.backends.processes.stderr import StderrPipe, UserStderr, redirect_stderr
+from remotemod.objects import find, split_name
 
 __all__ = ["main"]
 
-_MOST_FDS = 253  # Linux passes no more in one message
+_MAX_FDS = 253  # Linux passes no more in one message
 
 _GRACE = 1.0
-_KILLING = 5.0
+"""Seconds that workers have to end by themselves, and the user to read what they wrote, once the caller is gone."""
 
 Entry = Callable[[dict[str, Any], socket.socket], None]
 Job = Callable[[], None]
-"""What a new worker has to do."""
+"""What a process does after :meth:`_Server.serve` has returned there: only in a new worker is there anything."""
 
 
 def main(fd: int) -> None:
     """Serves the caller until it closes its end (or dies); in each child, becomes a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The crashing thread alone: those that merely wait would fill the lines that are kept.
+    # The crashing thread alone: threads that merely wait would fill the lines that are kept.
     # Since Python 3.14 a stack in C would come behind Python's own, and leave no room for it in a report.
-    more: dict[str, Any] = {"c_stack": False} if sys.version_info >= (3, 14) else {}
-    faulthandler.enable(2, all_threads=False, **more)
+    options: dict[str, Any] = {"c_stack": False} if sys.version_info >= (3, 14) else {}
+    faulthandler.enable(2, all_threads=False, **options)
     gc.disable()  # what is loaded here stays, so looking for garbage would only take time
     # What a worker needs is imported here, once.
     import remotemod.backends.processes.preload  # noqa: F401
@@ -69,71 +69,55 @@ def _work(job: Job) -> int:
     return status
 
 
-class _Worker:
-    def __init__(self, pid: int, stderr: Pipe) -> None:
-        self.pid = pid
-        self.stderr = stderr
-        self.status: int | None = None
-
-
-@dataclass
-class _Waiter:
-    """Somebody who wants to know of workers' ends, and what is done when they are late."""
-
-    connection: socket.socket | None
-    workers: list[_Worker]
-    until: float
-    kills: bool
-    killed: bool = False
-
-
 class _Server:
-    """Never waits but for all at once: for requests, for workers' ends and for what they write.
+    """One event loop for requests, for the ends of workers and for what they write; nothing else blocks.
 
     Args:
-        control: over which the caller sends a connection for each request.
+        control: the socket over which the caller sends a connection for each request.
     """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._workers: dict[int, _Worker] = {}
-        self._living: dict[int, _Worker] = {}
-        self._numbers = itertools.count(1)  # the system gives process ids out again
-        self._waiters: list[_Waiter] = []
-        self._outlet = Outlet()
+        self._workers: dict[int, Worker] = {}
+        self._living: dict[int, Worker] = {}
+        self._numbers = itertools.count(1)  # the system uses process ids again
+        self._waits: list[Wait] = []
+        self._output = UserStderr()
         self._open = True
-        self._woken, self._wakes = socket.socketpair()
-        self._woken.setblocking(False)
-        self._wakes.setblocking(False)
-        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        self._signals, self._signals_in = socket.socketpair()
+        self._signals.setblocking(False)
+        self._signals_in.setblocking(False)
+        signal.set_wakeup_fd(self._signals_in.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        # While the user's stderr takes no more, nothing is read from the workers' either.
-        self._all = selectors.DefaultSelector()
-        self._full = selectors.DefaultSelector()
-        for selector in (self._all, self._full):
+        # While the user's stderr is full, nothing is read from the workers' either.
+        self._selector = selectors.DefaultSelector()
+        self._selector_while_full = selectors.DefaultSelector()
+        for selector in (self._selector, self._selector_while_full):
             selector.register(self._control, selectors.EVENT_READ, self._on_request)
-            selector.register(self._woken, selectors.EVENT_READ, self._on_end)
+            selector.register(self._signals, selectors.EVENT_READ, self._on_exit)
 
     def serve(self) -> Job | None:
-        """Returns when all is over, and in each worker with what it has to do."""
-        while self._open or self._waiters:
-            for key, _ in self._ready():
+        """Runs until the caller is gone; returns in each worker as well, with what it has to do."""
+        while self._open or self._waits:
+            for key, _ in self._select():
                 job: Job | None = key.data()
                 if job is not None:
                     return job
-            for waiter in list(self._waiters):
-                self._look_after(waiter)
-        self._outlet.finish(_GRACE)
+            for wait in [wait for wait in self._waits if wait.is_over()]:
+                self._waits.remove(wait)
+                if wait.connection is not None:
+                    _reply(wait.connection, {"ends": wait.ends()})
+        self._output.finish(_GRACE)
         return None
 
-    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
-        selector = self._all
-        if self._outlet.pending:
-            selector = self._full
-            if self._outlet not in selector.get_map():
-                selector.register(self._outlet, selectors.EVENT_WRITE, self._outlet.flush)
-        until = min((waiter.until for waiter in self._waiters), default=None)
-        return selector.select(None if until is None else max(0.0, until - time.monotonic()))
+    def _select(self) -> list[tuple[selectors.SelectorKey, int]]:
+        selector = self._selector
+        if self._output.pending:
+            selector = self._selector_while_full
+            if self._output not in selector.get_map():
+                selector.register(self._output, selectors.EVENT_WRITE, self._output.flush)
+        deadline = min((wait.deadline for wait in self._waits), default=None)
+        return selector.select(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -141,20 +125,20 @@ class _Server:
         data, fds, _, _ = socket.recv_fds(self._control, 1, 1)
         if not data:
             self._open = False
-            for selector in (self._all, self._full):
+            for selector in (self._selector, self._selector_while_full):
                 selector.unregister(self._control)
-            until = time.monotonic() + _GRACE
-            self._waiters.append(_Waiter(None, list(self._living.values()), until, kills=True))
+            deadline = time.monotonic() + _GRACE
+            self._waits.append(Wait(None, list(self._living.values()), deadline, kills=True))
         elif fds:
             connection = socket.socket(fileno=fds[0])
             try:
-                text, fds = _received(connection)
-                return self._act(json.loads(text), fds, connection)
-            except (OSError, ValueError, ImportError, ObjectNotFound) as error:
-                _answer(connection, {"error": f"{type(error).__name__}: {error}"})
+                text, fds = _receive(connection)
+                return self._handle(json.loads(text), fds, connection)
+            except Exception as error:  # importing the entry may raise anything
+                _reply(connection, {"error": f"{type(error).__name__}: {error}"})
         return None
 
-    def _act(
+    def _handle(
         self, request: dict[str, Any], fds: list[int], connection: socket.socket
     ) -> Job | None:
         if request["op"] == "fork":
@@ -162,9 +146,8 @@ class _Server:
         numbers = request["workers"]
         workers = [self._workers[number] for number in numbers if number in self._workers]
         kills = request["op"] == "end"
-        self._waiters.append(
-            _Waiter(connection, workers, time.monotonic() + request["timeout"], kills)
-        )
+        deadline = time.monotonic() + request["timeout"]
+        self._waits.append(Wait(connection, workers, deadline, kills))
         if kills:
             for number in numbers:
                 self._workers.pop(number, None)
@@ -174,7 +157,7 @@ class _Server:
         self, request: dict[str, Any], fds: list[int], connection: socket.socket
     ) -> Job | None:
         entry = find(*split_name(request["entry"]), load=True)
-        started: dict[int, _Worker] = {}
+        started: dict[int, Worker] = {}
         gc.freeze()
         try:
             if len(fds) < len(request["names"]):
@@ -193,7 +176,7 @@ class _Server:
                 os.close(fd)
         self._workers.update(started)
         pids = {number: worker.pid for number, worker in started.items()}
-        _answer(connection, {"pids": list(pids.items())})
+        _reply(connection, {"pids": list(pids.items())})
         return None
 
     def _fork_one(
@@ -201,51 +184,58 @@ class _Server:
         entry: Entry,
         config: dict[str, Any],
         fds: list[int],
-        started: dict[int, _Worker],
+        started: dict[int, Worker],
     ) -> Job | None:
-        ours, theirs = os.pipe()
+        reading, writing = os.pipe()
         try:
             pid = os.fork()
         except OSError:
-            os.close(ours)
-            os.close(theirs)
+            os.close(reading)
+            os.close(writing)
             raise
         primary = fds.pop(0)
-        stderr = Pipe(ours, self._outlet)
+        stderr = StderrPipe(reading, self._output)
         if pid == 0:
             stderr.close()
-            return functools.partial(self._become_worker, theirs, entry, config, primary)
+            return functools.partial(self._become_worker, writing, entry, config, primary)
         os.close(primary)
-        os.close(theirs)
-        worker = _Worker(pid, stderr)
+        os.close(writing)
+        worker = Worker(pid, stderr)
         self._living[pid] = started[next(self._numbers)] = worker
-        on_text = functools.partial(self._on_text, worker.stderr)
-        self._all.register(worker.stderr, selectors.EVENT_READ, on_text)
+        on_stderr = functools.partial(self._on_stderr, worker.stderr)
+        self._selector.register(worker.stderr, selectors.EVENT_READ, on_stderr)
         return None
 
     def _become_worker(
         self, stderr: int, entry: Entry, config: dict[str, Any], primary: int
     ) -> None:
-        """In a new worker: lets go of what is the server's, because others wait for it to be closed."""
+        """Runs in a new worker; first closes what is the server's, because other processes wait for the end of it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        watched: list[Any] = [key.fileobj for key in self._all.get_map().values()]
-        asking = [waiter.connection for waiter in self._waiters if waiter.connection is not None]
-        for each in (*watched, *asking, self._wakes, self._outlet, self._all, self._full):
-            each.close()
-        redirect(stderr)
+        watched: list[Any] = [key.fileobj for key in self._selector.get_map().values()]
+        waiting = [wait.connection for wait in self._waits if wait.connection is not None]
+        for inherited in (
+            *watched,
+            *waiting,
+            self._signals_in,
+            self._output,
+            self._selector,
+            self._selector_while_full,
+        ):
+            inherited.close()
+        redirect_stderr(stderr)
         entry(config, socket.socket(fileno=primary))
 
-    # --- workers' ends ------------------------------------------------------------------------
+    # --- the ends of workers ------------------------------------------------------------------
 
-    def _on_text(self, stderr: Pipe) -> None:
+    def _on_stderr(self, stderr: StderrPipe) -> None:
         if stderr.read() is False:
-            self._all.unregister(stderr)
+            self._selector.unregister(stderr)
             stderr.close()
 
-    def _on_end(self) -> None:
+    def _on_exit(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            while self._woken.recv(4096):
+            while self._signals.recv(4096):
                 pass
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -257,35 +247,16 @@ class _Server:
                     worker.status = status
                     worker.stderr.drain()
 
-    def _look_after(self, waiter: _Waiter) -> None:
-        left = [worker for worker in waiter.workers if worker.status is None]
-        is_late = time.monotonic() >= waiter.until
-        if left and is_late and waiter.kills and not waiter.killed:
-            waiter.killed = True
-            waiter.until += _KILLING
-            for worker in left:
-                os.kill(worker.pid, signal.SIGKILL)
-        elif is_late or not left:
-            self._waiters.remove(waiter)
-            if waiter.connection is not None:
-                ends = [] if waiter.kills else [_end_of(worker) for worker in waiter.workers]
-                _answer(waiter.connection, {"ends": ends})
 
-
-def _end_of(worker: _Worker) -> tuple[int | None, list[str]]:
-    worker.stderr.drain()
-    return worker.status, worker.stderr.last_lines()
-
-
-def _received(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """A request and the descriptors that came with it; the caller says where it ends."""
-    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, _MOST_FDS)
+def _receive(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """A request, which the caller ends by shutting its side down, and the descriptors that came with it."""
+    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, _MAX_FDS)
     while more := connection.recv(1 << 20):
         data += more
     return data, list(fds)
 
 
-def _answer(connection: socket.socket, answer: dict[str, Any]) -> None:
-    with connection, contextlib.suppress(OSError):  # who asked may be gone
-        connection.sendall(json.dumps(answer).encode())
+def _reply(connection: socket.socket, reply: dict[str, Any]) -> None:
+    with connection, contextlib.suppress(OSError):  # the caller may be gone
+        connection.sendall(json.dumps(reply).encode())
         connection.shutdown(socket.SHUT_WR)

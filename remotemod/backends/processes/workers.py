@@ -1,4 +1,4 @@
-"""Worker processes on this machine: how backends that start their own begin, watch and end them."""
+"""Worker processes on this machine, for the backends that start their own: begun, watched and ended."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import torch
 from remotemod.backends.processes import client as fork_server
 from remotemod.backends.processes.client import Forked, import_path
 from remotemod.errors import RemoteModError, WorkerLost
+from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster
 
 __all__ = [
@@ -31,14 +32,14 @@ __all__ = [
 ]
 
 DEFAULT_TIMEOUT = 300.0
-"""Seconds that a call may take where nobody says otherwise: nothing hangs for ever."""
+"""Seconds that a call may take by default, so that nothing hangs for ever."""
 
 _GRACE = 2.0
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What is known of a worker whose connection has ended.
+    """What is known about the end of a worker.
 
     Attributes:
         what: what happened, as the rest of a sentence.
@@ -51,7 +52,7 @@ class Loss:
     stderr: tuple[str, ...] = ()
 
     def error(self, worker: str, *, when: str = "is gone") -> WorkerLost:
-        """What its calls fail with."""
+        """What calls to the worker fail with."""
         message = f"worker '{worker}' {when}: {self.what}"
         return WorkerLost(message, worker, signal=self.signal, stderr=self.stderr)
 
@@ -75,12 +76,12 @@ class Processes:
 
         Args:
             names: the workers' names.
-            config: what the entry is told beside the common things.
+            config: what the entry is given beside what all workers are.
             threads: threads each computes with; by default as many as this process, so that results are
                 the same to the last bit.
 
         Returns:
-            By name, this end of each worker's primary connection.
+            This process's end of each worker's primary connection, by the worker's name.
 
         Raises:
             BackendUnavailable: not all of them can be started.
@@ -92,14 +93,14 @@ class Processes:
         }
         forked = self._server.fork(self._entry, {**common, **config}, names)
         self._forked = dict(zip(names, forked, strict=True))
-        return {name: each.primary for name, each in self._forked.items()}
+        return {name: worker.primary for name, worker in self._forked.items()}
 
     def pid(self, worker: str) -> int:
         """The process id of a worker."""
         return self._forked[worker].pid
 
     def why_lost(self, worker: str) -> Loss | None:
-        """What became of a worker whose connection has ended; None if it is not one of these."""
+        """How a worker ended that has closed its connection; None if it is none of these."""
         forked = self._forked.get(worker)
         if forked is None:
             return None
@@ -116,7 +117,7 @@ class Processes:
         return Loss(f"it exited with status {os.WEXITSTATUS(status)}", stderr=stderr)
 
     def end(self) -> None:
-        """Waits for the workers, who have been told, and kills those that stay."""
+        """Waits for the workers, whose connections were closed, and kills those that do not end."""
         self._server.end(list(self._forked.values()), _GRACE)
         fork_server.give_back(self._server)
 
@@ -129,7 +130,11 @@ def _name_of(number: int) -> str:
 
 
 def become_worker(config: dict[str, Any]) -> None:
-    """In a new worker: what all kinds of workers do first."""
+    """Does in a new worker what all backends need.
+
+    Args:
+        config: what :meth:`Processes.start` has put together.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.path[:] = config["sys_path"]
@@ -139,17 +144,20 @@ def become_worker(config: dict[str, Any]) -> None:
     torch.set_num_threads(config["threads"])
 
 
-_OPEN: weakref.WeakSet[Cluster] = weakref.WeakSet()
+def _close_all(clusters: weakref.WeakSet[Cluster]) -> None:
+    for cluster in list(clusters):
+        cluster.close()
+
+
+# A forked child leaves the clusters of its parent open.
+_OPEN: Slot[weakref.WeakSet[Cluster]] = slot(
+    "the clusters to close when this process ends", weakref.WeakSet, end=_close_all, in_child="new"
+)
 
 
 def close_at_exit(cluster: Cluster) -> None:
-    """Closes a cluster when the process ends, if nobody has before."""
-    if not _OPEN:
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
-    _OPEN.add(cluster)
-
-
-def _close_all() -> None:
-    for cluster in list(_OPEN):
-        cluster.close()
+    """Closes a cluster when the process ends, unless it was closed before."""
+    if not _OPEN.value:
+        atexit.unregister(_OPEN.reset)
+        atexit.register(_OPEN.reset)
+    _OPEN.value.add(cluster)

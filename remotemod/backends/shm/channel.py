@@ -1,12 +1,12 @@
-"""Messages over a Unix socket: a header, small frames inline, large frames in shared memory."""
+"""Messages over a Unix socket, with their large frames in shared memory."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 
-from remotemod.backends.shm.frames import FREE, Message, unpack_places
-from remotemod.backends.shm.memory import Deaths
+from remotemod.backends.shm.memory import ReclaimedSlots
+from remotemod.backends.shm.protocol import FREE, Message, unpack_offsets
 from remotemod.backends.shm.receiver import Receiver
 from remotemod.backends.shm.sender import Sender
 
@@ -20,7 +20,7 @@ class Channel:
 
     Args:
         sock: a connected Unix stream socket; the channel owns it from now on.
-        arena: bytes of shared memory that what is sent from here may take up at once.
+        arena: bytes of shared memory that frames on their way from here may take up at once.
     """
 
     def __init__(self, sock: socket.socket, arena: int) -> None:
@@ -29,9 +29,9 @@ class Channel:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
         self._sock = sock
-        deaths = Deaths()
-        self._sender = Sender(sock, arena, deaths)
-        self._receiver = Receiver(sock, deaths)
+        reclaimed = ReclaimedSlots()
+        self._sender = Sender(sock, arena, reclaimed)
+        self._receiver = Receiver(sock, reclaimed)
         self._closed = False
         self.send = self._sender.send
         self.post = self._sender.post
@@ -39,14 +39,14 @@ class Channel:
         self.wait_either = self._sender.wait_either
         self.wake = self._receiver.wake
 
-    def receive(self, until: float | None) -> Message | None:
-        """The next message.
+    def receive(self, deadline: float | None) -> Message | None:
+        """Returns the next message.
 
         Args:
-            until: the ``time.monotonic()`` to give up at; None waits for ever.
+            deadline: the ``time.monotonic()`` to give up at; None for never.
 
         Returns:
-            None when the time is over or :meth:`wake` was called; nothing of a message that has begun
+            None when the deadline passed or :meth:`wake` was called; nothing of a message that has begun
             to arrive is lost.
 
         Raises:
@@ -54,10 +54,10 @@ class Channel:
             ProtocolError: what arrived is no message.
         """
         while True:
-            message = self._receiver.receive(until)
+            message = self._receiver.receive(deadline)
             if message is None or message.kind != FREE:
                 return message
-            self._sender.taken_back(unpack_places(message.header))
+            self._sender.release(unpack_offsets(message.header))
 
     def disown(self) -> None:
         """Sends nothing any more, and leaves the socket to the process that opened it."""

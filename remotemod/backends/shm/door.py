@@ -1,4 +1,4 @@
-"""The door to shm: starts worker processes on this machine, or connects to those of another process of this user."""
+"""The entry points of shm: start worker processes on this machine, or connect to those of another process of this user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from remotemod.backends.processes.workers import DEFAULT_TIMEOUT, close_at_exit
 from remotemod.backends.shm.arena import DEFAULT_LIMIT
+from remotemod.backends.shm.cluster_info import ClusterInfo, cluster_info
 from remotemod.backends.shm.connection import DEFAULT_IN_FLIGHT
 from remotemod.backends.shm.engine import SCHEME, ShmEngine
-from remotemod.backends.shm.introduction import About, about
-from remotemod.backends.shm.sockets import listening
+from remotemod.backends.shm.sockets import listening_workers
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, WorkerLost
 from remotemod.requests import Invoke
 from remotemod.rpc.cluster import Cluster
@@ -21,8 +21,8 @@ __all__ = ["connect", "launch"]
 
 _TOKEN = re.compile(r"[0-9a-f]{12}\Z")
 
-_PATIENCE = 10.0
-"""Seconds for which a worker may keep silent before the next one is asked."""
+_INFO_TIMEOUT = 10.0
+"""Seconds that a worker may take to describe its cluster, before the next one is asked."""
 
 
 def launch(
@@ -44,12 +44,12 @@ def launch(
         max_concurrency: calls of one caller that a worker runs at once, in threads of its own. More than one
             helps modules that release the GIL, and they must be safe for threads.
         arena: bytes of shared memory that the tensors on their way between this process and a worker may
-            take up, in each direction; results that are still alive count. Beyond it they go through the
+            take up, in each direction; results that are still alive count. Tensors that find no room go through the
             socket, slower and as correct. Only what is used takes memory.
-        in_flight: calls that may be on their way to a worker at once; who submits more waits.
+        in_flight: calls that may be in flight to a worker at once; a thread that submits more waits.
 
     Raises:
-        ValueError: a number makes no sense.
+        ValueError: a number is out of its range.
         BackendUnavailable: no process can be started.
     """
     _check("max_concurrency", max_concurrency, 1, "1 runs calls one after another")
@@ -79,11 +79,11 @@ def connect(
     Args:
         address: ``Cluster.address`` in the process that launched them.
         timeout: seconds that a call may take by default; None for no bound.
-        arena: bytes of shared memory that what is sent to one worker may take up at once.
-        in_flight: calls that may be on their way to a worker at once; who submits more waits.
+        arena: bytes of shared memory that tensors on their way to one worker may take up at once.
+        in_flight: calls that may be in flight to a worker at once; a thread that submits more waits.
 
     Raises:
-        ValueError: a number makes no sense.
+        ValueError: a number is out of its range.
         BackendUnavailable: this is no address, or no worker answers there.
     """
     _check_sizes(arena, in_flight)
@@ -97,13 +97,13 @@ def connect(
     engine.is_guest = True
     cluster = Cluster(engine, timeout=timeout)
     try:
-        introduced = _ask(address, token, engine)
-        if introduced.version != VERSION:
+        info = _cluster_info(address, token, engine)
+        if info.version != VERSION:
             raise BackendUnavailable(
-                f"the workers of '{address}' run remotemod {introduced.version}, and this process {VERSION}: "
+                f"the workers of '{address}' run remotemod {info.version}, and this process {VERSION}: "
                 "install the same version on both sides"
             )
-        engine.workers = introduced.workers
+        engine.workers = info.workers
         engine.connect_to_all()
     except BaseException:
         cluster.close()
@@ -112,9 +112,9 @@ def connect(
     return cluster
 
 
-def _ask(address: str, token: str, engine: ShmEngine) -> About:
-    """What the first worker says that answers."""
-    names = listening(token)
+def _cluster_info(address: str, token: str, engine: ShmEngine) -> ClusterInfo:
+    """The cluster as the first worker describes it that answers."""
+    names = listening_workers(token)
     if not names:
         raise BackendUnavailable(
             f"no worker of '{address}' listens on this machine: the process that launched the cluster has closed it "
@@ -124,17 +124,17 @@ def _ask(address: str, token: str, engine: ShmEngine) -> About:
     reasons = []
     for name in names:
         try:
-            found: About = engine.call(name, Invoke(about), _PATIENCE)
-            return found
+            info: ClusterInfo = engine.call(name, Invoke(cluster_info), _INFO_TIMEOUT)
+            return info
         except (WorkerLost, DeadlineExceeded) as error:
             reasons.append(str(error))
     raise BackendUnavailable(f"no worker of '{address}' answers: {'; '.join(reasons)}")
 
 
 def _check_sizes(arena: int, in_flight: int) -> None:
-    """Raises ValueError where these numbers make no sense."""
+    """Raises ValueError where one of these numbers is out of its range."""
     _check("arena", arena, 0, "bytes; 0 sends everything through the socket")
-    _check("in_flight", in_flight, 1, "1 waits for each answer before the next call")
+    _check("in_flight", in_flight, 1, "1 waits for each reply before the next call")
 
 
 def _check(name: str, value: object, least: int, hint: str) -> None:

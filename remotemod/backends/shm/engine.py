@@ -1,9 +1,8 @@
-"""The shm engine: which workers there are, how to reach them, and how they begin and end."""
+"""The engine of shm: starts the workers, keeps a connection to each, and ends them."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import socket
 import sys
@@ -17,13 +16,14 @@ from remotemod.backends.processes.workers import Loss, Processes, import_path
 from remotemod.backends.serialization import make_codec
 from remotemod.backends.shm.channel import Channel
 from remotemod.backends.shm.connection import Connection
-from remotemod.backends.shm.frames import CALL, RECORDING
 from remotemod.backends.shm.prepared import PreparedShmCall, pack_backward
-from remotemod.backends.shm.sockets import connected
+from remotemod.backends.shm.protocol import CALL, GRAPH_MODE_SHIFT
+from remotemod.backends.shm.sockets import connect_to
 from remotemod.errors import BackendUnavailable, DeadlineExceeded, RemoteModError, WorkerLost
 from remotemod.future import Future
 from remotemod.owner.endpoint import GRAPHS
 from remotemod.owner.owner import Owner
+from remotemod.process import Slot, slot
 from remotemod.requests import Call, Differentiate, ExtendPath, Invoke, Request
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
@@ -34,20 +34,22 @@ __all__ = ["SCHEME", "ShmEngine"]
 SCHEME = "shm://"
 
 _START_TIMEOUT = 120.0
-_BACKWARD = CALL | GraphMode.SHARE << RECORDING
+_BACKWARD = CALL | GraphMode.SHARE << GRAPH_MODE_SHIFT
 
 
 class ShmEngine(Engine):
-    """Reaches workers on this machine; see ``docs/backends.md``.
+    """Reaches workers on this machine; see ``docs/shm.md``.
 
     Args:
         workers: their names, by rank.
         token: names the cluster on this machine.
-        arena: bytes of shared memory that what is sent to one worker may take up at once.
-        in_flight: calls that may be on their way to one worker.
+        arena: bytes of shared memory that tensors on their way to one worker may take up at once.
+        in_flight: calls that may be in flight to one worker.
 
     Attributes:
-        is_guest: whether this process uses the workers of another one that launched them.
+        owner: the owner of this process, where it is a worker.
+        is_guest: whether this process has connected to workers that another one launched.
+        is_forked: whether this process was forked from the one that the engine belongs to.
     """
 
     name = "shm"
@@ -62,14 +64,13 @@ class ShmEngine(Engine):
         self.owner: Owner | None = None
         self._connections: dict[str, Connection] = {}
         self._processes: Processes | None = None
-        self._lock = threading.RLock()  # finalizers may come in the middle
+        self._lock = threading.RLock()  # a finalizer may run in the middle
         self._starting = False
         self._closed = False
         self.is_guest = False
         self._sent_path = list(sys.path)
-        self.forked = False
-        _ENGINES.add(self)
-        _watch_forks()
+        self.is_forked = False
+        _ENGINES.value.add(self)
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -91,17 +92,17 @@ class ShmEngine(Engine):
             packed = pack_backward(request)
             if packed is not None:
                 connection = self._connections.get(worker) or self._connect(worker)
-                endpoint = connection.endpoint(GRAPHS, (), timeout)
-                return connection.exchange(_BACKWARD, packed, endpoint, timeout)
+                endpoint_id = connection.endpoint_id(GRAPHS, (), timeout)
+                return connection.exchange(_BACKWARD, packed, endpoint_id, timeout)
         return self.submit(worker, request, timeout).wait()
 
     def prepare(self, worker: str, call: Call) -> PreparedCall:
-        """Plain calls have a way of their own."""
+        """Prepares calls that take the fast path where their arguments are plain."""
         connection = self._connections.get(worker) or self._connect(worker)
         return PreparedShmCall(self, worker, call, connection)
 
     def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers."""
+        """Sends a request that is not answered."""
         connection = self._connections.get(worker)
         if connection is None:
             with contextlib.suppress(RemoteModError):
@@ -112,7 +113,7 @@ class ShmEngine(Engine):
     def close(self) -> None:
         """Ends the connections, and the workers that this process started."""
         with self._lock:
-            if self._closed or self.forked:
+            if self._closed or self.is_forked:
                 return
             self._closed = True
         for connection in self._connections.values():
@@ -121,58 +122,61 @@ class ShmEngine(Engine):
             self._processes.end()
 
     def disown(self) -> None:
-        """In a process that was forked from this one: the workers are the parent's."""
-        self.forked = True
+        """In a forked process: leaves the workers to the parent."""
+        self.is_forked = True
+        self._lock = threading.RLock()  # another thread of the parent may hold the old one
         for connection in self._connections.values():
             connection.disown(RemoteModError(_FORKED))
 
     # --- connections --------------------------------------------------------------------------
 
     def _connect(self, worker: str) -> Connection:
-        """By a worker's listening socket: from another worker, or from a guest."""
+        """The connection to a worker; made over its listening socket where there is none: by other workers, and guests."""
         with self._lock:
             if worker in self._connections:
                 return self._connections[worker]
-            if self.forked:
+            if self.is_forked:
                 raise RemoteModError(_FORKED)
-            connection = self._add(worker, connected(self.token, worker))
+            connection = self._add(worker, connect_to(self.token, worker))
             if self.is_guest:
-                connection.request(self._imports(), None)
+                connection.request(self._extend_path(), None)
             return connection
 
     def _add(self, worker: str, sock: socket.socket) -> Connection:
-        codec = make_codec(receiver=worker, cluster=self._reached, owner=self.owner, session=None)
+        codec = make_codec(
+            receiver=worker, cluster=self._get_cluster, owner=self.owner, session=None
+        )
         connection = Connection(
             Channel(sock, self.arena),
             codec,
             worker,
-            lambda error: self._lost(worker, error),
-            lambda graph: RemoteRef(worker, graph, "graph", self.cluster),
+            lambda error: self._lost_error(worker, error),
+            lambda number: RemoteRef(worker, number, "graph", self.cluster),
             self.in_flight,
         )
         self._connections[worker] = connection
         return connection
 
-    def _reached(self) -> Cluster:
+    def _get_cluster(self) -> Cluster:
         cluster: Cluster = self.cluster
         return cluster
 
     def connect_to_all(self) -> None:
-        """Connects to every worker that lives, so that each knows what this process can import."""
+        """Connects to every worker that lives, so that each can import what this process can."""
         for worker in self.workers:
             with contextlib.suppress(WorkerLost):
                 self._connections.get(worker) or self._connect(worker)
 
     def _send_path(self) -> None:
-        """What this process can import by now, its workers can."""
+        """Lets the workers import what this process can by now."""
         self._sent_path = list(sys.path)
         if self._processes is not None or self.is_guest:
-            request = self._imports()
+            request = self._extend_path()
             for connection in list(self._connections.values()):
                 connection.request(request, None)
 
-    def _imports(self) -> ExtendPath:
-        # A guest's places come last: it must not change what others import.
+    def _extend_path(self) -> ExtendPath:
+        # A guest's entries come last: it must not change what others import.
         return ExtendPath(list(import_path()), not self.is_guest)
 
     # --- processes ----------------------------------------------------------------------------
@@ -201,8 +205,8 @@ class ShmEngine(Engine):
         for name, primary in processes.start(self.workers, config, threads).items():
             self._add(name, primary)
         self._starting = True
-        ready = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
-        for name, future in zip(self.workers, ready, strict=True):
+        pids = [self.submit(name, Invoke(os.getpid), _START_TIMEOUT) for name in self.workers]
+        for name, future in zip(self.workers, pids, strict=True):
             try:
                 future.wait()
             except DeadlineExceeded:
@@ -216,16 +220,16 @@ class ShmEngine(Engine):
         assert self._processes is not None
         return self._processes.pid(worker)
 
-    def _lost(self, worker: str, error: Exception) -> WorkerLost:
-        """What the calls of a worker fail with whose connection has ended."""
-        found = Loss(_GUESTS_LOSS) if self.is_guest else None
+    def _lost_error(self, worker: str, error: Exception) -> WorkerLost:
+        """What calls to a worker fail with after its connection has ended with an error."""
+        loss = Loss(_GUEST_LOSS) if self.is_guest else None
         if self._processes is not None and not self._closed:
-            found = self._processes.why_lost(worker)
+            loss = self._processes.why_lost(worker)
         when = "ended while it started" if self._starting else "is gone"
-        return (found or Loss(str(error))).error(worker, when=when)
+        return (loss or Loss(str(error))).error(worker, when=when)
 
 
-_GUESTS_LOSS = (
+_GUEST_LOSS = (
     "it has ended by itself, or with the process that launched it, which knows more. When that closes its cluster or "
     "ends, so do its workers: launch them anew, and connect to the new cluster.address"
 )
@@ -233,15 +237,15 @@ _FORKED = (
     "this process was forked from the one that opened the cluster and cannot use it: "
     "launch a cluster of its own, or start the process by spawn"
 )
-_ENGINES: weakref.WeakSet[ShmEngine] = weakref.WeakSet()
 
 
-@functools.cache
-def _watch_forks() -> None:
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_disown_all)
-
-
-def _disown_all() -> None:
-    for engine in list(_ENGINES):
+def _disown_all(engines: weakref.WeakSet[ShmEngine]) -> weakref.WeakSet[ShmEngine]:
+    for engine in list(engines):
         engine.disown()
+    return weakref.WeakSet()
+
+
+# Lasting: an engine that is open must be disowned in a child, whatever a reset has forgotten.
+_ENGINES: Slot[weakref.WeakSet[ShmEngine]] = slot(
+    "the shm engines of this process", weakref.WeakSet, in_child=_disown_all, lasting=True
+)

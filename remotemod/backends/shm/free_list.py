@@ -1,4 +1,4 @@
-"""Which parts of a stretch of memory are taken: first fit from the lowest address, neighbours merged."""
+"""A first-fit allocator of offsets: which blocks of a range of memory are free, in the order of their addresses."""
 
 from __future__ import annotations
 
@@ -8,44 +8,43 @@ __all__ = ["FreeList"]
 
 
 class FreeList:
-    """Hands out places of a stretch of memory. Not safe for threads: its owner has a lock or one thread.
+    """Allocates blocks of a range of memory, the lowest that fits first, so that the pages in use are few and warm.
 
-    Low places go first, so that the pages in use are few and warm.
+    Neighbouring free blocks are merged. Not safe for threads: its user has a lock, or one thread.
 
     Args:
-        size: bytes of the whole stretch.
-        unit: every place begins at a multiple of this and takes up multiples of it.
+        size: bytes of the whole range.
+        unit: every block begins at a multiple of this and has a multiple of it as its size.
     """
 
     def __init__(self, size: int, unit: int) -> None:
         self._unit = unit
         size -= size % unit
-        self._starts = [0] if size else []  # of the free extents, in their order
+        self._starts = [0] if size else []  # of the free blocks, sorted
         self._sizes = {0: size} if size else {}
-        self.taken: dict[int, int] = {}
-        """The bytes of each place that is taken, by where it begins."""
+        self.allocated: dict[int, int] = {}
+        """The size of each allocated block, by its offset."""
 
-    def take(self, size: int) -> int | None:
-        """Where ``size`` bytes are free from now on taken; None where there are none."""
+    def allocate(self, size: int) -> int | None:
+        """Returns the offset of a block of ``size`` bytes; None where no free block is large enough."""
         size += -size % self._unit
-        fits = (i for i, start in enumerate(self._starts) if self._sizes[start] >= size)
-        index = next(fits, None)
+        fitting = (i for i, start in enumerate(self._starts) if self._sizes[start] >= size)
+        index = next(fitting, None)
         if index is None:
             return None
         start = self._starts[index]
-        free = self._sizes[start]
-        del self._sizes[start]
+        free = self._sizes.pop(start)
         if free == size:
             del self._starts[index]
         else:
             self._starts[index] = start + size
             self._sizes[start + size] = free - size
-        self.taken[start] = size
+        self.allocated[start] = size
         return start
 
     def free(self, start: int) -> None:
-        """Takes a place back; nothing where it is none."""
-        size = self.taken.pop(start, None)
+        """Frees the block at an offset; does nothing where none begins."""
+        size = self.allocated.pop(start, None)
         if size is None:
             return
         starts, sizes = self._starts, self._sizes
@@ -60,6 +59,6 @@ class FreeList:
         sizes[start] = size
 
     @property
-    def top(self) -> int:
-        """Where the highest place that is taken ends."""
-        return max((start + size for start, size in self.taken.items()), default=0)
+    def end(self) -> int:
+        """Where the highest allocated block ends."""
+        return max((start + size for start, size in self.allocated.items()), default=0)

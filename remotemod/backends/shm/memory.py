@@ -1,7 +1,7 @@
-"""Memory that two processes see: a memfd that its writer fills and a reader's tensors lie over.
+"""Shared memory of two processes: a memfd that its owner writes and over which its peer lays tensors.
 
-It is as large as its limit from the beginning and costs nothing until it is written: pages come with the first
-use of a place and stay warm for the next.
+A memfd has its full size from the beginning and costs nothing until it is written: the system allocates a page at its
+first use, and the page stays warm for the next.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ from collections import deque
 
 import torch
 
-__all__ = ["HAVE_MEMFD", "PAGE", "Deaths", "Mapped", "Shared", "copy"]
+__all__ = ["HAVE_MEMFD", "PAGE", "OwnMemory", "PeerMemory", "ReclaimedSlots", "copy_bytes"]
 
 HAVE_MEMFD = hasattr(os, "memfd_create") and hasattr(socket, "CMSG_LEN")
 """Elsewhere (macOS, Windows) large frames travel inline: slower and as correct."""
 
 PAGE = mmap.PAGESIZE
 
-_VERY_MANY = 1 << 24
-"""Bytes from which on a second thread copies faster than it takes to start: 16 MiB took 0.97 ms instead of 1.38,
-64 MiB 4.9 instead of 6.9."""
+_TWO_THREADS = 1 << 24
+"""Bytes from which on a second thread saves more than its start costs: 16 MiB took 0.97 ms instead of 1.38, 64 MiB
+4.9 instead of 6.9."""
 
 _REMOVE = getattr(mmap, "MADV_REMOVE", None)
 
 
-def copy(to: int, source: int, size: int) -> None:
-    """Copies bytes between two addresses; very many of them with two threads.
+def copy_bytes(to: int, source: int, size: int) -> None:
+    """Copies bytes between two addresses, with two threads where there are many.
 
-    Not Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
+    Not by Tensor.copy_: torch would wake its thread pool, which costs milliseconds on a busy machine.
     """
-    if size < _VERY_MANY:
+    if size < _TWO_THREADS:
         ctypes.memmove(to, source, size)
         return
     half = size // 2
-    other = threading.Thread(target=ctypes.memmove, args=(to + half, source + half, size - half))
-    other.start()
+    helper = threading.Thread(target=ctypes.memmove, args=(to + half, source + half, size - half))
+    helper.start()
     try:
         ctypes.memmove(to, source, half)
     finally:
-        other.join()
+        helper.join()
 
 
-class Shared:
-    """A writer's end; mapped when it is first needed.
+class OwnMemory:
+    """A memfd of this process, which its peers map as well; mapped here by :meth:`map`.
 
     Args:
-        size: bytes, or as many as there can be; 0 for none.
+        size: bytes, or as many as the system allows; 0 for none.
 
     Attributes:
-        size: bytes there are; 0 where such memory is not to be had.
-        fd: the memfd, for the readers; -1 without.
+        size: its bytes; 0 where such memory is not available.
+        fd: the memfd, for the peers; -1 without.
         address: where it is mapped; 0 before.
         buffer: the memory itself.
     """
@@ -73,103 +73,106 @@ class Shared:
                 self.size = size
 
     def map(self) -> None:
-        """Maps the memory; less of it where there is a bound on address space."""
+        """Maps the memory; less of it where address space is limited."""
         while self.size and not self.address:
             try:
-                self._memory = mmap.mmap(self.fd, self.size)
+                self._mapping = mmap.mmap(self.fd, self.size)
             except (OSError, ValueError):
                 self.size = self.size // 2 // PAGE * PAGE
                 os.ftruncate(self.fd, self.size)
                 continue
-            self.buffer = memoryview(self._memory)
-            self.address = torch.frombuffer(self._memory, dtype=torch.uint8).data_ptr()
+            self.buffer = memoryview(self._mapping)
+            self.address = torch.frombuffer(self._mapping, dtype=torch.uint8).data_ptr()
 
-    def give_back(self, start: int, end: int) -> None:
-        """Returns the pages between two places to the system; they read as zeros afterwards."""
+    def release_pages(self, start: int, end: int) -> None:
+        """Returns the pages between two offsets to the system; they read as zeros afterwards."""
         if _REMOVE is not None and end > start:
-            self._memory.madvise(_REMOVE, start, end - start)
+            self._mapping.madvise(_REMOVE, start, end - start)
 
     def close(self) -> None:
-        """Closes the descriptor; the memory goes when nobody has it mapped any more."""
+        """Closes the descriptor; the memory is freed when no process has it mapped any more."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
 
-class Deaths:
-    """Tells which places nothing lies over any more.
+class ReclaimedSlots:
+    """Collects the offsets of shared memory over which no tensor lies any more.
 
-    What runs when a buffer dies is no Python code: that would swallow a Ctrl-C, and may run in any thread, in
-    the middle of anything.
+    What runs when a buffer is freed is no Python code: that would swallow a Ctrl-C, and may run in any thread,
+    in the middle of anything.
+
+    Attributes:
+        pending: the references to freed buffers whose offsets have not been collected; empty if there are none.
     """
 
     def __init__(self) -> None:
-        self._alive: set[_Watch] = set()
-        self.dead: deque[_Watch] = deque()
+        self._watched: set[_BufferRef] = set()
+        self.pending: deque[_BufferRef] = deque()
 
-    def watch(self, buffer: memoryview, place: int) -> None:
-        """Has ``place`` collected once nothing refers to ``buffer`` any more."""
-        watch = _Watch(buffer, self.dead.append)
-        watch.place = place
-        self._alive.add(watch)
+    def watch(self, buffer: memoryview, offset: int) -> None:
+        """Has ``offset`` collected once nothing refers to ``buffer`` any more."""
+        ref = _BufferRef(buffer, self.pending.append)
+        ref.offset = offset
+        self._watched.add(ref)
 
     def collect(self) -> list[int]:
-        """The places whose buffers have died since the last time. One thread at a time."""
-        places = []
-        while self.dead:
-            watch = self.dead.popleft()
-            self._alive.discard(watch)
-            places.append(watch.place)
-        return places
+        """Returns the offsets reclaimed since the last time; to be called by one thread at a time."""
+        offsets = []
+        while self.pending:
+            ref = self.pending.popleft()
+            self._watched.discard(ref)
+            offsets.append(ref.offset)
+        return offsets
 
 
-class _Watch(weakref.ref[memoryview]):
-    __slots__ = ("place",)
-    place: int
+class _BufferRef(weakref.ref[memoryview]):
+    __slots__ = ("offset",)
+    offset: int
 
     # A view of writable memory has no hash, and then a reference to it has none either.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
 
-class Mapped:
-    """A reader's end; mapped when it is first needed, which closes the descriptor.
+class PeerMemory:
+    """A peer's memfd; mapped when it is first needed, which closes the descriptor.
 
     Args:
-        fd: the writer's memfd.
-        deaths: watches what is laid over the memory.
-        offset: the number by which the first place is known.
+        fd: the peer's memfd.
+        reclaimed: watches the tensors that are laid over it.
+        base: what the peer adds to its offsets, so that they name this memory.
     """
 
-    def __init__(self, fd: int, deaths: Deaths, offset: int = 0) -> None:
+    def __init__(self, fd: int, reclaimed: ReclaimedSlots, base: int = 0) -> None:
         self._fd = fd
-        self._memory = memoryview(b"")
-        self._deaths = deaths
-        self._offset = offset
+        self._mapping = memoryview(b"")
+        self._reclaimed = reclaimed
+        self._base = base
 
     def map(self) -> None:
         """Maps the memory.
 
         Raises:
-            OSError: this process may not have so much address space.
+            OSError: the address space of this process is limited, and too small.
         """
         if self._fd >= 0:
-            self._memory = memoryview(mmap.mmap(self._fd, os.fstat(self._fd).st_size))
+            self._mapping = memoryview(mmap.mmap(self._fd, os.fstat(self._fd).st_size))
             self.close()
 
-    def at(self, place: int, size: int) -> memoryview:
-        """The bytes at a place, alive for as long as anything is laid over them.
+    def view(self, offset: int, size: int) -> memoryview:
+        """Returns the bytes at an offset; they are reclaimed once nothing lies over them.
 
         Raises:
-            OSError: this process may not have so much address space.
+            OSError: the address space of this process is limited, and too small.
             ValueError: there are not so many bytes.
         """
         self.map()
-        start = place - self._offset
-        buffer = self._memory[start : start + size]
+        start = offset - self._base
+        buffer = self._mapping[start : start + size]
         if len(buffer) != size:
             raise ValueError(f"{size} bytes at {start} lie outside of the shared memory")
-        self._deaths.watch(buffer, place)
+        self._reclaimed.watch(buffer, offset)
         return buffer
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a worker replies over shm: plain values in one buffer, everything else as the codec packs it."""
+"""Packs and unpacks replies: plain values in one buffer, everything else by the codec."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from remotemod.backends.shm.frames import FAILURE, RESULT, VALUE, Message
+from remotemod.backends.shm.protocol import FAILURE, RESULT, VALUE, Message
 from remotemod.requests import Reply
 from remotemod.rpc.messages import recorded
 from remotemod.wire.codec import Codec
 from remotemod.wire.failure import pack_failure, unpack_failure
 from remotemod.wire.fast_path import Buffer, pack_value, unpack_value
 
-__all__ = ["decode_answer", "encode_answer", "encode_error", "tensors_over"]
+__all__ = ["decode_reply", "encode_failure", "encode_reply", "tensors_over"]
 
-Answer = tuple[int, bytes, list[Tensor], int]
-"""The kind of a message, its header and frames, and the number of the graph that is kept of it."""
+EncodedReply = tuple[int, bytes, list[Tensor], int]
+"""The kind of a message, its header and frames, and the number of the graph that is kept of the result."""
 
 
 def tensors_over(buffers: Sequence[Buffer]) -> list[Tensor]:
-    """The codec's frames, over the memory that a message arrived in."""
+    """Tensors over the frames of a message, as the codec takes them."""
     return [
         torch.frombuffer(buffer, dtype=torch.uint8)
         if len(buffer)
@@ -31,8 +31,8 @@ def tensors_over(buffers: Sequence[Buffer]) -> list[Tensor]:
     ]
 
 
-def encode_answer(codec: Codec, reply: Reply) -> Answer:
-    """A reply, ready to be sent.
+def encode_reply(codec: Codec, reply: Reply) -> EncodedReply:
+    """Packs a reply.
 
     Raises:
         ProtocolError: the value cannot travel.
@@ -43,20 +43,23 @@ def encode_answer(codec: Codec, reply: Reply) -> Answer:
     return VALUE, *packed, reply.graph
 
 
-def encode_error(codec: Codec, error: BaseException, worker: str) -> Answer:
-    """What a request raised, ready to be sent."""
+def encode_failure(codec: Codec, error: BaseException, worker: str) -> EncodedReply:
+    """Packs what a request raised."""
     return FAILURE, *codec.encode(pack_failure(error, worker, codec)), 0
 
 
-def decode_answer(
+def decode_reply(
     codec: Codec, message: Message, graph_ref: Callable[[int], Any]
 ) -> tuple[Any, BaseException | None]:
-    """The answer in a message: ``(value, None)`` or ``(None, what was raised)``.
+    """Unpacks a reply; never raises, because a reply that cannot be read must not end the thread that reads.
 
     Args:
         codec: the connection's.
-        message: the answer.
-        graph_ref: makes a reference of a kept graph's number.
+        message: the reply.
+        graph_ref: makes a reference of the number of a kept graph.
+
+    Returns:
+        ``(value, None)`` or ``(None, failure)``.
     """
     try:
         if message.kind == VALUE:
@@ -66,8 +69,7 @@ def decode_answer(
             if message.kind == FAILURE:
                 return None, unpack_failure(value, codec)
     except Exception as error:
-        if message.endpoint:
-            graph_ref(message.endpoint)  # whose end lets the graph go
-        # An answer that cannot be read must not take the reader down with it.
+        if message.object_id:
+            graph_ref(message.object_id)  # the end of this reference releases the graph
         return None, error
-    return recorded(Reply(value, message.endpoint), graph_ref), None
+    return recorded(Reply(value, message.object_id), graph_ref), None

@@ -1,4 +1,4 @@
-"""A worker's end of a connection: one caller's requests, begun in their order."""
+"""A worker's end of a connection: runs the requests of one caller, which begin in their order."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 from remotemod.autograd.tensors import GraphMode
 from remotemod.backends.serialization import make_codec
 from remotemod.backends.shm.channel import Channel
-from remotemod.backends.shm.frames import CALL, CANCEL, ENDPOINT, Message
-from remotemod.backends.shm.replies import encode_answer, encode_error, tensors_over
+from remotemod.backends.shm.protocol import CALL, CANCEL, ENDPOINT, Message
+from remotemod.backends.shm.replies import encode_failure, encode_reply, tensors_over
 from remotemod.errors import ProtocolError
 from remotemod.owner.endpoint import GRAPHS, Endpoint, GraphEndpoint
 from remotemod.owner.owner import Owner
@@ -28,15 +28,15 @@ from remotemod.wire.fast_path import unpack_row
 
 __all__ = ["Server"]
 
-_PATIENCE = 500e-6
-"""Seconds after which a worker looks for calls that were given up before it begins the next."""
+_LONG_CALL = 500e-6
+"""Seconds of a call after which a worker reads all that has arrived, because the next calls may have been cancelled."""
 
 
 class _Task(NamedTuple):
-    """What was asked, ready to run.
+    """A request that is ready to run.
 
     Attributes:
-        call: the number that the reply is sent under; 0 for none.
+        call: the number under which the reply is sent; 0 for none.
         run: runs it.
         graph_mode: what becomes of the graph; gradients are recorded unless there is none.
     """
@@ -47,10 +47,10 @@ class _Task(NamedTuple):
 
 
 class Server:
-    """Answers one caller until it is gone.
+    """Serves one caller until it is gone.
 
-    Its threads take turns at reading: the one that has read a request runs it, while the next thread reads on. So
-    requests begin in their order, and as many run at once as there are threads.
+    The thread that has read a request runs it, while the next thread reads on. So requests begin in their order, and
+    as many run at once as there are threads.
 
     Args:
         sock: the connection.
@@ -70,22 +70,25 @@ class Server:
             receiver="", cluster=lambda: cluster, owner=owner, session=self._session
         )
         self._endpoints: dict[int, Endpoint] = {}
-        self._numbers: dict[int, list[int]] = {}
+        self._endpoint_ids: dict[int, list[int]] = {}  # by the reference of their module
+        # Messages that were read ahead, by the numbers of their calls; without one, by numbers below 0.
         self._inbox: OrderedDict[int, Message] = OrderedDict()
-        self._unnumbered = 0
-        self._began = 0.0
-        self._reader = threading.Lock()
+        self._last_unnumbered = 0
+        self._last_started = 0.0
+        self._reader_lock = threading.Lock()
         self._threads = threads
 
     def run(self) -> None:
         """Serves in this thread, and in as many more as were asked for."""
-        more = [threading.Thread(target=self._work, daemon=True) for _ in range(self._threads - 1)]
-        for thread in more:
-            thread.start()
+        helpers = [
+            threading.Thread(target=self._work, daemon=True) for _ in range(self._threads - 1)
+        ]
+        for helper in helpers:
+            helper.start()
         try:
             self._work()
-            for thread in more:
-                thread.join()
+            for helper in helpers:
+                helper.join()
         finally:
             self._session.end()
             self._channel.close()
@@ -95,39 +98,39 @@ class Server:
         task: _Task | None
         try:
             while True:
-                with self._reader:
-                    task = self._next()
+                with self._reader_lock:
+                    task = self._next_task()
                 call = task.call
                 try:
                     # For the thread, not for a block: the next call mostly wants the same.
                     torch.set_grad_enabled(bool(task.graph_mode))
-                    answer = encode_answer(self._codec, task.run())
+                    reply = encode_reply(self._codec, task.run())
                 except (
                     BaseException
                 ) as error:  # SystemExit too: a module's exit is not the worker's
-                    answer = encode_error(self._codec, error, self._owner.name)
-                # What was given goes before the answer, so that word of its memory goes along.
+                    reply = encode_failure(self._codec, error, self._owner.name)
+                # The arguments go before the reply is sent, so that their memory is reclaimed along with it.
                 task = None
                 if call:
-                    self._channel.send(call, *answer)
-                del answer
+                    self._channel.send(call, *reply)
+                del reply
         except (EOFError, OSError, ProtocolError):
-            pass  # the caller is gone, or speaks something else: either way there is nobody to tell
+            pass  # the caller is gone, or does not speak this protocol: either way there is nobody to tell
 
-    # --- while reading ------------------------------------------------------------------------
+    # --- with the reader lock -----------------------------------------------------------------
 
-    def _next(self) -> _Task:
+    def _next_task(self) -> _Task:
         while True:
-            message = self._message()
+            message = self._next_message()
             task = self._plain_call(message) if message.kind == CALL else self._task(message)
             if task is not None:
-                self._began = time.perf_counter()
+                self._last_started = time.perf_counter()
                 return task
 
-    def _message(self) -> Message:
-        """The next message. Who gave a call up while another one ran has said so by now."""
-        if time.perf_counter() - self._began > _PATIENCE:
-            while self._file(self._channel.receive(0.0)):
+    def _next_message(self) -> Message:
+        """The next message that was not cancelled; a caller that cancelled it during another call has said so by now."""
+        if time.perf_counter() - self._last_started > _LONG_CALL:
+            while self._read_ahead(self._channel.receive(0.0)):
                 pass
         while not self._inbox:
             message = self._channel.receive(None)
@@ -135,7 +138,8 @@ class Server:
                 return message
         return self._inbox.popitem(last=False)[1]
 
-    def _file(self, message: Message | None) -> bool:
+    def _read_ahead(self, message: Message | None) -> bool:
+        """Puts a message into the inbox, or takes out of it the call that it cancels; False if there was none."""
         if message is None:
             return False
         if message.kind == CANCEL:
@@ -143,13 +147,13 @@ class Server:
         elif message.call:
             self._inbox[message.call] = message
         else:
-            self._unnumbered -= 1
-            self._inbox[self._unnumbered] = message
+            self._last_unnumbered -= 1
+            self._inbox[self._last_unnumbered] = message
         return True
 
     def _plain_call(self, message: Message) -> _Task:
         try:
-            endpoint = self._endpoints[message.endpoint]
+            endpoint = self._endpoints[message.object_id]
             args, kwargs = unpack_row(message.header, message.frames)
             run = functools.partial(
                 self._session.call, endpoint, endpoint.module(), args, kwargs, message.graph_mode
@@ -159,37 +163,37 @@ class Server:
             return _Task(message.call, functools.partial(_raise, error))
 
     def _task(self, message: Message) -> _Task | None:
-        """What a message asks for; None for what is done at once and never answered."""
+        """The request in a message; None for what is done at once and never answered."""
         call = message.call
         try:
             if message.kind == ENDPOINT:
-                self._announced(call, self._codec.decode(message.header, []))
+                self._add_endpoint(call, self._codec.decode(message.header, []))
                 return None
             frames = tensors_over(message.frames)
             request = decode_request(self._codec, message.header, frames)
             run = self._session.begin_request(request)
             if isinstance(request, Release):
-                self._forget(request.refs)
+                self._drop_endpoints(request.refs)
             if isinstance(request, Call):
                 return _Task(call, run, request.graph_mode)
             return _Task(call, run) if call else None
         except Exception as error:
             return _Task(call, functools.partial(_raise, error)) if call else None
 
-    def _announced(self, number: int, common: tuple[Any, ...]) -> None:
+    def _add_endpoint(self, number: int, common: tuple[Any, ...]) -> None:
         """Later calls name a method, or all graphs, by this number."""
         if common[0] == GRAPHS:
             self._endpoints[number] = GraphEndpoint(self._owner, self._session.release)
             return
         endpoint = self._owner.endpoint(*common)
         self._endpoints[number] = endpoint
-        self._numbers.setdefault(endpoint.ref, []).append(number)
+        self._endpoint_ids.setdefault(endpoint.ref, []).append(number)
 
-    def _forget(self, refs: list[int]) -> None:
-        """Drops the endpoints of what was released and is no longer kept: nobody can call it any more."""
+    def _drop_endpoints(self, refs: list[int]) -> None:
+        """Drops the endpoints of modules that were released and are kept no longer: no caller can name them any more."""
         for ref in refs:
             if not self._owner.keeps(ref):
-                for number in self._numbers.pop(ref, ()):
+                for number in self._endpoint_ids.pop(ref, ()):
                     del self._endpoints[number]
 
 

@@ -1,4 +1,4 @@
-"""The sockets on which workers listen: what they are called, which there are, and whose they are."""
+"""The sockets on which workers listen: their names, their list, and the check that both ends are one user's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remotemod.errors import BackendUnavailable, WorkerLost
 
-__all__ = ["connected", "is_ours", "listen", "listening"]
+__all__ = ["connect_to", "is_same_user", "listen", "listening_workers"]
 
 _SOCKETS = Path("/proc/net/unix")
 
@@ -20,7 +20,7 @@ def _name(token: str, worker: str) -> str:
 
 
 def listen(token: str, worker: str) -> socket.socket:
-    """The socket on which a worker waits for those that connect.
+    """Opens the socket on which a worker waits for connections.
 
     Args:
         token: names the cluster on this machine.
@@ -32,11 +32,11 @@ def listen(token: str, worker: str) -> socket.socket:
     return listener
 
 
-def connected(token: str, worker: str) -> socket.socket:
-    """A connection to a worker.
+def connect_to(token: str, worker: str) -> socket.socket:
+    """Connects to a worker.
 
     Raises:
-        WorkerLost: nobody listens there, or another user does.
+        WorkerLost: no process listens there, or one of another user.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -59,8 +59,8 @@ def connected(token: str, worker: str) -> socket.socket:
     return sock
 
 
-def is_ours(sock: socket.socket) -> bool:
-    """Whether the peer runs as this user: values may carry code, so nobody else is let in."""
+def is_same_user(sock: socket.socket) -> bool:
+    """Whether the peer runs as this user: values may carry code, so no other user is let in."""
     return _user_of(sock) == os.getuid()
 
 
@@ -70,8 +70,8 @@ def _user_of(sock: socket.socket) -> int:
     return int(user)
 
 
-def listening(token: str) -> list[str]:
-    """The names of a cluster's workers that live on this machine, in no order that means anything.
+def listening_workers(token: str) -> list[str]:
+    """The names of a cluster's workers that listen on this machine, sorted.
 
     Raises:
         BackendUnavailable: this system does not tell.
@@ -83,6 +83,6 @@ def listening(token: str) -> list[str]:
             f"the workers on this machine cannot be listed ({error}): connecting to them needs Linux and its "
             "/proc; launch workers of your own (rm.launch)"
         ) from error
-    start = f"@remotemod-{token}-"
+    prefix = f"@remotemod-{token}-"
     paths = {columns[7] for line in lines if len(columns := line.split(None, 7)) == 8}
-    return sorted(path.removeprefix(start) for path in paths if path.startswith(start))
+    return sorted(path.removeprefix(prefix) for path in paths if path.startswith(prefix))

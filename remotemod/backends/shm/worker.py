@@ -1,4 +1,4 @@
-"""A worker process: serves its starter, and whoever else of the same user connects."""
+"""A worker process: serves the process that launched it, and every other process of its user that connects."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from remotemod.backends.processes.workers import become_worker
+from remotemod.backends.shm.cluster_info import set_cluster_info
 from remotemod.backends.shm.engine import ShmEngine
-from remotemod.backends.shm.introduction import remember
 from remotemod.backends.shm.server import Server
-from remotemod.backends.shm.sockets import is_ours, listen
+from remotemod.backends.shm.sockets import is_same_user, listen
 from remotemod.owner.owner import Owner
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import set_process_cluster
@@ -20,11 +20,11 @@ __all__ = ["run"]
 
 
 def run(config: dict[str, Any], primary: socket.socket) -> None:
-    """Serves until the starter closes its connection or dies.
+    """Serves until the launching process closes its connection or dies.
 
     Args:
-        config: what the starter says of this worker and its cluster.
-        primary: the connection to the starter.
+        config: what the launching process says of this worker and its cluster; see :meth:`ShmEngine.start`.
+        primary: the connection to it.
     """
     become_worker(config)
     name = config["name"]
@@ -38,7 +38,7 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     def serve(sock: socket.socket) -> None:
         Server(sock, owner, cluster, config["arena"], config["max_concurrency"]).run()
 
-    remember(config["workers"])
+    set_cluster_info(config["workers"])
     listener = listen(config["token"], name)
     threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
     serve(primary)
@@ -47,7 +47,7 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
 def _accept(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
     while True:
         sock, _ = listener.accept()
-        if not is_ours(sock):
+        if not is_same_user(sock):
             sock.close()
             continue
         threading.Thread(target=serve, args=(sock,), daemon=True).start()

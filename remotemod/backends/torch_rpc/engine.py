@@ -32,6 +32,7 @@ from remotemod.backends.torch_rpc.serialization import (
 )
 from remotemod.errors import WorkerLost
 from remotemod.future import Future
+from remotemod.handles.members import own_client
 from remotemod.requests import Build, Call, Differentiate, Invoke, Load, Reply, Request
 from remotemod.rpc.engine import Capabilities, Engine
 from remotemod.rpc.messages import recorded
@@ -148,7 +149,13 @@ class TorchRpcEngine(Engine):
         if type(request) is Call and is_plain(request.args) and is_plain(request.kwargs):
             sent: Any = tuple(request)
         else:
-            sent = pack(request, main_by_value=not self._same_main, on_cpu=not keeps_device)
+            runs = isinstance(request, Call) or (isinstance(request, Invoke) and not request.keep)
+            sent = pack(
+                request,
+                main_by_value=not self._same_main,
+                on_cpu=not keeps_device,
+                records=runs and in_autograd_context(),
+            )
         how = (sent, not self._same_main, keeps_device)
         inner = rpc.rpc_async(worker, serve, how, timeout=seconds)
         return inner, functools.partial(self._answer, worker)
@@ -199,7 +206,7 @@ class TorchRpcEngine(Engine):
 
     def prepare_script(self, module: Any) -> None:
         """Have a handle call by torch's RPC itself, where TorchScript can follow its reference."""
-        client = module._client
+        client = own_client(module)
         native = self._native(client.spec.stub, client.spec.extension)
         if native is not None:
             native.prepare(module, rpc_timeout(client.bound), self.caller)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from remotemod.handles.members import operator_class, own_client
 from remotemod.handles.module import RemoteModule
 from remotemod.objects import ObjectNotFound, find, split_name
 from remotemod.stub.loader import LoadedStub, load_module, text_digest
@@ -79,9 +80,9 @@ class Native:
         """
         route = f"({caller} -> {handle.on})"
         vars(handle).update(_seconds=seconds, _route=route)
-        if handle._operator_class is None:  # else it was prepared before
+        if operator_class(type(handle)) is None:  # else it was prepared before
             cls: type = type(handle)
-            generated = handle._client.loaded.cls
+            generated = own_client(handle).loaded.cls
             handle.__class__ = _handle_class(cls, generated, self._names["Handle"])
 
 
@@ -146,13 +147,15 @@ _DECLARED: dict[str, Native | None] = {}
 
 @functools.lru_cache(maxsize=1024)
 def _text(stub: LoadedStub) -> str | None:
-    if not stub.stub.operators:
+    if not stub.contents.operators:
         return None
+    from remotemod.backends.torch_rpc.script_text import script_text
+
     try:
-        from remotemod.backends.torch_rpc.script_text import script_text  # only callers write it
-    except ImportError:  # jinja2 is not installed: handles call by operators
+        return script_text(stub)
+    except ImportError as error:  # without jinja2 a stub from a file is called by operators
+        _log.debug("%s has no native path: %s", stub.declaration.interface, error)
         return None
-    return script_text(stub)
 
 
 def native_path(stub: LoadedStub, *, main: bool) -> NativePath | None:

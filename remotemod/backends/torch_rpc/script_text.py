@@ -75,7 +75,7 @@ def script_text(stub: LoadedStub) -> str | None:
     users |= {a.name for m in methods for a in m.arguments}
     imports = Imports(users, [INTERFACE, HANDLE, REMOTE], CONSTRUCTORS)
     signatures = Signatures(imports, evaluated=True)
-    moves = stub.stub.device_moves
+    moves = stub.contents.device_moves
     methods = [m for m in methods if not moves or has_exact_moves(m, signatures)]
     if not methods:
         return None

@@ -13,13 +13,15 @@ import types
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.distributed.rpc import RRef
 from torch.fx import Proxy
 
-from remotemod.backends.torch_rpc.native import NativePath, declare, declared
+from remotemod.backends.torch_rpc.native import Native, NativePath, declare, declared
 from remotemod.errors import ProtocolError
-from remotemod.handles.client import Packed
+from remotemod.handles.members import client_of
 from remotemod.handles.module import RemoteModule
+from remotemod.handles.packing import PackedHandle, pack_handle, unpack_handle
 from remotemod.objects import find_or_none
 from remotemod.rpc.current import find_cluster
 from remotemod.stub.loader import load_stub, text_digest
@@ -42,17 +44,21 @@ class Parcel(NamedTuple):
     """A value as torch's RPC takes it.
 
     Attributes:
+        paths: the native paths of the handles in it; first, because they may define the types of the references.
         data: the pickle.
         tensors: what it refers to; torch sends them beside the message and records them for autograd.
         refs: references, which torch counts.
     """
 
+    paths: list[Any]
     data: bytes
     tensors: list[torch.Tensor]
     refs: list[Any]
 
 
-def pack(value: object, *, main_by_value: bool, on_cpu: bool = False) -> Parcel:
+def pack(
+    value: object, *, main_by_value: bool, on_cpu: bool = False, records: bool = False
+) -> Parcel:
     """Takes a value apart.
 
     Args:
@@ -60,17 +66,18 @@ def pack(value: object, *, main_by_value: bool, on_cpu: bool = False) -> Parcel:
         main_by_value: whether classes and functions of ``__main__`` travel by value, because the
             receiver's is another.
         on_cpu: whether tensors of accelerators travel as ones on the CPU, because there is no device map.
+        records: whether torch's distributed autograd is to see parameters too; they arrive as plain tensors.
 
     Raises:
         ProtocolError: a part of it cannot be pickled.
     """
     data = io.BytesIO()
-    pickler = _Pickler(data, main_by_value, on_cpu)
+    pickler = _Pickler(data, main_by_value, on_cpu, records)
     try:
         pickler.dump(value)
     except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
         raise ProtocolError(f"a value cannot be sent: {error}") from error
-    return Parcel(data.getvalue(), pickler.tensors, pickler.refs)
+    return Parcel(pickler.paths, data.getvalue(), pickler.tensors, pickler.refs)
 
 
 def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
@@ -79,7 +86,7 @@ def unpack(parcel: Parcel | tuple[Any, ...]) -> Any:
     Raises:
         ProtocolError: a class or function in it is not there in this process.
     """
-    data, tensors, refs = parcel
+    _, data, tensors, refs = parcel
     try:
         return _Unpickler(io.BytesIO(data), tensors, refs).load()
     except (AttributeError, ImportError) as error:
@@ -113,13 +120,15 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 class _Pickler(ObjectPickler):
-    def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool) -> None:
+    def __init__(self, data: io.BytesIO, main_by_value: bool, on_cpu: bool, records: bool) -> None:
         super().__init__(data)
         self.tensors: list[torch.Tensor] = []
         self.refs: list[Any] = []
+        self.paths: list[Any] = []
         self._numbers: dict[int, tuple[int, torch.Tensor]] = {}
         self._main_by_value = main_by_value
         self._on_cpu = on_cpu
+        self._records = records
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
@@ -129,19 +138,26 @@ class _Pickler(ObjectPickler):
             self.refs.append(value)
             return -len(self.refs)
         if isinstance(value, torch.Tensor):
+            if self._records and isinstance(value, nn.Parameter) and value.requires_grad:
+                return self._number_of(value)
             self.demand(value)
         return None
 
     def _number_of(self, tensor: torch.Tensor) -> int:
         if id(tensor) not in self._numbers:  # one that occurs twice arrives as one
             self.demand(tensor)
-            self.tensors.append(to_caller(tensor) if self._on_cpu else tensor)
+            # Torch records what it takes from the list; of a parameter it takes the data.
+            sent = tensor if type(tensor) is torch.Tensor else tensor.view_as(tensor)
+            self.tensors.append(to_caller(sent) if self._on_cpu else sent)
             self._numbers[id(tensor)] = len(self.tensors) - 1, tensor
         return self._numbers[id(tensor)][0]
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, RemoteModule):
             return reduce_handle(value)
+        if type(value) is _Path:
+            self.paths.append(value)
+            return NotImplemented
         if isinstance(value, recursive_class()):
             if self.followed is not None:
                 self.followed.demand_all(value)
@@ -171,35 +187,49 @@ class _Unpickler(ObjectUnpickler):
 # --- handles, in our pickles and in those of torch's own users --------------------------------
 
 
+class _Path:
+    """A native path in a pickle: known on arrival before the reference, whose type it may define."""
+
+    def __init__(self, native: Native, stub: str) -> None:
+        self._content = stub, *native.path
+
+    def __reduce__(self) -> Any:
+        return _declare, self._content
+
+
+def _declare(stub: str, text: str, interface: str | None) -> None:
+    declare(stub, NativePath(text, interface))
+
+
 class _Stub:
-    """A stub in a pickle: known on arrival before the reference, whose type it may define."""
+    """A stub in a pickle, with its native path."""
 
     def __init__(self, text: str, bound: dict[str, object]) -> None:
-        native = declared(text_digest(text))
-        self._content = text, bound, None if native is None else native.path
+        digest = text_digest(text)
+        native = declared(digest)
+        self.path = None if native is None else _Path(native, digest)
+        self._content = self.path, text, bound
 
     def __reduce__(self) -> Any:
         return _load, self._content
 
 
-def _load(
-    text: str, bound: dict[str, object], path: NativePath | None
-) -> tuple[str, dict[str, object]]:
-    declare(load_stub(text, bound).digest, path)
+def _load(path: None, text: str, bound: dict[str, object]) -> tuple[str, dict[str, object]]:
+    load_stub(text, bound)
     return text, bound
 
 
 def reduce_handle(module: Any) -> Any:
     """What pickle makes of a handle."""
-    return _restore, _parts(module._packed())
+    return _restore, _parts(pack_handle(module))
 
 
-def _parts(packed: Packed) -> tuple[Any, ...]:
-    return _Stub(packed.text, packed.bound), tuple(packed[2:])
+def _parts(packed: PackedHandle) -> tuple[Any, ...]:
+    return _Stub(packed.text, packed.injected), tuple(packed[2:])
 
 
-def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> RemoteModule:
-    return RemoteModule._from_packed(Packed(*stub, *rest), find_cluster())
+def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> Any:
+    return unpack_handle(PackedHandle(*stub, *rest), find_cluster())
 
 
 def reduce_scripted(module: Any) -> Any:
@@ -208,20 +238,16 @@ def reduce_scripted(module: Any) -> Any:
     Raises:
         RuntimeError: it is a scripted model with remote parts that torch reaches by references of its own.
     """
-    from remotemod.handles.stub_class import user_class
-
-    client = module.__dict__.get("_client")
-    if client is not None:
-        cls = user_class(python_class_of(module))
-        return _restore_scripted, _parts(client.packed(cls, module.training))
-    parts = [part.__dict__["_client"] for part in module.modules() if "_client" in part.__dict__]
-    if any(part.spec.extension for part in parts):
+    if client_of(module) is not None:
+        return _restore_scripted, _parts(pack_handle(module, python_class_of(module)))
+    clients = [client for client in map(client_of, module.modules()) if client is not None]
+    if any(client.spec.extension for client in clients):
         raise RuntimeError(
             "Passing a scripted model with remote parts over RPC is not supported where the parts are scripted themselves "
             "and reached by torch's own references. Pass its remote modules, or their module_rref, and script the model "
             "where it runs."
         )
-    if parts:
+    if clients:
         from remotemod.archive.sending import from_bytes, to_bytes  # few models are ever sent
 
         return from_bytes, (to_bytes(module),)

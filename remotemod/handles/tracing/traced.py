@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.compiler import is_exporting
 
 from remotemod.errors import RemoteModError
+from remotemod.future import TracedFuture
 from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.tracing.form import constant, put_together, take_apart, text_of
 from remotemod.handles.tracing.operators import define, last_result, next_site
@@ -43,7 +44,7 @@ def submit(
     return Pending((*_given(ref, method, args, kwargs), None if is_exporting() else anchor))
 
 
-class Pending:
+class Pending(TracedFuture):
     """What ``forward_async`` returns while it is traced: the result can be waited for, and nothing else.
 
     Args:

@@ -1,1 +1,1 @@
-"""Reads interfaces from live objects: classes, instances, protocols and TorchScript's own."""
+"""Read interfaces from live objects: classes, instances, protocols and TorchScript's own."""

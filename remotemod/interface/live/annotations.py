@@ -1,4 +1,4 @@
-"""Turns live annotation objects into the same Types that the source reader finds in their text."""
+"""Turn live annotation objects into the same Types that the source reader finds in their text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAMED = (typing.NewType, typing.ParamSpec, types.FunctionType, types.BuiltinFun
 
 
 class TypeReader:
-    """Reads annotations as one owner sees them.
+    """Read annotations as one owner sees them.
 
     Args:
         namespaces: where names in text annotations are looked up, nearest first.

@@ -1,4 +1,4 @@
-"""Imports what a target names, for those who ask for live reading (``--import``)."""
+"""Import what a target names, for live reading (``--import``)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _imported(name: str, root: str, file: str) -> ModuleType:
     except BaseException as error:  # an import may raise anything, SystemExit too
         raise InterfaceError(
             f"importing {name} failed: {type(error).__name__}: {error}",
-            how="mend the import, or read the source without --import",
+            how="fix the import, or read the source without --import",
             file=file,
         ) from error
     finally:

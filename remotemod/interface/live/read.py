@@ -1,4 +1,4 @@
-"""Reads interfaces from live classes and modules: what they are now, whatever source says."""
+"""Read interfaces from live classes and modules: what they are now, whatever source says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a ScriptModule from the schemas TorchScript itself keeps of its methods."""
+"""Read a ScriptModule from the schemas TorchScript itself keeps of its methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what a live module imports under ``if TYPE_CHECKING``: its annotations name it, its globals lack it."""
+"""Find what a live module imports under ``if TYPE_CHECKING``: its annotations name it, its globals lack it."""
 
 from __future__ import annotations
 

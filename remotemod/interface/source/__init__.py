@@ -1,1 +1,1 @@
-"""Reads interfaces from source text; nothing of it is run."""
+"""Read interfaces from source text; nothing of it is run."""

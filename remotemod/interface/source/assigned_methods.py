@@ -1,4 +1,4 @@
-"""Writes out, as plain functions, the methods that an assignment makes: lambdas and ``partialmethod``."""
+"""Write out, as plain functions, the methods that an assignment makes: lambdas and ``partialmethod``."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Names(Generic[D]):
 
     A later statement replaces an earlier one; the branches of one ``if`` or ``try`` stand beside
     each other, in order, and the first that can be resolved counts. So a class defined in ``try``
-    wins over its fallback, and an import wins over its stand-in exactly where it can be found.
+    wins over its fallback, and an import wins over its replacement exactly where it can be found.
     """
 
     table: dict[str, tuple[D | Import | Assigned | TypeParameter, ...]] = field(

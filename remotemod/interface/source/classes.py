@@ -1,4 +1,4 @@
-"""Works out what a class inherits, from source alone: its MRO, its methods, a named tuple's fields."""
+"""Work out what a class inherits, from source alone: its MRO, its methods, a named tuple's fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells from a decorator's own source whose signature a decorated function shows: its own or a wrapper's."""
+"""Tell from a decorator's own source which signature a decorated function shows: its own or a wrapper's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEEPEST = 6
 
 
 class Unclear(Exception):
-    """A decorator whose result source cannot tell; carries its text."""
+    """A decorator of which source cannot tell the result; carries its text."""
 
 
 def shown_function(function: FunctionDef, depth: int = 0) -> FunctionDef:

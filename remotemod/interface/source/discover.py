@@ -1,4 +1,4 @@
-"""Lists the modules of a whole package or folder, running none of them."""
+"""List the modules of a whole package or folder, running none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds one source file and parses it when first asked, once in the whole process."""
+"""Hold one source file, and parse it when first asked, once in the whole process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the classes of a source file: one by its name, or all that the file defines."""
+"""Find the classes of a source file: one by its name, or all that the file defines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cuts source into statements without parsing it, so that a parser sees only the slices somebody asks about."""
+"""Cut source into statements without parsing it, so that a parser sees only the slices somebody asks about."""
 
 from __future__ import annotations
 

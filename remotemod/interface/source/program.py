@@ -1,4 +1,4 @@
-"""Loads source files as imports ask for them, each once."""
+"""Load source files as imports ask for them, each once."""
 
 from __future__ import annotations
 

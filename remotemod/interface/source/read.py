@@ -1,4 +1,4 @@
-"""Reads interfaces from source files alone, so that code can be generated for what cannot be imported here."""
+"""Read interfaces from source files alone, so that code can be generated for what cannot be imported here."""
 
 from __future__ import annotations
 

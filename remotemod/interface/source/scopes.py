@@ -1,4 +1,4 @@
-"""Follows names through source files, imports and re-exports, as running them would, without running them."""
+"""Follow names through source files, imports and re-exports, as running them would, without running them."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _parse(text: Text, start: int, source: str) -> cst.Module:
         what = getattr(error, "message", "it is nested too deeply")
         raise InterfaceError(
             f"cannot parse this file: {what}",
-            how="mend the syntax error",
+            how="fix the syntax error",
             file=text.file,
             line=max(text.line(start) + line, 1),
         ) from None

@@ -1,4 +1,4 @@
-"""Gives names in source their meaning as types and as default values."""
+"""Give names in source their meaning as types and as default values."""
 
 from __future__ import annotations
 

@@ -1,0 +1,105 @@
+"""Makes an object the handle on a module: one that is built for it, or one that exists."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from typing import Any
+
+from torch import nn
+
+from remotemod.handles.client import Client
+from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.members import set_client
+from remotemod.handles.named import publish
+from remotemod.handles.recipe import Described, Recipe
+from remotemod.handles.spec import HandleSpec
+from remotemod.process import Slot, slot
+from remotemod.requests import Build, Built
+from remotemod.rpc.cluster import Cluster
+from remotemod.torch_compat.modules import parameters_of, with_parameters
+from remotemod.torch_compat.tracing import FX_LEAF
+from remotemod.torch_compat.walks import RemoteParameters, check_walks
+
+__all__ = ["attach", "build_for"]
+
+_PROCESS: Slot[str] = slot(
+    "tells this process's handles from those of others", lambda: uuid.uuid4().hex[:8]
+)
+_NUMBERS: Slot[itertools.count[int]] = slot("numbers this process's handles", itertools.count)
+
+
+def build_for(
+    handle: nn.Module,
+    cluster: Cluster,
+    worker: str,
+    request: Build,
+    recipe: Recipe | None,
+    device: str,
+    *,
+    timeout: float | None = None,
+    name: str | None = None,
+    recompute: bool = False,
+) -> Built:
+    """Has a module built and makes an object the handle on it.
+
+    Args:
+        handle: the object, a ``RemoteModule`` that is no handle yet.
+        cluster: where the worker is.
+        worker: builds the module and keeps it.
+        request: what it builds.
+        recipe: the handle's class and stub; None where only the owner can tell what is built.
+        device: the module's device.
+        timeout: seconds that a call may take; None for the cluster's bound.
+        name: a name for the module.
+        recompute: whether the owner keeps no graphs and runs calls again in backward.
+
+    Raises:
+        Exception: what the module's constructor raised.
+    """
+    if recipe is None:
+        described = Described(type(handle), request.target, device)
+        built = cluster.build(worker, request._replace(known=described.known), None, timeout)
+        recipe = described.recipe(built.interface)
+        cluster.load(worker, recipe.stub).wait()
+    else:
+        built = cluster.build(worker, request, recipe.stub, timeout)
+    spec = HandleSpec(
+        built.ref, device, recipe.stub, built.kind, timeout, built.extension, recompute
+    )
+    attach(handle, Client(cluster, spec), recipe.cls, name)
+    return built
+
+
+def attach(handle: Any, client: Client, cls: type, name: str | None = None) -> None:
+    """Makes an object the handle on what a client reaches.
+
+    Args:
+        handle: the object.
+        client: the module, and how it is called.
+        cls: the class that the handle gets.
+        name: a name for the module.
+    """
+    check_walks()
+    # Workers are forked from one process, and only their own number tells them apart.
+    own = f"{client.worker}/{_PROCESS.value}.{os.getpid()}.{next(_NUMBERS.value)}"
+    ref = name or own
+    # nn.Module's own way to set them asks each whether it is a parameter.
+    vars(handle).update(
+        on=client.worker,
+        device=client.device,
+        is_device_map_set=client.is_device_map_set,
+        is_scriptable=client.stub.declaration.form == "scripted",
+        module_rref=client.ref,
+        _ref=ref,
+        _named=name is not None,
+        __module__=FX_LEAF,
+        **with_parameters(RemoteParameters(handle, parameters_of(handle))),
+    )
+    set_client(handle, client)
+    DIRECTORY.know(ref, client)
+    handle.__class__ = cls
+    if name is not None:
+        DIRECTORY.forget(name)
+        publish(client, name)

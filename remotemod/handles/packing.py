@@ -1,0 +1,67 @@
+"""How a handle travels to another process: the way to the module goes, not the module."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from remotemod.handles.attach import attach
+from remotemod.handles.client import Client
+from remotemod.handles.members import own_client
+from remotemod.handles.spec import HandleSpec
+from remotemod.handles.stub_class import define_stub_operators, user_class, with_signatures
+from remotemod.rpc.cluster import Cluster
+from remotemod.stub.loader import load_stub
+
+__all__ = ["PackedHandle", "pack_handle", "unpack_handle"]
+
+
+class PackedHandle(NamedTuple):
+    """What travels. The stub comes first: whatever unpacks must know it before the reference, which may be typed by it.
+
+    Attributes:
+        text: the stub's text.
+        injected: the objects that the text cannot import.
+        cls: the handle's own class, without what was generated.
+        spec: everything else that makes the handle; of the stub no more than its name.
+        training: the handle's mode.
+    """
+
+    text: str
+    injected: dict[str, object]
+    cls: Any
+    spec: HandleSpec
+    training: bool
+
+
+def pack_handle(handle: nn.Module, cls: type | None = None) -> PackedHandle:
+    """What travels of a handle.
+
+    Args:
+        handle: the handle; scripted ones too.
+        cls: its class before it was scripted; by default its own.
+    """
+    client = own_client(handle)
+    stub = client.loaded
+    own = user_class(cls or type(handle))
+    return PackedHandle(
+        stub.text, dict(stub.injected), own, client.spec.named_stub(), handle.training
+    )
+
+
+def unpack_handle(packed: PackedHandle, cluster: Cluster) -> Any:
+    """The handle on the other side; it needs neither the interface nor the generator.
+
+    Args:
+        packed: what travelled.
+        cluster: what reaches the module's owner here.
+    """
+    stub = load_stub(packed.text, packed.injected)
+    define_stub_operators(stub)
+    handle = packed.cls.__new__(packed.cls)
+    nn.Module.__init__(handle)
+    client = Client(cluster, packed.spec._replace(stub=stub))
+    attach(handle, client, with_signatures(packed.cls, stub, {}))
+    handle.training = packed.training
+    return handle
