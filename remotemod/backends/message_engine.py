@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from remotemod.backends.completions import Completions
 from remotemod.backends.outbox import Outbox
 from remotemod.backends.serialization import make_codec
 from remotemod.future import Future
@@ -92,6 +92,7 @@ class MessageEngine(Engine):
         self._heartbeat = heartbeat
         self._codecs: dict[str, Codec] = {}
         self._outboxes: dict[str, Outbox] = {}
+        self._completions = Completions()
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._closed = False
         if capabilities is not None:
@@ -108,23 +109,17 @@ class MessageEngine(Engine):
         message = encode_request(codec, request)
         number = outbox.begin()
         try:
-            answer = self._transport.request(worker, message, timeout)
+            reply = self._transport.request(worker, message, timeout)
         except BaseException:
             outbox.end(number)
             raise
-        result = _Result(f"a call to '{worker}'", answer, timeout)
-        graph_ref = functools.partial(self._graph_ref, worker)
-
-        def finish(answer: Future[Message]) -> None:
-            # Here and not where somebody waits: references in a reply must be known even if nobody does.
-            outbox.end(number)
-            try:
-                result.set_result(decode_reply(codec, answer.wait(), graph_ref))
-            except BaseException as error:
-                result.set_exception(error)
-
-        answer.add_done_callback(finish)
-        return result
+        reply.add_done_callback(lambda _: outbox.end(number))
+        decode = functools.partial(
+            decode_reply, codec, graph_ref=functools.partial(self._graph_ref, worker)
+        )
+        return self._completions.result_of(
+            reply, decode, f"a call to '{worker}'", deadline_after(timeout)
+        )
 
     def post(self, worker: str, request: Request) -> None:
         """Sends a request that nobody answers, once all that was asked before has been answered."""
@@ -140,6 +135,7 @@ class MessageEngine(Engine):
         for outbox in outboxes.values():
             outbox.close()
         self._transport.close()
+        self._completions.close()
 
     def _codec(self, worker: str) -> Codec:
         codec = self._codecs.get(worker)
@@ -170,41 +166,3 @@ class MessageEngine(Engine):
     def _notify(self, worker: str, request: Request | None) -> None:
         message = encode_request(self._codec(worker), request or Release([]))
         self._transport.notify(worker, message)
-
-
-class _Result(Future[Any]):
-    """The result of a request whose reply a transport brings; giving it up gives the reply up."""
-
-    __slots__ = ()
-
-    def __init__(self, what: str, answer: Future[Message], timeout: float | None) -> None:
-        super().__init__(what, _Arrival(answer), deadline_after(timeout))
-
-
-class _Arrival:
-    """Waits for a result that the transport completes."""
-
-    def __init__(self, answer: Future[Message]) -> None:
-        self._answer = answer
-        self._arrived = threading.Condition()
-
-    def drive(self, future: Future[Any], until: float | None) -> None:
-        """Waits until the result is there or the time is over."""
-        future.add_done_callback(self._wake)
-        with self._arrived:
-            while not future.settled:
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    return
-                self._arrived.wait(left)
-
-    def _wake(self, _: Future[Any]) -> None:
-        with self._arrived:
-            self._arrived.notify_all()
-
-    def attend(self, future: Future[Any]) -> None:
-        """Nothing to do: the transport completes the future by itself."""
-
-    def forget(self, future: Future[Any]) -> None:
-        """Nobody waits for the reply any more."""
-        self._answer.cancel()

@@ -20,16 +20,22 @@ __all__ = ["MigrateRemoteModule", "migrate_text"]
 
 
 class MigrateRemoteModule(CodemodCommand):
-    """The whole migration, also for ``python -m libcst.tool codemod``."""
+    """The whole migration; ``python -m libcst.tool codemod -x`` runs it too.
+
+    Attributes:
+        remarks: the remarks on the last file, which are the codemod's warnings too.
+    """
 
     DESCRIPTION = "Move from torch.distributed.nn.RemoteModule to remotemod.RemoteModule."
 
     def transform_module_impl(self, tree: cst.Module) -> cst.Module:
-        """The tree with torch's RemoteModule replaced by ours; remarks come as warnings."""
+        """The tree with torch's RemoteModule replaced by ours."""
         steps = (RenamePrivateClass, MoveImports, ImportOurs, RewriteUses, RenameKeywords)
         finder = FindRemarks(self.context)
         tree = finder.transform_module(tree)
         self.remarks = finder.remarks
+        for remark in self.remarks:
+            self.warn(f"line {remark.line}: {remark.what}; {remark.how}")
         for step in steps:
             tree = step(self.context).transform_module(tree)
         return tree

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from libcst.codemod import CodemodContext, TransformSuccess, transform_module
 
 from remotemod.migrate.migrate import migrate
+from remotemod.migrate.rewrite import MigrateRemoteModule
 from tests.migrate.pairs import migrated
 
 OLD = "from torch.distributed.nn import RemoteModule\n"
@@ -171,6 +173,17 @@ def test_templates_beside_the_sources_do_no_harm(tmp_path: Path) -> None:
     template.write_text("class {{ name }}:\n")
     assert [o.status for o in migrate([tmp_path])] == ["unchanged"]
     assert [o.status for o in migrate([template])] == ["failed"]
+
+
+def test_libcst_runs_it_too() -> None:
+    """It is a codemod like others; remarks are its warnings."""
+    done = transform_module(
+        MigrateRemoteModule(CodemodContext()), OLD + "x = RemoteModule('a', M).eval()\n"
+    )
+    assert isinstance(done, TransformSuccess)
+    assert done.code.startswith(NEW)
+    [warning] = done.warning_messages
+    assert warning.startswith("line 2: the result of `eval()`")
 
 
 def test_the_migration_needs_neither_torch_nor_the_generator() -> None:

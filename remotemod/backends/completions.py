@@ -1,0 +1,105 @@
+"""Makes results of replies: in the thread that waits for one, or in a thread of its own where none does."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from remotemod.errors import DeadlineExceeded
+from remotemod.expiry import expire_in_time
+from remotemod.future import Future
+from remotemod.rpc.messages import Message
+
+__all__ = ["Completions"]
+
+
+class Completions:
+    """Completes results when their replies arrive, whether a thread waits for them or not.
+
+    The transport's own threads complete nothing: a callback of a result may wait for another reply, which these must
+    be free to bring.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: queue.SimpleQueue[tuple[_Completion, Future[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        threading.Thread(target=self._work, name="remotemod-replies", daemon=True).start()
+
+    def result_of(
+        self,
+        reply: Future[Message],
+        decode: Callable[[Message], Any],
+        what: str,
+        deadline: float | None,
+    ) -> Future[Any]:
+        """The result of a request.
+
+        Args:
+            reply: brings the message of its reply.
+            decode: makes the result of the message; may raise what the request raised.
+            what: names the request in messages.
+            deadline: the ``time.monotonic()`` at which it has failed; None for no bound.
+        """
+        completion = _Completion(reply, decode)
+        result: Future[Any] = Future(what, completion, deadline)
+        reply.add_done_callback(lambda _: self._arrived.put((completion, result)))
+        return result
+
+    def close(self) -> None:
+        """Ends the thread once it has completed what has arrived."""
+        self._arrived.put(None)
+
+    def _work(self) -> None:
+        while (arrived := self._arrived.get()) is not None:
+            completion, result = arrived
+            completion.complete(result)
+            del arrived, completion, result  # or the last one would live until the next arrives
+
+
+class _Completion:
+    """Completes one result, once; the driver of its future."""
+
+    def __init__(self, reply: Future[Message], decode: Callable[[Message], Any]) -> None:
+        self._reply = reply
+        self._decode = decode
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        self._lock = threading.Lock()
+
+    def complete(self, result: Future[Any]) -> None:
+        """Completes the result of a reply that is there; in several threads at once if need be."""
+        with self._lock:
+            if self._outcome is None:
+                try:
+                    self._outcome = self._decode(self._reply.wait()), None
+                except BaseException as error:
+                    self._outcome = None, error
+        value, failure = self._outcome
+        if failure is None:
+            result.set_result(value)
+        else:
+            result.set_exception(failure)
+
+    def drive(
+        self,
+        future: Future[Any],
+        until: float | None,
+        enough: Callable[[], object] | None = None,
+    ) -> None:
+        """Waits for the reply until the deadline, and completes the result if it is there."""
+        left = None if until is None else max(0.0, until - time.monotonic())
+        with contextlib.suppress(DeadlineExceeded):
+            self._reply.exception(left)
+            self.complete(future)
+
+    def attend(self, future: Future[Any]) -> None:
+        """Fails the future at its deadline; everything else is done without being asked."""
+        expire_in_time(future)
+
+    def forget(self, future: Future[Any]) -> None:
+        """Nobody waits for the reply any more."""
+        self._reply.cancel()
