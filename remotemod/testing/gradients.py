@@ -39,8 +39,6 @@ __all__ = ["Gradients"]
 class Gradients(GradientsInValues):
     """Tests for :class:`remotemod.testing.BackendConformance`; they ask for its ``cluster``."""
 
-    # --- what gets a gradient -----------------------------------------------------------------
-
     def test_parameters_get_gradients_when_no_input_requires_any(self, cluster: rm.Cluster) -> None:
         """The remote parameters alone are reason enough for a graph."""
         remote, local = pair("one", nn.Linear, cluster, 4, 2)

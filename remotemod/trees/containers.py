@@ -9,13 +9,13 @@ from typing import Any
 
 __all__ = [
     "ATOM",
+    "BUILTIN_KINDS",
     "OPAQUE",
     "STRUCT_SEQUENCE",
     "TENSOR",
+    "VIEW_KINDS",
     "Kind",
-    "builtin_kinds",
     "is_struct_sequence",
-    "view_kinds",
 ]
 
 
@@ -240,7 +240,7 @@ def is_struct_sequence(cls: Any) -> bool:
     )
 
 
-builtin_kinds: dict[type, Kind] = {
+BUILTIN_KINDS: dict[type, Kind] = {
     list: _List(),
     tuple: _Tuple(),
     dict: _Mapping(dict),
@@ -252,7 +252,7 @@ builtin_kinds: dict[type, Kind] = {
     slice: _Slice(),
 }
 
-view_kinds: dict[type, Kind] = {
+VIEW_KINDS: dict[type, Kind] = {
     type(getattr(mapping(), view)()): _View(mapping, view)
     for mapping in (dict, OrderedDict)
     for view in ("keys", "values", "items")

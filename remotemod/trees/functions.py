@@ -10,7 +10,7 @@ from typing import Any
 from remotemod.trees.containers import OPAQUE, Kind
 from remotemod.trees.importable import is_importable
 
-__all__ = ["function_kinds"]
+__all__ = ["FUNCTION_KINDS"]
 
 
 class _Partial(Kind):
@@ -106,7 +106,7 @@ class _Class(Kind):
         return is_importable(value)
 
 
-function_kinds: dict[type, Kind] = {
+FUNCTION_KINDS: dict[type, Kind] = {
     functools.partial: _Partial(),
     CellType: _Cell(),
     FunctionType: _Function(),

@@ -22,15 +22,15 @@ from torch.nn.utils.rnn import PackedSequence
 from remotemod.torch_compat.script import script_classes
 from remotemod.trees.containers import (
     ATOM,
+    BUILTIN_KINDS,
     OPAQUE,
     STRUCT_SEQUENCE,
     TENSOR,
+    VIEW_KINDS,
     Kind,
-    builtin_kinds,
     is_struct_sequence,
-    view_kinds,
 )
-from remotemod.trees.functions import function_kinds
+from remotemod.trees.functions import FUNCTION_KINDS
 from remotemod.trees.objects import is_built_in, object_kind
 
 __all__ = ["ATOMS", "kind_of"]
@@ -86,9 +86,9 @@ class _Array(Kind):
 
 _KINDS: dict[type, Kind] = {
     **dict.fromkeys(ATOMS, ATOM),
-    **builtin_kinds,
-    **view_kinds,
-    **function_kinds,
+    **BUILTIN_KINDS,
+    **VIEW_KINDS,
+    **FUNCTION_KINDS,
     PackedSequence: _Packed(),
     SimpleNamespace: object_kind(SimpleNamespace),
     object: ATOM,
@@ -106,7 +106,7 @@ def kind_of(cls: Any) -> Kind:
     if isinstance(cls, enum.EnumMeta):
         return ATOM
     if issubclass(cls, type):
-        return function_kinds[type]
+        return FUNCTION_KINDS[type]
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(cls, (numpy.ndarray, numpy.generic)):
         return _Array()

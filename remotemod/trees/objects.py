@@ -11,8 +11,8 @@ from typing import Any
 
 from torch.fx.immutable_collections import immutable_dict, immutable_list
 
-from remotemod.trees.containers import ATOM, OPAQUE, Kind, builtin_kinds
-from remotemod.trees.functions import function_kinds
+from remotemod.trees.containers import ATOM, BUILTIN_KINDS, OPAQUE, Kind
+from remotemod.trees.functions import FUNCTION_KINDS
 
 __all__ = ["is_built_in", "object_kind", "slot_names"]
 
@@ -21,10 +21,10 @@ _MISSING = object()
 
 _BASES: tuple[tuple[type, Kind], ...] = (
     *(
-        (base, builtin_kinds[base])
+        (base, BUILTIN_KINDS[base])
         for base in (OrderedDict, defaultdict, dict, list, tuple, set, frozenset, deque)
     ),
-    (functools.partial, function_kinds[functools.partial]),
+    (functools.partial, FUNCTION_KINDS[functools.partial]),
     (SimpleNamespace, ATOM),
 )
 """The classes written in C that an object may be of, with what they hold; each before those it derives from."""
@@ -162,7 +162,7 @@ def _own_attributes(value: Any) -> dict[str, Any]:
     return dict(attributes) if type(attributes) is dict else {}
 
 
-_PARTIAL = function_kinds[functools.partial]
+_PARTIAL = FUNCTION_KINDS[functools.partial]
 
 
 def _state_of(value: Any) -> dict[str, Any]:

@@ -88,13 +88,8 @@ class Codec:
         Raises:
             ProtocolError: something in the value cannot be sent; the message says where, what, and what to do.
         """
-        writer = Writer(self._packers, self._packers.sets_aside, self.code)
         try:
-            try:
-                tree = writer.pack(value)
-            except Repeated:
-                writer = Writer(self._packers, self._packers.sets_aside, True, writer.extended)
-                tree = pack_object(writer, value)
+            tree, writer = self._pack(value)
         except Refused as refused:
             raise ProtocolError(refused.message(name)) from refused.__cause__
         except RecursionError as error:
@@ -105,6 +100,14 @@ class Codec:
             return _ENCODER.encode((tree, writer.tensors, writer.codes)), writer.frames
         except (ValueError, OverflowError, RecursionError) as error:
             raise ProtocolError(f"{name} does not fit a message header: {error}") from error
+
+    def _pack(self, value: Any) -> tuple[Node, Writer]:
+        writer = Writer(self._packers, self._packers.sets_aside, self.code)
+        try:
+            return writer.pack(value), writer
+        except Repeated:  # pickle keeps what occurs twice
+            writer = Writer(self._packers, self._packers.sets_aside, self.code, writer.extended)
+            return pack_object(writer, value), writer
 
     def decode(self, header: Buffer, frames: Sequence[Tensor]) -> Any:
         """Build the value; its tensors share memory with the frames (misaligned ones are copied).
