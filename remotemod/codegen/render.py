@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 from typing import TYPE_CHECKING
 
 from remotemod.codegen.plan import StubPlan, plan_stub
 from remotemod.interface.model import Interface
+from remotemod.process import cached
 from remotemod.stub.declaration import Form
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def render_template(template: str, **values: object) -> str:
     return _environment().get_template(template).render(values).rstrip("\n") + "\n"
 
 
-@functools.cache
+@cached()
 def _environment() -> jinja2.Environment:
     import jinja2
 
