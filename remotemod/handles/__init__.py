@@ -3,13 +3,13 @@
 In reading order:
 
 * ``spec``, ``client``: the module and the way to call it, worked out once for each handle.
-* ``module``: ``RemoteModule``; ``state``: weights, modes and copies of it; ``recipe``, ``stub_class``: the class that a
-  handle becomes.
+* ``module``: ``RemoteModule``; ``state``: weights, modes and copies of it; ``stub_class``, ``signatures``: the class that
+  a handle becomes.
 * ``named``: modules that owners know by name; ``lookup``: ``rm.lookup``; ``directory``: what operators find by a string.
 * ``functions``: ``rm.rpc_sync``, ``rm.rpc_async``, ``rm.remote``.
 * ``tracing/``: the same under ``torch.compile``, ``torch.export`` and ``torch.fx``.
 
-A call: a generated method packs its arguments as ``(args, kwargs)``; the client adds the reference, the stub's digest and the
+A call: a generated method hands its arguments on; the client adds the reference, the stub's digest and the
 graph mode, and has the engine carry them. The owner finds the function by (digest, method) and runs it on the kept module.
 Generated code says ``module.forward(…)``, as TorchScript has it; where Python runs it, that is the module itself, so hooks
 that live on the remote module run as they would locally.

@@ -13,8 +13,8 @@ from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.members import set_client
 from remotemod.handles.named import publish
-from remotemod.handles.recipe import Described, Recipe
 from remotemod.handles.spec import HandleSpec
+from remotemod.handles.stub_class import FactoryClass, StubClass
 from remotemod.process import Slot, slot
 from remotemod.requests import Build, Built
 from remotemod.rpc.cluster import Cluster
@@ -35,7 +35,7 @@ def build_for(
     cluster: Cluster,
     worker: str,
     request: Build,
-    recipe: Recipe | None,
+    stub_class: StubClass | None,
     device: str,
     *,
     timeout: float | None = None,
@@ -49,7 +49,7 @@ def build_for(
         cluster: where the worker is.
         worker: builds the module and keeps it.
         request: what it builds.
-        recipe: the handle's class and stub; None where only the owner can tell what is built.
+        stub_class: the handle's class and stub; None where only the owner can tell what is built.
         device: the module's device.
         timeout: seconds that a call may take; None for the cluster's bound.
         name: a name for the module.
@@ -58,17 +58,17 @@ def build_for(
     Raises:
         Exception: what the module's constructor raised.
     """
-    if recipe is None:
-        described = Described(type(handle), request.target, device)
-        built = cluster.build(worker, request._replace(known=described.known), None, timeout)
-        recipe = described.recipe(built.interface)
-        cluster.load(worker, recipe.stub).wait()
+    if stub_class is None:
+        factory = FactoryClass(type(handle), request.target, device)
+        built = cluster.build(worker, request._replace(known=factory.known), None, timeout)
+        stub_class = factory.stub_class(built.interface)
+        cluster.load(worker, stub_class.stub).wait()
     else:
-        built = cluster.build(worker, request, recipe.stub, timeout)
+        built = cluster.build(worker, request, stub_class.stub, timeout)
     spec = HandleSpec(
-        built.ref, device, recipe.stub, built.kind, timeout, built.extension, recompute
+        built.ref, device, stub_class.stub, built.kind, timeout, built.extension, recompute
     )
-    attach(handle, Client(cluster, spec), recipe.cls, name)
+    attach(handle, Client(cluster, spec), stub_class.cls, name)
     return built
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from remotemod.handles.attach import attach, build_for
 from remotemod.handles.members import own_client
-from remotemod.handles.recipe import Recipe
+from remotemod.handles.stub_class import StubClass
 from remotemod.owner import module_functions as on_owner
 from remotemod.requests import Build
 from remotemod.torch_compat.modules import COMPILED_CALL, parameters_of, with_parameters
@@ -43,13 +43,13 @@ def copied(handle: Any, memo: dict[int, Any]) -> Any:
     source = id(client.ref)
     target = on_owner.existing if source in memo else on_owner.copied
     request = Build(target, (memo.get(source, client.ref),), {}, None)
-    recipe = Recipe(cls, client.loaded)
+    stub_class = StubClass(cls, client.loaded)
     build_for(
         twin,
         client.cluster,
         client.worker,
         request,
-        recipe,
+        stub_class,
         client.device,
         timeout=client.spec.timeout,
         recompute=client.spec.recompute,

@@ -13,8 +13,8 @@ from remotemod.future import Future
 from remotemod.handles.attach import attach, build_for
 from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
-from remotemod.handles.recipe import recipe_for
 from remotemod.handles.state import RemoteState
+from remotemod.handles.stub_class import stub_class_for
 from remotemod.handles.tracing.fakes import Fake, fakes_of
 from remotemod.handles.tracing.symbolic import symbolic_call
 from remotemod.owner import module_functions as on_owner
@@ -107,20 +107,20 @@ class RemoteModule(RemoteState):
         placement = Placement.parse(remote_device)
         cluster = _cluster_for(placement, cluster)
         worker = placement.resolve(cluster.workers)
-        recipe = recipe_for(type(self), interface, module_cls, placement.device)
+        stub_class = stub_class_for(type(self), interface, module_cls, placement.device)
         request = Build(
             module_cls,
             tuple(args or ()),
             dict(kwargs or {}),
             placement.device,
-            expected=None if recipe is None else recipe.expected,
+            expected=None if stub_class is None else stub_class.expected,
         )
         build_for(
             self,
             cluster,
             worker,
             request,
-            recipe,
+            stub_class,
             placement.device,
             timeout=timeout,
             name=name,
@@ -159,9 +159,11 @@ class RemoteModule(RemoteState):
         check_owner(remote_device, placement.resolve(found.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
         nn.Module.__init__(self)
-        recipe = recipe_for(RemoteModule, interface, None, placement.device)
+        stub_class = stub_class_for(RemoteModule, interface, None, placement.device)
         request = Build(on_owner.existing, (module_rref,), {}, None)
-        built = build_for(self, found, owner, request, recipe, placement.device, timeout=timeout)
+        built = build_for(
+            self, found, owner, request, stub_class, placement.device, timeout=timeout
+        )
         check_device(remote_device, placement, built.device)
         return self
 

@@ -9,8 +9,9 @@ from torch import nn
 from remotemod.handles.attach import attach
 from remotemod.handles.client import Client
 from remotemod.handles.members import own_client
+from remotemod.handles.signatures import with_signatures
 from remotemod.handles.spec import HandleSpec
-from remotemod.handles.stub_class import define_stub_operators, user_class, with_signatures
+from remotemod.handles.stub_class import define_stub_operators, user_class
 from remotemod.rpc.cluster import Cluster
 from remotemod.stub.loader import load_stub
 

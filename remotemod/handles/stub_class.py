@@ -1,33 +1,183 @@
-"""Makes the class of a remote module out of its interface and its stub."""
+"""The class of a remote module: generated for its interface, worked out once for each."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import dataclasses
 import inspect
 import sys
 import types
-from collections.abc import Callable, Mapping
+import typing
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import nn
 
 from remotemod.errors import InterfaceError
 from remotemod.handles.directory import DIRECTORY
+from remotemod.handles.signatures import with_signatures
+from remotemod.interface.live.own_annotations import annotations_of
 from remotemod.interface.live.script_module import live_class
 from remotemod.interface.model import Interface
 from remotemod.interface.types import Symbol
+from remotemod.objects import split_name
+from remotemod.process import Slot, cached, slot
 from remotemod.stub.declaration import Stub
 from remotemod.stub.loader import LoadedStub, load_stub, loaded_from_module
 from remotemod.stub.operators import define_operators
 
 __all__ = [
+    "FactoryClass",
+    "StubClass",
     "define_stub_operators",
-    "make_stub",
-    "stub_of_class",
+    "stub_class_for",
     "user_class",
-    "with_signatures",
 ]
 
 
-def make_stub(
+@dataclass(frozen=True)
+class StubClass:
+    """The class that a handle gets, its stub, and what the owner should check.
+
+    ``expected`` is ``(module, qualname, digest)`` of the class that a pre-generated stub came from.
+    """
+
+    cls: type
+    stub: LoadedStub
+    expected: tuple[str, str, str] | None = None
+
+
+_BY_TARGET: Slot[weakref.WeakKeyDictionary[Any, dict[object, tuple[object, StubClass]]]] = slot(
+    "the stub classes of interfaces and module classes", weakref.WeakKeyDictionary
+)
+_BY_FACTORY: Slot[weakref.WeakKeyDictionary[Any, dict[object, tuple[str, StubClass]]]] = slot(
+    "the stub classes of what factories made last", weakref.WeakKeyDictionary
+)
+
+
+def stub_class_for(cls: type, interface: Any, module_cls: Any, device: str) -> StubClass | None:
+    """The class and the stub of a new handle.
+
+    Args:
+        cls: the handle's class: ``RemoteModule``, a subclass, or a generated stub.
+        interface: what the user named as interface, if anything.
+        module_cls: what builds the module.
+        device: the module's device on its owner.
+
+    Returns:
+        None where only the owner can tell, because nothing here says what ``module_cls`` returns.
+
+    Raises:
+        InterfaceError: the interface cannot be read or expressed.
+    """
+    generated = _stub_of_class(cls)
+    if generated is not None and interface is None:
+        declared = generated.declaration
+        return StubClass(cls, generated, (*split_name(declared.interface), declared.digest))
+    moves = torch.device(device).type != "cpu"
+    if isinstance(interface, Interface):
+        return StubClass(*_named(cls, interface, moves))
+    target = interface if interface is not None else module_cls
+    if interface is None and not _tells_its_interface(target):
+        return None
+    return _of_target(cls, target, moves)
+
+
+def _tells_its_interface(module_cls: Any) -> bool:
+    """Whether this is a module class with a forward; some assign theirs to each instance."""
+    known = isinstance(module_cls, type) and issubclass(module_cls, nn.Module)
+    return known and module_cls.forward is not nn.Module.forward
+
+
+class FactoryClass:
+    """The stub class of what a factory makes, which only the owner can tell.
+
+    Factories mostly make the same again: the owner is told the interface that was seen last, and describes another
+    one only.
+
+    Args:
+        cls: the handle's class.
+        factory: builds the module.
+        device: the module's device on its owner.
+    """
+
+    def __init__(self, cls: type, factory: Any, device: str) -> None:
+        self._cls = cls
+        self._moves = torch.device(device).type != "cpu"
+        self._factory = factory
+        self._seen: tuple[str, StubClass] | None = None
+        with contextlib.suppress(TypeError):  # not every callable can be referred to weakly
+            self._seen = _BY_FACTORY.value.get(factory, {}).get((cls, self._moves))
+
+    @property
+    def known(self) -> str | None:
+        """The digest of the interface that was seen last."""
+        return None if self._seen is None else self._seen[0]
+
+    def stub_class(self, interface: Interface | None) -> StubClass:
+        """The stub class of what the owner has described; None for the one that is known."""
+        if interface is not None:
+            # Nobody promised TorchScript types here, so the stub is an eager one.
+            eager = dataclasses.replace(interface, origin="module")
+            self._seen = interface.digest, StubClass(*_named(self._cls, eager, self._moves))
+            with contextlib.suppress(TypeError):
+                _BY_FACTORY.value.setdefault(self._factory, {})[self._cls, self._moves] = self._seen
+        assert self._seen is not None
+        return self._seen[1]
+
+
+def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:
+    stub = _make_stub(interface, {}, device_moves=moves)
+    return with_signatures(cls, stub, {}), stub
+
+
+def _of_target(cls: type, target: Any, moves: bool) -> StubClass:
+    key = (cls, moves)
+    forward = getattr(target, "forward", None)
+    known = _BY_TARGET.value.get(target)
+    if known is not None and key in known:
+        seen, stub_class = known[key]
+        if seen is forward:  # nobody has replaced the method since
+            return stub_class
+    from remotemod.interface.live.read import live_signatures
+    from remotemod.interface.read import read_interface
+
+    interface = read_interface(target)
+    signatures = live_signatures(target)
+    stub = _make_stub(interface, _objects(signatures.values()), device_moves=moves)
+    stub_class = StubClass(with_signatures(cls, stub, signatures), stub)
+    _BY_TARGET.value.setdefault(target, {})[key] = (forward, stub_class)
+    return stub_class
+
+
+def _objects(signatures: typing.Iterable[inspect.Signature]) -> dict[Symbol, object]:
+    """The live classes that annotations name, for those that a stub cannot import."""
+    classes: dict[Symbol, object] = {}
+    for signature in signatures:
+        annotations = [p.annotation for p in signature.parameters.values()]
+        for annotation in (*annotations, signature.return_annotation):
+            for cls in _classes(annotation):
+                classes[Symbol(cls.__module__, cls.__qualname__)] = cls
+    return classes
+
+
+def _classes(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        yield annotation
+        if hasattr(annotation, "_fields"):
+            for inner in annotations_of(annotation).values():
+                yield from _classes(inner)
+    for inner in typing.get_args(annotation):
+        yield from _classes(inner)
+
+
+# --- stubs ------------------------------------------------------------------------------------
+
+
+def _make_stub(
     interface: Interface, objects: Mapping[Symbol, object], *, device_moves: bool
 ) -> LoadedStub:
     """Render and load the stub of an interface.
@@ -57,7 +207,7 @@ def _live(symbol: Symbol, objects: Mapping[Symbol, object]) -> object:
     return cls
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def _text(interface: Interface, device_moves: bool) -> tuple[str, Mapping[str, Symbol]]:
     from remotemod.codegen.plan import plan_stub
     from remotemod.codegen.render import render_plan
@@ -72,7 +222,7 @@ def define_stub_operators(stub: LoadedStub) -> None:
         define_operators(stub.declaration, stub.dispatcher_methods, DIRECTORY)
 
 
-def stub_of_class(cls: type) -> LoadedStub | None:
+def _stub_of_class(cls: type) -> LoadedStub | None:
     """The stub behind a generated class that somebody imported from a file; None for other classes."""
     for base in cls.__mro__:
         if _is_generated(base):
@@ -86,41 +236,11 @@ def _is_generated(cls: type) -> bool:
     return isinstance(stub, Stub) and stub.cls is cls
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def _stub_of_module(module: types.ModuleType) -> LoadedStub:
     stub = loaded_from_module(module)
     define_stub_operators(stub)
     return stub
-
-
-def with_signatures(
-    cls: type, stub: LoadedStub, signatures: Mapping[str, inspect.Signature]
-) -> type:
-    """The class that a remote module becomes: the stub's, showing the live interface's signatures.
-
-    Generated annotations are text; the interface's own may be objects that only its author has.
-
-    Args:
-        cls: ``RemoteModule`` or a user's subclass of it; its own methods win.
-        stub: the stub.
-        signatures: the live signatures, without ``self``.
-    """
-    members: dict[str, Any] = {
-        "__module__": stub.cls.__module__,
-        "__doc__": stub.cls.__doc__,
-        "_user_class": cls,
-    }
-    for name in stub.declaration.methods:
-        live = signatures.get(name)
-        if live is None:
-            continue
-        members[name] = _showing(stub.cls.__dict__[name], live)
-        future = inspect.signature(stub.cls.__dict__[f"{name}_async"]).return_annotation
-        members[f"{name}_async"] = _showing(
-            stub.cls.__dict__[f"{name}_async"], live.replace(return_annotation=future)
-        )
-    bases = (stub.cls,) if issubclass(stub.cls, cls) else (cls, stub.cls)
-    return type(stub.cls.__name__ if bases[0] is stub.cls else cls.__name__, bases, members)
 
 
 def user_class(cls: type) -> type:
@@ -132,26 +252,3 @@ def user_class(cls: type) -> type:
         if below is None:
             return cls
         cls = below
-
-
-def _showing(function: Callable[..., Any], live: inspect.Signature) -> Callable[..., Any]:
-    """A copy of a generated method that shows another signature."""
-    assert isinstance(function, types.FunctionType)
-    copied = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    functools.update_wrapper(copied, function)
-    del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it past the signature
-    copied.__kwdefaults__ = function.__kwdefaults__
-    parameters = list(live.parameters.values())
-    positional = inspect.Parameter.POSITIONAL_ONLY
-    if not parameters or parameters[0].kind is not positional:
-        positional = inspect.Parameter.POSITIONAL_OR_KEYWORD  # type: ignore[assignment]
-    me = inspect.Parameter("self_" if "self" in live.parameters else "self", positional)
-    shown = live.replace(parameters=[me, *parameters])
-    copied.__signature__ = shown  # type: ignore[attr-defined]
-    return copied

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from remotemod.errors import InterfaceMismatch
 from remotemod.interface.types import Symbol
+from remotemod.process import Slot, slot
 from remotemod.stub.declaration import Declaration, Stub
 from remotemod.stub.operators import DispatcherMethod, export
 from remotemod.stub.packing import keyword_names
@@ -98,9 +99,14 @@ class StubName(NamedTuple):
     declaration: Declaration
 
 
-_LOCK = threading.Lock()
-_NUMBERS = itertools.count(1)
-_LOADED: dict[tuple[str, tuple[tuple[str, int], ...]], LoadedStub] = {}
+_LOCK: Slot[threading.Lock] = slot("guards the loading of stubs", threading.Lock, in_child="new")
+_NUMBERS: Slot[itertools.count[int]] = slot(
+    "numbers the modules of stubs with injected names", lambda: itertools.count(1), lasting=True
+)
+# TorchScript and the dispatcher remember what a stub has defined.
+_LOADED: Slot[dict[tuple[str, tuple[tuple[str, int], ...]], LoadedStub]] = slot(
+    "the stubs that are loaded, by their text and their injected names", dict, lasting=True
+)
 
 
 def text_digest(text: str) -> str:
@@ -123,13 +129,13 @@ def load_stub(text: str, injected: Mapping[str, object] | None = None) -> Loaded
     """
     names = dict(injected or {})
     key = (text_digest(text), tuple(sorted((name, id(value)) for name, value in names.items())))
-    stub = _LOADED.get(key)
+    stub = _LOADED.value.get(key)
     if stub is not None:
         return stub
-    with _LOCK:
-        stub = _LOADED.get(key)
+    with _LOCK.value:
+        stub = _LOADED.value.get(key)
         if stub is None:
-            stub = _LOADED[key] = _load(text, key[0], names)
+            stub = _LOADED.value[key] = _load(text, key[0], names)
         return stub
 
 
@@ -160,7 +166,7 @@ def load_module(text: str, name: str, names: Mapping[str, object]) -> ModuleType
 def _load(text: str, digest: str, names: dict[str, object]) -> LoadedStub:
     name = f"remotemod_stub_{digest}"
     if names:
-        name += f"_{next(_NUMBERS)}"  # the same text means another thing with other names
+        name += f"_{next(_NUMBERS.value)}"  # the same text means another thing with other names
     module = load_module(text, name, names)
     try:
         return _describe(module, text, digest, names)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import torch
 
 from remotemod.errors import InterfaceError
+from remotemod.process import Slot, slot
 from remotemod.stub.declaration import REFERENCE, Declaration
 from remotemod.stub.packing import ClassOf, Pack, packer
 from remotemod.stub.schema import MethodSchema, dispatcher_type
@@ -107,8 +108,10 @@ class Router(Protocol):
         """Wait for a started method; each number can be collected once."""
 
 
-_LOCK = threading.Lock()
-_LIBRARIES: dict[str, Any] = {}
+_LOCK: Slot[threading.Lock] = slot(
+    "guards the defining of operators", threading.Lock, in_child="new"
+)
+_LIBRARIES: Slot[dict[str, Any]] = slot("the operators of each interface", dict, lasting=True)
 
 
 def define_operators(
@@ -124,8 +127,8 @@ def define_operators(
     Raises:
         InterfaceError: torch refuses a schema.
     """
-    with _LOCK:
-        if stub.namespace in _LIBRARIES:
+    with _LOCK.value:
+        if stub.namespace in _LIBRARIES.value:
             return
         library = _library(stub.namespace)
         try:
@@ -137,7 +140,7 @@ def define_operators(
                 f"{stub.interface}: torch cannot express this interface as operators: {error}",
                 how="simplify the types of the interface, or leave it out for an eager stub",
             ) from error
-        _LIBRARIES[stub.namespace] = library
+        _LIBRARIES.value[stub.namespace] = library
 
 
 def _library(namespace: str) -> Any:

@@ -30,9 +30,9 @@ def interface(module: str = "pkg.mod", name: str = "Backbone") -> Interface:
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """Makes sure that a failed load leaves no trace."""
-    cache, lines = set(load._LOADED), set(linecache.cache)
+    cache, lines = set(load._LOADED.value), set(linecache.cache)
     yield
-    assert set(load._LOADED) == cache
+    assert set(load._LOADED.value) == cache
     assert {n for n in linecache.cache if n.startswith("<remotemod")} <= lines
 
 

@@ -199,8 +199,8 @@ def test_variadic_and_keyword_arguments_move() -> None:
     assert devices(seen) == {"meta"}
 
 
-def test_implicit_optional_and_left_out_arguments_move() -> None:
-    """``x: Tensor = None`` may be None; what the caller left out is left out of the call."""
+def test_implicit_optional_and_omitted_arguments_move() -> None:
+    """``x: Tensor = None`` may be None; what the caller omits is omitted from the call."""
 
     class Module(nn.Module):
         def forward(self, x: Tensor = None, y=nn.Module(), *, z: Tensor = nn.Module()): ...

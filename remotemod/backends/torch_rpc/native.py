@@ -16,6 +16,7 @@ import torch
 from remotemod.handles.members import operator_class, own_client
 from remotemod.handles.module import RemoteModule
 from remotemod.objects import ObjectNotFound, find, split_name
+from remotemod.process import Slot, cached, slot
 from remotemod.stub.loader import LoadedStub, load_module, text_digest
 from remotemod.stub.operators import export
 from remotemod.torch_compat.script import compile_script, interface_methods, without_advice
@@ -102,7 +103,7 @@ class _NativeHandle:
         )
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def _handle_class(cls: type, generated: type, methods: type) -> type:
     """A class of handles with the methods of a native path in the place of the generated ones; a user's own stay."""
     members: dict[str, Any] = {
@@ -141,11 +142,15 @@ class NativeKey:
     functions: Mapping[str, Callable[..., Any]]
 
 
-_LOCK = threading.RLock()
-_DECLARED: dict[str, Native | None] = {}
+_LOCK: Slot[threading.RLock] = slot(
+    "guards what TorchScript knows", threading.RLock, in_child="new"
+)
+_DECLARED: Slot[dict[str, Native | None]] = slot(
+    "the native paths that TorchScript knows, by the digests of their stubs", dict, lasting=True
+)
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def _text(stub: LoadedStub) -> str | None:
     if not stub.contents.operators:
         return None
@@ -210,26 +215,26 @@ def declare(stub: str, path: NativePath | None) -> Native | None:
     """
     if path is None:
         return None
-    with _LOCK:
-        if stub not in _DECLARED:
+    with _LOCK.value:
+        if stub not in _DECLARED.value:
             native = None
             try:
                 native = Native(path)
             except (ImportError, RuntimeError) as error:
                 _log.debug("stub %s has no native path here: %s", stub, error)
-            _DECLARED[stub] = native
-        known = _DECLARED[stub]
+            _DECLARED.value[stub] = native
+        known = _DECLARED.value[stub]
         return known if known is not None and known.path == path else None
 
 
 def declared(stub: str) -> Native | None:
     """What this process knows of a stub, by its digest."""
-    return _DECLARED.get(stub)
+    return _DECLARED.value.get(stub)
 
 
 def compiled(native: Native | None) -> Mapping[str, Callable[..., Any]] | None:
     """The compiled functions; None where TorchScript refuses them."""
     if native is None:
         return None
-    with _LOCK:
+    with _LOCK.value:
         return native.functions
