@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,9 @@ import pytest
 
 import remotemod as rm
 from remotemod.backends.processes import client
+from remotemod.testing.helpers import eventually
 from remotemod.testing.zoo import Echo
+from tests.preloaded import programs
 
 
 def die(last_words: bytes = b"") -> None:
@@ -214,3 +217,28 @@ def test_workers_outlive_the_fork_server(monkeypatch: pytest.MonkeyPatch) -> Non
     while any(is_alive(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.slow
+def test_workers_end_with_their_caller_and_not_with_its_children() -> None:
+    """A process that the caller has forked (a data loader's, say) keeps no worker alive."""
+    script = textwrap.dedent(
+        """
+        import os, time
+        import remotemod as rm
+        pid = rm.launch(workers=["w"]).engine.pid("w")
+        child = os.fork()
+        if child == 0:
+            os.closerange(0, 3)
+            time.sleep(600)
+        print(pid, child, flush=True)
+        os._exit(0)
+        """
+    )
+    done = programs.run(["-c", script], capture_output=True, text=True)
+    worker, child = map(int, done.stdout.split())
+    try:
+        assert is_alive(child)
+        assert eventually(lambda: not is_alive(worker))
+    finally:
+        os.kill(child, signal.SIGKILL)

@@ -31,7 +31,7 @@ _GRACE = 1.0
 
 Entry = Callable[[dict[str, Any], socket.socket], None]
 Job = Callable[[], None]
-"""What a process does after :meth:`_Server.serve` has returned there: only in a new worker is there anything."""
+"""What a new worker does once the server's loop has returned in it."""
 
 
 def main(fd: int) -> None:
