@@ -13,17 +13,13 @@ from remotemod.interface.annotations import TypeVariable
 from remotemod.interface.types import (
     PARAMETER_LIST,
     AnyType,
-    DeviceType,
     DictType,
-    DtypeType,
     FutureType,
     ListType,
     NamedTupleType,
-    NoneType,
     OptionalType,
     OtherType,
-    ScalarType,
-    StrType,
+    PlainType,
     Style,
     Symbol,
     TensorType,
@@ -126,20 +122,12 @@ def spell(tree: Type, imports: Imports, *, evaluated: bool) -> Node:
     match tree:
         case TensorType():
             return imports.name("torch", "Tensor")
-        case ScalarType(name="Number"):
-            return imports.name("torch.types", "Number")
-        case ScalarType(name=name):
-            return imports.builtin(name)
-        case StrType():
-            return imports.builtin("str")
-        case NoneType():
-            return "None"
+        case PlainType(symbol=Symbol(module="torch", qualname=name)):
+            return f"{imports.module('torch')}.{name}"
+        case PlainType(symbol=symbol):
+            return imports.symbol(symbol)
         case AnyType():
             return imports.name("typing", "Any")
-        case DeviceType():
-            return f"{imports.module('torch')}.device"
-        case DtypeType():
-            return f"{imports.module('torch')}.dtype"
         case FutureType(item=item):
             return _subscript(imports.abi("Future"), (sub(item),))
         case OptionalType(item=item, style=style):

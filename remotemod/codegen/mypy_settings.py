@@ -8,29 +8,20 @@ from collections.abc import Iterable
 from remotemod.codegen.reserved import YIELDING
 from remotemod.interface.model import Argument, Method
 from remotemod.interface.types import (
+    NONE,
     AnyType,
     DictType,
     ListType,
     NamedTupleType,
-    NoneType,
     OptionalType,
     OtherType,
-    ScalarType,
-    StrType,
+    PlainType,
     TupleType,
     Type,
     UnionType,
 )
 
 __all__ = ["checker_settings", "default_fits"]
-
-_NUMBERS = {
-    "bool": (bool,),
-    "int": (bool, int),
-    "float": (bool, int, float),
-    "complex": (bool, int, float, complex),
-    "Number": (bool, int, float, complex),
-}
 
 
 def checker_settings(methods: Iterable[Method]) -> tuple[str, ...]:
@@ -59,7 +50,7 @@ def _is_none(argument: Argument) -> bool:
 
 
 def _takes_none(tree: Type) -> bool:
-    return isinstance(tree, (AnyType, NoneType, OptionalType))
+    return tree == NONE or isinstance(tree, (AnyType, OptionalType))
 
 
 def default_fits(argument: Argument) -> bool:
@@ -83,12 +74,8 @@ def _matches(value: object, tree: Type) -> bool:
             return value is None or _matches(value, item)
         case UnionType(items=items):
             return any(_matches(value, item) for item in items)
-        case ScalarType(name=name):
-            return type(value) in _NUMBERS[name]
-        case StrType():
-            return isinstance(value, str)
-        case NoneType():
-            return value is None
+        case PlainType(values=values):
+            return type(value) in values
         case ListType(item=item):
             return isinstance(value, list) and all(_matches(v, item) for v in value)
         case DictType(key=key, value=item):

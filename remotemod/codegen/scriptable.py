@@ -14,8 +14,7 @@ from remotemod.interface.types import (
     DictType,
     FutureType,
     OtherType,
-    ScalarType,
-    StrType,
+    PlainType,
     TensorType,
     TupleType,
     Type,
@@ -35,7 +34,6 @@ _KINDS = {
     Kind.VAR_KEYWORD: "variadic",
 }
 _ABSTRACT = ("", "builtins", "collections", "typing", "types", "numbers")
-_KEYS = (StrType, ScalarType, TensorType)
 _NAME_THEM = "name every argument in the interface, or generate an eager stub (--eager)"
 _SIMPLIFY = "write it as TorchScript takes it, or generate an eager stub (--eager)"
 
@@ -92,7 +90,7 @@ def _problem(tree: Type) -> str | None:
             return f"'{node}', which is no type in TorchScript"
         if isinstance(node, TupleType) and node.variadic:
             return f"'{node}', and TorchScript has no tuples of any length"
-        if isinstance(node, DictType) and not isinstance(node.key, _KEYS):
+        if isinstance(node, DictType) and not _is_key(node.key):
             return f"'{node}', and TorchScript has no such keys"
         if isinstance(node, FutureType):
             return "a Future, which cannot travel"
@@ -113,3 +111,7 @@ def _default_problem(argument: Argument) -> str | None:
     if argument.type == TENSOR and argument.default.text == "None":
         return None  # TorchScript's own exception
     return f"'{argument.type}', and its default {argument.default.text} is of another type"
+
+
+def _is_key(tree: Type) -> bool:
+    return isinstance(tree, TensorType) or (isinstance(tree, PlainType) and tree.is_key)

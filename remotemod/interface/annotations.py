@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 from remotemod.interface.types import (
     ANY,
-    DEVICE,
-    DTYPE,
     NONE,
     PARAMETER_LIST,
-    STR,
+    PLAIN_TYPES,
     TENSOR,
     DictType,
     FutureType,
@@ -21,7 +19,6 @@ from remotemod.interface.types import (
     NamedTupleType,
     OptionalType,
     OtherType,
-    ScalarType,
     Style,
     Symbol,
     TupleType,
@@ -53,15 +50,8 @@ class TypeVariable(OtherType):
 
 _PLAIN: dict[str, Type] = {
     **dict.fromkeys(TENSORS, TENSOR),
-    "torch.device": DEVICE,
-    "torch.dtype": DTYPE,
     "typing.Any": ANY,
-    "int": ScalarType("int"),
-    "float": ScalarType("float"),
-    "bool": ScalarType("bool"),
-    "complex": ScalarType("complex"),
-    "str": STR,
-    "None": NONE,
+    **{plain.name: plain for plain in PLAIN_TYPES if plain.name != "Number"},  # it has no such name
 }
 _LISTS = {"list", "typing.List"}
 _DICTS = {"dict", "typing.Dict"}

@@ -9,24 +9,18 @@ from typing import Literal
 
 __all__ = [
     "ANY",
-    "DEVICE",
-    "DTYPE",
     "NONE",
     "PARAMETER_LIST",
-    "STR",
+    "PLAIN_TYPES",
     "TENSOR",
     "AnyType",
-    "DeviceType",
     "DictType",
-    "DtypeType",
     "FutureType",
     "ListType",
     "NamedTupleType",
-    "NoneType",
     "OptionalType",
     "OtherType",
-    "ScalarType",
-    "StrType",
+    "PlainType",
     "Style",
     "Symbol",
     "TensorType",
@@ -83,29 +77,29 @@ class TensorType(Type):
 
 
 @dataclass(frozen=True, slots=True)
-class ScalarType(Type):
-    """``int``, ``float``, ``bool``, ``complex``; ``Number`` is TorchScript's any-of-these."""
+class PlainType(Type):
+    """A type with no types and no tensors inside; all that any stage knows of it is its row in ``PLAIN_TYPES``.
 
-    name: Literal["int", "float", "bool", "complex", "Number"]
+    Attributes:
+        name: its canonical spelling.
+        symbol: what a stub imports and spells.
+        schema: the dispatcher's word for it.
+        script: the kind of TorchScript's own type; empty where TorchScript has none for it.
+        values: the classes of literals that may be its default; empty where there are none.
+        is_key: whether TorchScript takes it for a dict's keys.
+        is_exact: whether its values come out of TorchScript as Python knows them.
+    """
+
+    name: str
+    symbol: Symbol = field(compare=False)
+    schema: str = field(compare=False)
+    script: str = field(default="", compare=False)
+    values: tuple[type, ...] = field(default=(), compare=False)
+    is_key: bool = field(default=False, compare=False)
+    is_exact: bool = field(default=True, compare=False)
 
     def __str__(self) -> str:
         return self.name
-
-
-@dataclass(frozen=True, slots=True)
-class StrType(Type):
-    """``str``."""
-
-    def __str__(self) -> str:
-        return "str"
-
-
-@dataclass(frozen=True, slots=True)
-class NoneType(Type):
-    """``None``."""
-
-    def __str__(self) -> str:
-        return "None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +108,6 @@ class AnyType(Type):
 
     def __str__(self) -> str:
         return "Any"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceType(Type):
-    """``torch.device``."""
-
-    def __str__(self) -> str:
-        return "torch.device"
-
-
-@dataclass(frozen=True, slots=True)
-class DtypeType(Type):
-    """``torch.dtype``."""
-
-    def __str__(self) -> str:
-        return "torch.dtype"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +264,30 @@ PARAMETER_LIST = Symbol("", "[]")
 """The symbol of the OtherType that holds the parameters in ``Callable[[int, str], T]``."""
 
 
+def _builtin(name: str, script: str, *values: type) -> PlainType:
+    return PlainType(name, Symbol("", name), name, script, values, is_key=True)
+
+
 TENSOR = TensorType()
-STR = StrType()
-NONE = NoneType()
 ANY = AnyType()
-DEVICE = DeviceType()
-DTYPE = DtypeType()
+NONE = PlainType("None", Symbol("", "None"), "NoneType", "NoneType", (type(None),))
+PLAIN_TYPES = (
+    _builtin("int", "IntType", int, bool),
+    _builtin("float", "FloatType", float, int, bool),
+    _builtin("bool", "BoolType", bool),
+    _builtin("complex", "ComplexType", complex, float, int, bool),
+    _builtin("str", "StringType", str),
+    NONE,
+    PlainType(
+        "Number",
+        Symbol("torch.types", "Number"),
+        "Scalar",
+        "NumberType",
+        (int, float, complex, bool),
+        is_key=True,
+        is_exact=False,  # it comes back as one of its kinds
+    ),
+    PlainType("torch.device", Symbol("torch", "device"), "Device", "DeviceObjType"),
+    PlainType("torch.dtype", Symbol("torch", "dtype"), "ScalarType", is_exact=False),
+)
+"""To teach the compiler another one, add its row here: nothing else names these types."""

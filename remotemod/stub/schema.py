@@ -8,21 +8,14 @@ from typing import NamedTuple
 
 from remotemod.interface.types import (
     ANY,
-    DEVICE,
-    DTYPE,
-    NONE,
-    STR,
+    PLAIN_TYPES,
     TENSOR,
-    DeviceType,
     DictType,
-    DtypeType,
     ListType,
     NamedTupleType,
-    NoneType,
     OptionalType,
     OtherType,
-    ScalarType,
-    StrType,
+    PlainType,
     Symbol,
     TensorType,
     TupleType,
@@ -34,16 +27,8 @@ __all__ = ["WORDS", "MethodSchema", "Parameter", "SchemaReader", "dispatcher_typ
 
 WORDS: Mapping[str, Type] = {
     "Tensor": TENSOR,
-    "int": ScalarType("int"),
-    "float": ScalarType("float"),
-    "bool": ScalarType("bool"),
-    "complex": ScalarType("complex"),
-    "Scalar": ScalarType("Number"),
-    "str": STR,
-    "NoneType": NONE,
     "Any": ANY,
-    "Device": DEVICE,
-    "ScalarType": DTYPE,
+    **{plain.schema: plain for plain in PLAIN_TYPES},
 }
 """The names of the dispatcher's own types. Beside them a schema has ``T?``, ``T[]``, ``Dict(K, V)`` and ``(A, B)``;
 ours also has ``Union(A, B)`` and the names of classes, which the dispatcher takes for tuples or for ``Any``."""
@@ -195,18 +180,8 @@ def _known(tree: Type) -> str | None:
     match tree:
         case TensorType():
             return "Tensor"
-        case ScalarType(name="Number"):
-            return "Scalar"
-        case ScalarType(name=name):
-            return name
-        case StrType():
-            return "str"
-        case NoneType():
-            return "NoneType"
-        case DeviceType():
-            return "Device"
-        case DtypeType():
-            return "ScalarType"
+        case PlainType(schema=word):
+            return word
         case OptionalType(item=item):
             return "Any" if item == ANY else f"{dispatcher_type(item)}?"
         case ListType(item=item):

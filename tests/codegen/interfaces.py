@@ -8,24 +8,21 @@ from remotemod.interface.annotations import union
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.types import (
     ANY,
-    DEVICE,
-    DTYPE,
     NONE,
-    STR,
+    PLAIN_TYPES,
     TENSOR,
     DictType,
     ListType,
     NamedTupleType,
     OtherType,
-    ScalarType,
     Symbol,
     TupleType,
     Type,
 )
 
-PAIR = NamedTupleType(
-    Symbol("named_tuples", "Pair"), (("first", TENSOR), ("second", ScalarType("int")))
-)
+PLAIN = {plain.name: plain for plain in PLAIN_TYPES}
+
+PAIR = NamedTupleType(Symbol("named_tuples", "Pair"), (("first", TENSOR), ("second", PLAIN["int"])))
 SINGLE = NamedTupleType(Symbol("named_tuples", "Single"), (("only", TENSOR),))
 COLOUR = OtherType(Symbol("named_tuples", "Colour"))
 
@@ -129,8 +126,8 @@ METHODS = [
 
 leaves = st.sampled_from(
     [
-        *(TENSOR, STR, ANY, DEVICE, DTYPE, PAIR, SINGLE, COLOUR),
-        *(ScalarType(n) for n in ("int", "float", "bool", "complex")),
+        *(TENSOR, ANY, PAIR, SINGLE, COLOUR),
+        *(plain for name, plain in PLAIN.items() if name not in ("None", "Number")),
     ]
 )
 styles = st.sampled_from(["typing", "builtin"])
@@ -139,7 +136,7 @@ styles = st.sampled_from(["typing", "builtin"])
 def _deeper(inner: st.SearchStrategy[Type]) -> st.SearchStrategy[Type]:
     return st.one_of(
         st.builds(ListType, inner, styles),
-        st.builds(DictType, st.sampled_from([STR, ScalarType("int")]), inner, styles),
+        st.builds(DictType, st.sampled_from([PLAIN["str"], PLAIN["int"]]), inner, styles),
         st.builds(lambda i, s: union((i, NONE), s), inner, styles),
         st.builds(lambda i, s: union(tuple(i), s), st.lists(inner, min_size=2, max_size=3), styles),
         st.builds(

@@ -18,9 +18,10 @@ from remotemod.errors import InterfaceError
 from remotemod.handles.directory import DIRECTORY
 from remotemod.interface.model import Argument, Default, Interface, Kind, Method
 from remotemod.interface.read import read_interface
-from remotemod.interface.types import STR, TENSOR, ScalarType, Type
+from remotemod.interface.types import TENSOR, Type
 from remotemod.stub.loader import LoadedStub, load_stub
 from remotemod.stub.operators import define_operators
+from tests.codegen.interfaces import PLAIN
 
 T = torch.ones(2)
 NUMBERS = itertools.count()
@@ -105,7 +106,7 @@ def scripted(case: str, name: str) -> Any:
 def made(*arguments: Argument, returns: Type = TENSOR) -> Interface:
     """An interface that no other test has."""
     forward = Method("forward", arguments, returns)
-    extra = Argument(f"extra{next(NUMBERS)}", ScalarType("int"), default=Default("0"))
+    extra = Argument(f"extra{next(NUMBERS)}", PLAIN["int"], default=Default("0"))
     other = Method("other", (extra,), TENSOR)
     return Interface("Made", "nowhere", "Made", "interface", (forward, other))
 
@@ -242,7 +243,7 @@ def test_no_call_is_optimised_away(golden: Path, router: Recorder) -> None:
 
 def test_keyword_only_arguments_travel_by_name(router: Recorder) -> None:
     """A keyword-only argument reaches the owner as one."""
-    interface = made(Argument("x", TENSOR), Argument("word", STR, Kind.KEYWORD_ONLY))
+    interface = made(Argument("x", TENSOR), Argument("word", PLAIN["str"], Kind.KEYWORD_ONLY))
     module = torch.jit.script(instance(defined(interface)))
     module(T, word="b")
     assert router.calls[-1][2] == {"word": "b"}

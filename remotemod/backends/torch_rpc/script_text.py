@@ -19,14 +19,12 @@ from remotemod.codegen.scriptable import CONSTRUCTORS
 from remotemod.codegen.signatures import Locals, Signatures, passed
 from remotemod.interface.model import Argument, Default, Kind, Method
 from remotemod.interface.types import (
-    DeviceType,
+    NONE,
     DictType,
     FutureType,
     ListType,
-    NoneType,
     OptionalType,
-    ScalarType,
-    StrType,
+    PlainType,
     TensorType,
     TupleType,
     Type,
@@ -120,15 +118,15 @@ def _is_plain(method: Method) -> bool:
 
 def _is_plain_type(tree: Type) -> bool:
     match tree:
-        case ScalarType(name=name):
-            return name != "Number"
+        case PlainType(is_exact=is_exact):
+            return is_exact
         case OptionalType(item=item) | ListType(item=item):
             return _is_plain_type(item)
         case DictType(key=key, value=value):
             return _is_plain_type(key) and _is_plain_type(value)
         case TupleType(items=items):
             return bool(items) and all(map(_is_plain_type, items))
-    return isinstance(tree, (TensorType, StrType, NoneType, DeviceType))
+    return isinstance(tree, TensorType)
 
 
 def _plan(
@@ -162,7 +160,7 @@ def _plan(
     submit = Group(f"{operator}_submit(", operands, ")")
     fork = Group(f"{imports.abi('fork')}(", (f"{operator}_collect", submit), ")")
     arguments: tuple[Node, ...] = (f'"{method.name}"', *passed(method))
-    is_none = isinstance(method.returns, NoneType)
+    is_none = method.returns == NONE
     # The handle takes its defaults from the stub's class; all others are passed every argument.
     parameters = tuple(dataclasses.replace(a, default=None) for a in method.arguments)
     return _MethodText(

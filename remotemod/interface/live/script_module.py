@@ -14,16 +14,14 @@ from remotemod.interface.model import Argument, Interface, Kind, Method
 from remotemod.interface.selection import NO_FORWARD
 from remotemod.interface.types import (
     ANY,
-    DEVICE,
     NONE,
-    STR,
+    PLAIN_TYPES,
     TENSOR,
     DictType,
     FutureType,
     ListType,
     NamedTupleType,
     OtherType,
-    ScalarType,
     Symbol,
     TupleType,
     Type,
@@ -35,16 +33,9 @@ __all__ = ["live_class", "read_script"]
 
 _PLAIN: dict[str, Type] = {
     "TensorType": TENSOR,
-    "IntType": ScalarType("int"),
-    "FloatType": ScalarType("float"),
-    "BoolType": ScalarType("bool"),
-    "ComplexType": ScalarType("complex"),
-    "NumberType": ScalarType("Number"),
-    "StringType": STR,
-    "NoneType": NONE,
     "AnyType": ANY,
     "PyObjectType": ANY,
-    "DeviceObjType": DEVICE,
+    **{plain.script: plain for plain in PLAIN_TYPES if plain.script},
 }
 _MANGLED = re.compile(r"___torch_mangle_\d+\.?")
 
