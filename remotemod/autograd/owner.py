@@ -20,9 +20,10 @@ from remotemod.autograd.tensors import (
     open_value,
     parts_of,
     replaced,
+    scripted_parameters,
 )
 from remotemod.errors import GraphError
-from remotemod.trees import Enumerated
+from remotemod.trees import Enumerated, Walk
 
 __all__ = ["Graph", "Pass", "Recorded", "differentiate", "differentiate_kept", "record"]
 
@@ -251,10 +252,13 @@ def record(
 
 
 def _parameters_that_travelled(sent: Enumerated | None) -> Set[int]:
-    """Which inputs are parameters of this process alone, and not the caller's own."""
-    if sent is None or sent.process == os.getpid():
+    """Which inputs are parameters of this process alone, and not the caller's own; no scripted ones can be replaced."""
+    if sent is None:
         return frozenset()
-    return {id(tensor) for tensor in sent.tensors if isinstance(tensor, nn.Parameter)}
+    leaves = scripted_parameters(Walk(sent.value))
+    if sent.process != os.getpid():
+        leaves += [tensor for tensor in sent.tensors if isinstance(tensor, nn.Parameter)]
+    return set(map(id, leaves))
 
 
 def _end(result: Tensor) -> Tensor | GradientEdge:

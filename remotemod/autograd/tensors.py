@@ -23,6 +23,7 @@ __all__ = [
     "open_value",
     "parts_of",
     "replaced",
+    "scripted_parameters",
 ]
 
 
@@ -67,7 +68,8 @@ def enumerate_tensors(value: Any, *, is_call: bool) -> tuple[Any, list[Tensor]]:
     of_modules = _parameters_in_modules(walk)
     if is_call:
         _refuse_lazy(of_modules, value)
-        return Enumerated(value, tensors, len(tensors), is_call, os.getpid()), tensors
+        sent = Enumerated(value, tensors, len(tensors), is_call, os.getpid())
+        return sent, [*tensors, *scripted_parameters(walk)]
     copies = [tensor for tensor in tensors if id(tensor) in of_modules]
     tensors = [tensor for tensor in tensors if id(tensor) not in of_modules]
     sent = Enumerated(value, [*tensors, *copies], len(tensors), is_call, os.getpid())
@@ -84,7 +86,10 @@ def open_value(value: Any) -> tuple[Any, list[Tensor]]:
         The value, and its tensors in the same order.
     """
     if type(value) is Enumerated:
-        return value.value, list(value.tensors[: value.followed])
+        tensors = list(value.tensors[: value.followed])
+        if value.is_call:
+            tensors += scripted_parameters(Walk(value.value))
+        return value.value, tensors
     return value, differentiable(value)
 
 
@@ -137,6 +142,12 @@ def _parameters_in_modules(walk: Walk) -> dict[int, Any]:
         c.value for c in walk.containers.values() if c.parts and isinstance(c.value, nn.Module)
     ]
     return {id(parameter): parameter for m in found for parameter in parameters_of(m).values()}
+
+
+def scripted_parameters(walk: Walk) -> list[Tensor]:
+    """The parameters of the scripted modules in a value, which travel in their archives and stay leaves."""
+    found = [parameter for module in walk.scripted() for parameter in module.parameters()]
+    return [parameter for parameter in found if _is_followed(parameter)]
 
 
 def _refuse_lazy(parameters: dict[int, Any], value: tuple[Any, Any]) -> None:

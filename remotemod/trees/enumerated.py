@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from remotemod.errors import GraphError
 from remotemod.torch_compat.script import is_script_module
 from remotemod.trees.paths import path_to
+from remotemod.trees.walk import Walk
 
 __all__ = ["Enumerated", "Followed"]
 
@@ -65,7 +66,7 @@ class Followed:
         )
 
     def demand_all(self, value: Any) -> None:
-        """Refuse a scripted module, whose parameters travel in an archive, if one of their gradients would be lost.
+        """Refuse a scripted module among the arguments that the walk has not found, if a gradient would be lost.
 
         Args:
             value: what is about to travel as a whole; anything else is let through.
@@ -73,7 +74,9 @@ class Followed:
         Raises:
             GraphError: as for one tensor.
         """
-        if isinstance(value, nn.Module) and is_script_module(value):
+        if not self._enumerated.is_call or not is_script_module(value):
+            return
+        if all(value is not known for known in Walk(self._enumerated.value).scripted()):
             for parameter in value.parameters():
                 self.demand(parameter, value)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from remotemod.torch_compat.script import is_script_module
 from remotemod.trees.containers import TENSOR, Kind
 from remotemod.trees.kinds import ATOMS, kind_of
 
@@ -55,6 +56,11 @@ class Walk:
             parts = kind.parts(item)
             containers[key] = _Container(item, kind, parts)
             left.extend(reversed(parts))
+
+    def scripted(self) -> list[Any]:
+        """List the scripted modules in the value, which hold parameters and are not entered."""
+        found = [container.value for container in self.containers.values() if not container.parts]
+        return [value for value in found if is_script_module(value)]
 
     def replace(self, news: Mapping[int, Any]) -> Any:
         """Make the value with other tensors; containers in which nothing is replaced are the value's own.

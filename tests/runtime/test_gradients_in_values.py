@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import remotemod as rm
-from remotemod.testing.containers import Applies, Slotted
+from remotemod.testing.containers import Applies, Hidden, Slotted
 from remotemod.testing.pairs import assert_equal, gradients_of
 
 WEIGHT = torch.linspace(0.5, 1.5, 3)
@@ -39,14 +39,25 @@ def by_value(cls: type, **attributes: Any) -> Any:
     return type("Local", (cls,), {"__module__": "__main__", **attributes})
 
 
-def test_a_scripted_module_as_an_argument_is_refused(net: rm.RemoteModule) -> None:
-    """It travels as an archive, through which no gradient comes back."""
+def test_a_scripted_module_as_an_argument_gets_its_gradients(cluster: rm.Cluster) -> None:
+    """It travels as an archive, and its parameters are leaves where it arrives."""
     scripted = torch.jit.script(nn.Linear(3, 3))
-    with pytest.raises(rm.GraphError, match=r"args\[0\]\['m'\] would be lost"):
-        net({"m": scripted}, lambda box: box["m"](torch.ones(3)))
-    for parameter in scripted.parameters():
-        parameter.requires_grad_(False)
-    assert net({"m": scripted}, lambda box: box["m"](torch.ones(3))).shape == (3,)
+    x = torch.ones(3, requires_grad=True)
+    remote = rm.RemoteModule("one", Net, cluster=cluster)
+    remote({"m": scripted}, lambda box: box["m"](torch.ones(3)) * 2).sum().backward()
+    assert_equal(
+        [p.grad for p in scripted.parameters()], [torch.full((3, 3), 2.0), torch.full((3,), 2.0)]
+    )
+    scripted.zero_grad()
+    rm.rpc_sync("one", _applied, (scripted, x)).sum().backward()
+    assert_equal([scripted.bias.grad, x.grad], [torch.ones(3), scripted.weight.sum(0).detach()])
+
+
+def test_a_scripted_module_that_is_hidden_is_refused(net: rm.RemoteModule) -> None:
+    """Nobody knows of its parameters."""
+    hidden = Hidden(torch.jit.script(nn.Linear(3, 3)))  # type: ignore[arg-type]
+    with pytest.raises(rm.GraphError, match=r"args\[0\]\.cache\['k'\] would be lost"):
+        net(hidden, lambda box: box.cache["k"](torch.ones(3)))
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")
@@ -174,3 +185,7 @@ def test_recomputed_calls_follow_the_same_tensors(cluster: rm.Cluster, layer: bo
 
 def _itself(box: Any) -> Any:
     return box
+
+
+def _applied(module: Any, x: Any) -> Any:
+    return module(x)
