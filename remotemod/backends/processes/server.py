@@ -156,10 +156,10 @@ class _Server:
     def _fork(
         self, request: dict[str, Any], fds: list[int], connection: socket.socket
     ) -> Job | None:
-        entry = find(*split_name(request["entry"]), load=True)
         started: dict[int, Worker] = {}
-        gc.freeze()
         try:
+            entry = find(*split_name(request["entry"]), load=True)
+            gc.freeze()
             if len(fds) < len(request["names"]):
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             for name in request["names"]:

@@ -1,4 +1,4 @@
-"""Worker processes on this machine, for the backends that start their own: begun, watched and ended."""
+"""Worker processes on this machine, for the backends that start their own: started, watched and ended."""
 
 from __future__ import annotations
 
