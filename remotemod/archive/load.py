@@ -21,6 +21,7 @@ from remotemod.handles.members import client_of, own_client, reference_of, set_r
 from remotemod.handles.module import RemoteModule
 from remotemod.handles.named import find_named
 from remotemod.owner.inproc import process_cluster
+from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import current_cluster
 from remotemod.stub.declaration import Declaration
@@ -30,7 +31,9 @@ from remotemod.torch_compat.script import is_script_module, jit, without_advice
 
 __all__ = ["load"]
 
-_NUMBERS = itertools.count(1)
+_NUMBERS: Slot[itertools.count[int]] = slot(
+    "tells submodules of one name apart", lambda: itertools.count(1)
+)
 
 
 class _Resolved(NamedTuple):
@@ -166,7 +169,7 @@ def _reference(name: str, cluster: Cluster) -> str:
     known: Any = DIRECTORY.known(name)
     if known is None or known.cluster is cluster:
         return name
-    return f"{name} ({next(_NUMBERS)})"
+    return f"{name} ({next(_NUMBERS.value)})"
 
 
 def _resolve_handle(submodule: SavedSubmodule, handle: Any) -> _Resolved:

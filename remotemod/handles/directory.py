@@ -119,3 +119,4 @@ class Directory:
 
 
 DIRECTORY = Directory()
+"""What TorchScript's operators reach; they last as long as the process, and so does this."""

@@ -9,11 +9,14 @@ from torch import nn
 
 from remotemod.interface.model import Interface
 from remotemod.interface.read import read_interface
+from remotemod.process import Slot, slot
 from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["describe"]
 
-_KNOWN: weakref.WeakKeyDictionary[type, tuple[object, Interface, str]] = weakref.WeakKeyDictionary()
+_KNOWN: Slot[weakref.WeakKeyDictionary[type, tuple[object, Interface, str]]] = slot(
+    "interfaces of classes, and the forward that they were read with", weakref.WeakKeyDictionary
+)
 
 
 def describe(module: nn.Module) -> tuple[Interface, str]:
@@ -22,10 +25,10 @@ def describe(module: nn.Module) -> tuple[Interface, str]:
     if is_script_module(module) or any(map(_is_function, vars(module).values())):
         interface = read_interface(module)
         return interface, interface.digest
-    known = _KNOWN.get(cls)
+    known = _KNOWN.value.get(cls)
     if known is None or known[0] is not cls.forward:  # somebody has replaced the method since
         interface = read_interface(module)
-        known = _KNOWN[cls] = cls.forward, interface, interface.digest
+        known = _KNOWN.value[cls] = cls.forward, interface, interface.digest
     return known[1:]
 
 

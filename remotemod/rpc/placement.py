@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import torch
 
 from remotemod.errors import PlacementError
 from remotemod.hints import did_you_mean
+from remotemod.process import cached
 
 __all__ = ["Placement", "check_device", "check_owner"]
 
@@ -45,7 +45,7 @@ class Placement:
         return Placement._parsed(text)
 
     @staticmethod
-    @functools.lru_cache(maxsize=1024)
+    @cached(maxsize=1024)
     def _parsed(text: str) -> Placement:
         where, slash, device = text.partition("/")
         if not slash and not _RANK.match(where) and _device(where) is not None:

@@ -16,11 +16,15 @@ from remotemod.future import Future
 from remotemod.handles.client import Client
 from remotemod.handles.directory import DIRECTORY
 from remotemod.handles.tracing.form import Form, put_together, take_apart
+from remotemod.process import Slot, slot
 from remotemod.torch_compat.engine import keeps_graph, will_execute
 
 __all__ = ["EXPECTED", "begin", "call", "end", "end_kept", "go_back"]
 
-_NUMBERS = itertools.count(1)
+# A graph may outlive any reset: what its tensors stand for goes with them.
+_NUMBERS: Slot[itertools.count[int]] = slot(
+    "numbers what tensors stand for", lambda: itertools.count(1), lasting=True
+)
 
 
 class Result(NamedTuple):
@@ -54,7 +58,9 @@ class Result(NamedTuple):
         return None
 
 
-EXPECTED: dict[int, Result] = {}
+EXPECTED: Slot[dict[int, Result]] = slot(
+    "the results that graphs were traced with", dict, lasting=True
+)
 """The result that each place in a graph was traced with."""
 
 
@@ -78,7 +84,7 @@ class _Called(NamedTuple):
         """
         tensors: list[Tensor] = []
         form = take_apart(value, tensors, None)
-        expected = EXPECTED.get(self.site)
+        expected = EXPECTED.value.get(self.site)
         difference = None if expected is None else expected.difference(form, tensors)
         if difference is not None:
             raise RemoteModError(
@@ -117,8 +123,8 @@ class _Kept(NamedTuple):
     anchored: bool
 
 
-_BEGUN: dict[int, _Begun] = {}
-_KEPT: dict[int, _Kept] = {}
+_BEGUN: Slot[dict[int, _Begun]] = slot("calls that tensors stand for", dict, lasting=True)
+_KEPT: Slot[dict[int, _Kept]] = slot("graphs that tensors stand for", dict, lasting=True)
 
 
 def call(
@@ -162,7 +168,7 @@ def begin(
     args, kwargs = put_together(form, given, sizes)
     with torch.set_grad_enabled(needs is not None or torch.is_grad_enabled()):
         future = called.client.submit(method, args, kwargs)
-    return _stand_in(_BEGUN, _Begun(future, inputs, called))
+    return _stand_in(_BEGUN.value, _Begun(future, inputs, called))
 
 
 def end(stands_for: Tensor) -> list[Tensor]:
@@ -190,7 +196,7 @@ def end_kept(stands_for: Tensor, anchored: bool) -> tuple[list[Tensor], Tensor]:
     begun = _take(stands_for)
     with torch.enable_grad():
         results = begun.tensors()
-    graph = _stand_in(_KEPT, _Kept(results, begun.inputs, anchored))
+    graph = _stand_in(_KEPT.value, _Kept(results, begun.inputs, anchored))
     return [result.detach() for result in results], graph
 
 
@@ -201,7 +207,7 @@ def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
         graph: what stands for the graph of the call.
         grads: the gradient of each result; None where there is none.
     """
-    results, inputs, anchored = _KEPT[int(graph)]
+    results, inputs, anchored = _KEPT.value[int(graph)]
     pairs = [
         (result, grad)
         for result, grad in zip(results, grads, strict=True)
@@ -227,7 +233,7 @@ def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
 
 def _stand_in(table: dict[int, Any], value: Any) -> Tensor:
     """A tensor that stands for ``value``, which goes with the tensor's memory."""
-    number = next(_NUMBERS)
+    number = next(_NUMBERS.value)
     table[number] = value
     made = torch.tensor([number])
     weakref.finalize(made.untyped_storage(), table.pop, number, None)
@@ -235,7 +241,7 @@ def _stand_in(table: dict[int, Any], value: Any) -> Tensor:
 
 
 def _take(stands_for: Tensor) -> _Begun:
-    begun = _BEGUN.pop(int(stands_for), None)
+    begun = _BEGUN.value.pop(int(stands_for), None)
     if begun is None:
         raise RemoteModError("the result of this call was taken before")
     return begun

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import enum
-import functools
 import itertools
 import json
 import types
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError
 from remotemod.objects import ObjectNotFound, find, find_or_none, split_name
+from remotemod.process import Slot, cached, slot
 from remotemod.trees import tensors_of
 from remotemod.wire.codec import Codec
 
@@ -118,7 +118,7 @@ def text_of(form: Form, travels: bool, name: str) -> str:
 @constant
 def _text(form: Form, travels: bool, name: str) -> str:
     text = json.dumps(form, separators=(",", ":"))
-    for found, value in _HERE.items() if travels else ():
+    for found, value in _LOCAL.value.items() if travels else ():
         if f'"{found}"' in text:
             raise ProtocolError(
                 f"a call of {name} passes {value!r:.60}, which cannot be written into a program for other processes; "
@@ -127,7 +127,7 @@ def _text(form: Form, travels: bool, name: str) -> str:
     return text
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def form_of(text: str) -> Form:
     """The form that a text is of."""
     found: Form = json.loads(text)
@@ -137,8 +137,9 @@ def form_of(text: str) -> Form:
 # --- what has no form of its own --------------------------------------------------------------
 
 _CODEC = Codec()
-_HERE: dict[str, Any] = {}
-_NUMBERS = itertools.count(1)
+# Graphs that were written go on naming these, so they last as long as the process.
+_LOCAL: Slot[dict[str, Any]] = slot("what only this process's graphs can name", dict, lasting=True)
+_NUMBERS: Slot[itertools.count[int]] = slot("numbers it", lambda: itertools.count(1), lasting=True)
 
 
 def _name_of(value: Any) -> str:
@@ -197,11 +198,11 @@ def _constant_name(value: Any) -> str:
                 return f"value {base64.b85encode(header).decode()}"
     except (ProtocolError, AttributeError, KeyError):
         pass
-    for name, known in _HERE.items():
+    for name, known in _LOCAL.value.items():
         if known is value:
             return name
-    name = f"here {next(_NUMBERS)}"
-    _HERE[name] = value
+    name = f"here {next(_NUMBERS.value)}"
+    _LOCAL.value[name] = value
     return name
 
 
@@ -229,7 +230,7 @@ def _key(name: str) -> str:
 def _find(name: str) -> Any:
     kind, _, rest = name.partition(" ")
     if kind == "here":
-        return _HERE[name]
+        return _LOCAL.value[name]
     if kind == "value":
         return _CODEC.decode(base64.b85decode(rest), [])
     module, qualname = split_name(rest)

@@ -19,19 +19,24 @@ from remotemod.handles.tracing import calls
 from remotemod.handles.tracing.declared import SCHEMAS, declare
 from remotemod.handles.tracing.form import Form, constant, form_of, put_together, take_apart
 from remotemod.handles.tracing.skeleton import shapes_of
+from remotemod.process import Slot, slot
 from remotemod.torch_compat.tracing import below_autograd, functional_modes, is_traced
 
 __all__ = ["AUTOGRAD", "FAKE", "REAL", "define", "last_result", "next_site"]
 
-_THREAD = threading.local()
+_THREAD: Slot[threading.local] = slot("what each thread has traced last", threading.local)
 # Compiled code is cached on disk by its graph, which does not say what the module's shapes were.
-_SITES = itertools.count(random.SystemRandom().getrandbits(48))
+_SITES: Slot[itertools.count[int]] = slot(
+    "numbers the places of calls in graphs",
+    lambda: itertools.count(random.SystemRandom().getrandbits(48)),
+    lasting=True,
+)
 
 
 @constant
 def last_result() -> Form:
     """How the result of the call that was traced last in this thread is made of its tensors."""
-    found: Form = _THREAD.result
+    found: Form = _THREAD.value.result
     return found
 
 
@@ -42,7 +47,7 @@ def next_site() -> int:
 
 @constant
 def _next_site() -> int:
-    return next(_SITES)
+    return next(_SITES.value)
 
 
 @constant
@@ -80,13 +85,15 @@ def _autograd(name: str, *args: Any) -> Any:
     return _TRACED[name](*args) if recorded and name in _TRACED else _below(name, *args)
 
 
-_BEGUN: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary()
+_BEGUN: Slot[weakref.WeakKeyDictionary[Any, list[Tensor]]] = slot(
+    "the calls that a graph has submitted so far", weakref.WeakKeyDictionary
+)
 
 
 def _began(stands_for: Tensor) -> Tensor:
     """Notes that a call has been submitted in the graph that is written."""
     for mode in functional_modes():
-        _BEGUN.setdefault(mode, []).append(stands_for)
+        _BEGUN.value.setdefault(mode, []).append(stands_for)
     return stands_for
 
 
@@ -97,7 +104,7 @@ def _begun(stands_for: Tensor) -> list[Tensor]:
     """
     found: list[Tensor] = []
     for mode in functional_modes():
-        found += [begun for begun in _BEGUN.get(mode, ()) if begun is not stands_for]
+        found += [begun for begun in _BEGUN.value.get(mode, ()) if begun is not stands_for]
     return found
 
 
@@ -174,8 +181,8 @@ def _shapes(
     client = DIRECTORY.find(ref)
     value = shapes_of(client, method, args, kwargs)
     found: list[Tensor] = []
-    result = _THREAD.result = take_apart(value, found, None)
-    calls.EXPECTED[site] = calls.Result.of(result, found)
+    result = _THREAD.value.result = take_apart(value, found, None)
+    calls.EXPECTED.value[site] = calls.Result.of(result, found)
     return [tensor.new_empty(tensor.shape) for tensor in found] or [torch.empty(0)]
 
 

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from remotemod.errors import RemoteModError
 from remotemod.handles.client import Client
 from remotemod.owner.module_functions import remote_module
+from remotemod.process import Slot, slot
 from remotemod.rpc.ref import RemoteRef
 from remotemod.trees import move
 
 __all__ = ["outside", "shapes_of"]
 
-_SKELETONS: weakref.WeakKeyDictionary[Client, bytes] = weakref.WeakKeyDictionary()
+_SKELETONS: Slot[weakref.WeakKeyDictionary[Client, bytes]] = slot(
+    "modules without their data", weakref.WeakKeyDictionary
+)
 
 
 def shapes_of(client: Client, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -83,9 +86,9 @@ def outside(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _skeleton(client: Client) -> bytes:
-    found = _SKELETONS.get(client)
+    found = _SKELETONS.value.get(client)
     if found is None:
-        found = _SKELETONS[client] = outside(client.invoke, _without_data, (client.ref,))
+        found = _SKELETONS.value[client] = outside(client.invoke, _without_data, (client.ref,))
     return found
 
 
