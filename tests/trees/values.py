@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any, NamedTuple
 
+import attr
+import attrs
 import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from remotemod.trees.objects import slot_names
 
-__all__ = ["alike", "attrs_like", "nested", "shape_of"]
+__all__ = ["alike", "nested", "shape_of"]
 
 
 class Row(list[Any]):
@@ -90,30 +92,28 @@ class Selective:
         return {"a": self.a}
 
 
-def attrs_like(cls: Any) -> Any:
-    """A slotted class as attrs makes them: with hooks of its own that give every field."""
+@attrs.define
+class Defined:
+    """A class of attrs with slots, and so with hooks of its own."""
 
-    def getstate(self: Any) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in cls.__slots__}
-
-    def setstate(self: Any, state: dict[str, Any]) -> None:
-        for name, item in state.items():
-            object.__setattr__(self, name, item)
-
-    getstate.__module__ = setstate.__module__ = "attr._make"
-    cls.__getstate__, cls.__setstate__, cls.__attrs_attrs__ = getstate, setstate, ()
-    return cls
+    a: Any
+    b: Any
 
 
-@attrs_like
-class Attrs:
-    """What attrs would make."""
+@attrs.frozen
+class FrozenAttrs:
+    """One that cannot be assigned to."""
 
-    __slots__ = ("a", "b")
+    a: Any
+    b: Any
 
-    def __init__(self, a: Any, b: Any) -> None:
-        self.a = a
-        self.b = b
+
+@attr.s(eq=False)
+class OldAttrs:
+    """One without slots, as older code has them."""
+
+    a = attr.ib()
+    b = attr.ib()
 
 
 def with_attributes(value: Any, item: Any) -> Any:
@@ -161,7 +161,9 @@ _PAIRS: list[Callable[[Any, Any], Any]] = [
     lambda a, b: with_attributes(SlottedToo(a, b), b),
     lambda a, b: SimpleNamespace(a=a, b=b),
     Slotted,
-    Attrs,
+    Defined,
+    FrozenAttrs,
+    OldAttrs,
     Named,
     Record,
     closure,
