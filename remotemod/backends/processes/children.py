@@ -62,7 +62,7 @@ class Wait:
         return is_late or not living
 
     def ends(self) -> list[tuple[int | None, list[str]]]:
-        """The exit status of each worker, and the last lines of its stderr; nothing where it was to be killed."""
+        """The exit status and the last lines of stderr of each worker; nothing where they were to be killed."""
         if self.kills:
             return []
         for worker in self.workers:

@@ -15,7 +15,7 @@ class BackgroundReader:
     """Reads until nothing is in flight, and fails calls at their deadlines.
 
     Args:
-        reader: the connection, of whose readers the thread is one.
+        reader: the connection.
         pending: its calls in flight.
         name: the name of the thread.
     """
@@ -29,7 +29,7 @@ class BackgroundReader:
         self._next_deadline: float | None = None
 
     def attend(self, deadline: float | None) -> None:
-        """Makes sure that the thread runs, and reads on no longer than to ``deadline`` before it looks for late calls."""
+        """Makes sure that the thread runs, and that it fails late calls at ``deadline``."""
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -53,8 +53,8 @@ class BackgroundReader:
                 futures = self._pending.futures()
                 deadlines = [future.deadline for future in futures if future.deadline is not None]
                 deadline = self._next_deadline = min(deadlines, default=None)
-            self._reader.read_until(functools.partial(self._must_look, deadline), deadline)
+            self._reader.read_until(functools.partial(self._must_check, deadline), deadline)
             self._pending.expire()
 
-    def _must_look(self, deadline: float | None) -> bool:
+    def _must_check(self, deadline: float | None) -> bool:
         return not self._pending or self._next_deadline != deadline

@@ -209,7 +209,7 @@ class Connection(LeaderFollowers):
     # --- receiving ----------------------------------------------------------------------------
 
     def _dispatch(self, message: Message) -> None:
-        """Completes the future whose reply a message is."""
+        """Completes the future of the call that a message replies to."""
         call = message.call
         future = self._pending.get(call, self)
         if future is None:

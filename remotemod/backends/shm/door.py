@@ -113,7 +113,7 @@ def connect(
 
 
 def _cluster_info(address: str, token: str, engine: ShmEngine) -> ClusterInfo:
-    """The cluster as the first worker describes it that answers."""
+    """The description of the cluster that the first worker gives which answers."""
     names = listening_workers(token)
     if not names:
         raise BackendUnavailable(

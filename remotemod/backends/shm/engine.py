@@ -131,7 +131,7 @@ class ShmEngine(Engine):
     # --- connections --------------------------------------------------------------------------
 
     def _connect(self, worker: str) -> Connection:
-        """The connection to a worker; made over its listening socket where there is none: by other workers, and guests."""
+        """Connects to the socket on which a worker listens, unless there is a connection: for other workers, and guests."""
         with self._lock:
             if worker in self._connections:
                 return self._connections[worker]

@@ -21,7 +21,7 @@ class LeaderFollowers(ABC):
 
     A blocking call needs no reader thread: the first thread that waits takes the reader lock and leads. It reads until
     its own reply has arrived, and completes the futures of the others on the way; then the next one leads. The leader
-    may come here again, from a callback of a future that it has completed.
+    may read recursively, from a callback of a future that it has completed.
 
     Args:
         channel: the connected channel.
@@ -44,7 +44,7 @@ class LeaderFollowers(ABC):
 
     @abstractmethod
     def _dispatch(self, message: Message) -> None:
-        """Completes the future whose reply a message is."""
+        """Completes the future of the call that a message replies to."""
 
     @abstractmethod
     def _lose(self, error: Exception) -> RemoteModError:

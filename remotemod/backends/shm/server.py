@@ -128,7 +128,7 @@ class Server:
                 return task
 
     def _next_message(self) -> Message:
-        """The next message that was not cancelled; a caller that cancelled it during another call has said so by now."""
+        """The next message that was not cancelled; cancellations that came during a long call are read first."""
         if time.perf_counter() - self._last_started > _LONG_CALL:
             while self._read_ahead(self._channel.receive(0.0)):
                 pass
