@@ -51,7 +51,9 @@ def test_a_failure_leaves_the_old_one(tmp_path: Path, error: type[BaseException]
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs behind them deaf to it
 from remotemod.files import replacing
 with replacing(sys.argv[1]) as content:
     open(content, "w").write("half")

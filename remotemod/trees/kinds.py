@@ -56,6 +56,9 @@ ATOMS = frozenset(
         torch.device,
         torch.layout,
         torch.memory_format,
+        torch.SymInt,
+        torch.SymFloat,
+        torch.SymBool,
     }
 )
 """The classes whose instances hold nothing."""

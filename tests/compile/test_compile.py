@@ -136,11 +136,11 @@ def test_graphs_end_with_their_results(cluster: rm.Cluster, compiler: str) -> No
     compiled = torch.compile(model, fullgraph=True, backend=compiler)
     for _ in range(5):
         result = compiled(torch.randn(2, 3))
-    assert len(calls._KEPT) == 2
+    assert len(calls._KEPT.value) == 2
     del result
     gc.collect()
-    assert not calls._KEPT
-    assert not calls._BEGUN
+    assert not calls._KEPT.value
+    assert not calls._BEGUN.value
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
