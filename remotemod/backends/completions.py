@@ -7,9 +7,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
-from remotemod.errors import DeadlineExceeded
 from remotemod.expiry import expire_in_time
 from remotemod.future import Future
 from remotemod.rpc.messages import Message
@@ -75,7 +76,7 @@ class _Completion:
         with self._lock:
             if self._outcome is None:
                 try:
-                    self._outcome = self._decode(self._reply.wait()), None
+                    self._outcome = self._decode(self._reply.result()), None
                 except BaseException as error:
                     self._outcome = None, error
         value, failure = self._outcome
@@ -92,8 +93,9 @@ class _Completion:
     ) -> None:
         """Waits for the reply until the deadline, and completes the result if it is there."""
         left = None if until is None else max(0.0, until - time.monotonic())
-        with contextlib.suppress(DeadlineExceeded):
+        with contextlib.suppress(TimeoutError, FutureTimeout, CancelledError):
             self._reply.exception(left)
+        if self._reply.done():
             self.complete(future)
 
     def attend(self, future: Future[Any]) -> None:

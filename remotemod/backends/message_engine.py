@@ -24,14 +24,15 @@ from remotemod.wire.codec import Codec
 
 __all__ = ["MessageEngine", "Transport"]
 
+CAPABILITIES = Capabilities(processes=True, code=True)
+"""What most transports can do."""
+
 
 class Transport(ABC):
     """Carries messages to workers, where :meth:`remotemod.owner.session.Session.handle` answers them."""
 
-    @property
-    @abstractmethod
-    def workers(self) -> Sequence[str]:
-        """The names of the workers, by rank."""
+    workers: Sequence[str]
+    """The names of the workers, by rank."""
 
     @abstractmethod
     def request(self, worker: str, message: Message, timeout: float | None) -> Future[Message]:
@@ -41,6 +42,9 @@ class Transport(ABC):
             worker: who answers it.
             message: bytes and tensors; the tensors may change after this returns.
             timeout: seconds after which nobody waits for the reply any more; None for no bound.
+
+        Returns:
+            The future of the reply; any ``concurrent.futures.Future`` will do.
 
         Raises:
             WorkerLost: the worker is gone (may also come through the future).
@@ -69,16 +73,12 @@ class MessageEngine(Engine):
             :class:`remotemod.backends.worker_server.WorkerServer` with a ``silence``; None never.
     """
 
-    name = ""
-    capabilities = Capabilities(processes=True, code=True)
-    address = None
-
     def __init__(
         self,
         transport: Transport,
         *,
-        name: str,
-        capabilities: Capabilities | None = None,
+        name: str = "messages",
+        capabilities: Capabilities = CAPABILITIES,
         caller: str = "caller",
         address: str | None = None,
         owner: Owner | None = None,
@@ -86,8 +86,9 @@ class MessageEngine(Engine):
     ) -> None:
         self._transport = transport
         self.name = name
+        self.capabilities = capabilities
         self.caller = caller
-        self.address = address
+        self._address = address
         self._owner = owner
         self._heartbeat = heartbeat
         self._codecs: dict[str, Codec] = {}
@@ -95,13 +96,16 @@ class MessageEngine(Engine):
         self._completions = Completions()
         self._lock = threading.RLock()  # finalizers may come in the middle
         self._closed = False
-        if capabilities is not None:
-            self.capabilities = capabilities
 
     @property
-    def workers(self) -> Sequence[str]:
+    def workers(self) -> Sequence[str]:  # type: ignore[override]  # they may come and go
         """The names of the workers, by rank."""
         return self._transport.workers
+
+    @property
+    def address(self) -> str | None:
+        """What ``rm.connect`` takes in other processes."""
+        return self._address
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
         """Sends a request and returns the future of its result."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections.abc import Sequence
 
 from remotemod.backends.message_engine import MessageEngine, Transport
 from remotemod.backends.serialization import make_codec
+from remotemod.errors import PlacementError
+from remotemod.future import Future
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
 from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.current import set_process_cluster
+from remotemod.rpc.messages import Message
 from remotemod.wire.codec import Codec
 
 __all__ = ["WorkerServer"]
@@ -22,7 +26,7 @@ class WorkerServer:
 
     Args:
         name: the worker's name.
-        transport: how this worker reaches the others.
+        transport: how this worker reaches the others; None where none of them calls another.
         backend: the name under which ``rm.launch`` knows the backend.
         timeout: seconds that a call of this worker's own may take by default; None for no bound.
         silence: seconds without a message after which a caller counts as gone, for transports that do not notice its
@@ -32,15 +36,15 @@ class WorkerServer:
     def __init__(
         self,
         name: str,
-        transport: Transport,
+        transport: Transport | None = None,
         *,
-        backend: str,
+        backend: str = "messages",
         timeout: float | None = None,
         silence: float | None = None,
     ) -> None:
         self._owner = Owner(name, reachable=True)
         engine = MessageEngine(
-            transport,
+            transport or _Nowhere(),
             name=backend,
             caller=name,
             owner=self._owner,
@@ -89,3 +93,20 @@ class WorkerServer:
                 silent = [caller for caller, heard in self._heard.items() if now - heard > silence]
             for caller in silent:
                 self.end_session(caller)
+
+
+class _Nowhere(Transport):
+    """The transport of a worker that reaches no other."""
+
+    workers: Sequence[str] = ()
+
+    def request(self, worker: str, message: Message, timeout: float | None) -> Future[Message]:
+        raise PlacementError(
+            f"this worker has no way to '{worker}': its server was made without a transport"
+        )
+
+    def notify(self, worker: str, message: Message) -> None:
+        """There is nobody to tell."""
+
+    def close(self) -> None:
+        """There is nothing to end."""

@@ -143,7 +143,8 @@ class Session:
             kwargs: keyword arguments.
             graph_mode: a :class:`remotemod.autograd.tensors.GraphMode`.
         """
-        return self._kept(endpoint.run(module, args, kwargs, graph_mode))
+        result = endpoint.run(module, args, kwargs, graph_mode)
+        return Reply(result) if type(result) is not Recorded else self._kept(result)
 
     def differentiate(self, graph: int, grads: Sequence[Any], how: Sequence[bool]) -> Reply:
         """Runs a kept graph backwards, and lets it go if that is all; see :class:`Differentiate`."""

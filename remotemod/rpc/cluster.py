@@ -33,12 +33,20 @@ class Cluster:
         engine: carries the requests.
         timeout: seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none.
 
+    Raises:
+        TypeError: the engine lacks one of its attributes.
+
     Attributes:
         engine: carries the requests; for the runtime and for those who write engines.
         was_closed: whether :meth:`close` was called; every call looks at it.
     """
 
     def __init__(self, engine: Engine, *, timeout: float | None = None) -> None:
+        for name in ("name", "capabilities", "workers"):
+            if not hasattr(engine, name):
+                raise TypeError(
+                    f"{type(engine).__name__} says nothing of its {name}; see {Engine.__name__}"
+                )
         self.engine = engine
         engine.cluster = self
         self._timeout = resolve_timeout(timeout)

@@ -42,26 +42,20 @@ class Engine(ABC):
     with a cheaper way of its own implements this class.
     """
 
-    caller = "caller"
+    name: str
+    """The name under which ``rm.launch`` knows the backend."""
+
+    capabilities: Capabilities
+    """What the engine can do."""
+
+    workers: Sequence[str]
+    """The names of the workers, by rank."""
+
+    caller: str = "caller"
     """The name of this process, as profiles show it."""
 
     cluster: Any = None
     """The cluster that the engine carries requests for; it enters itself here."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name under which ``rm.launch`` knows the backend."""
-
-    @property
-    @abstractmethod
-    def capabilities(self) -> Capabilities:
-        """What the engine can do."""
-
-    @property
-    @abstractmethod
-    def workers(self) -> Sequence[str]:
-        """The names of the workers, by rank."""
 
     @abstractmethod
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 
 import remotemod as rm
 from remotemod.backends.base import (
+    Capabilities,
     Cluster,
     Engine,
     Future,
@@ -74,12 +76,31 @@ def test_a_forgotten_method_is_an_error() -> None:
         Half()
 
 
+def test_an_engine_without_workers_is_an_error() -> None:
+    """What every cluster asks for is asked for at once."""
+
+    class Silent(Engine):
+        name = "silent"
+        capabilities = Capabilities(processes=False, code=True)
+
+        def submit(self, worker: str, request: object, timeout: float | None) -> Future[object]:
+            raise AssertionError
+
+        def post(self, worker: str, request: object) -> None:
+            raise AssertionError
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    with pytest.raises(TypeError, match="Silent says nothing of its workers"):
+        Cluster(Silent())
+
+
 class Threads(Transport):
     """A worker in this process, whose messages cross as bytes, each handled in a thread of its own."""
 
-    workers: Sequence[str] = ("one",)
-
     def __init__(self, server: WorkerServer | None = None) -> None:
+        self.workers = ["one"]
         self.server = server
         self.slow = threading.Event()
         self.slow.set()
@@ -170,6 +191,30 @@ def test_a_heartbeat_keeps_a_caller(own_cluster: None) -> None:
         del ref
         gc.collect()
         assert eventually(lambda: Kept.alive == 0)
+
+
+class Foreign(Threads):
+    """A transport whose replies are the standard library's futures."""
+
+    def request(self, worker: str, message: Message, timeout: float | None) -> Any:
+        return self._threads.submit(self._handle, message.to_bytes())
+
+
+def test_a_reply_may_be_any_future(own_cluster: None) -> None:
+    """What an engine's own library gives is taken as it is."""
+    transport = Foreign(WorkerServer("one"))
+    with Cluster(MessageEngine(transport)) as cluster:
+        assert cluster.backend == "messages"
+        assert rm.rpc_sync("one", int, ("7",)) == 7
+        with pytest.raises(ValueError, match="invalid literal"):
+            rm.rpc_sync("one", int, ("seven",))
+
+
+def test_a_worker_without_a_transport_reaches_no_other(own_cluster: None) -> None:
+    """It says so, and to whom it was to go."""
+    cluster = WorkerServer("one").cluster
+    with pytest.raises(rm.PlacementError, match="two"):
+        rm.RemoteModule("two", nn.Identity, cluster=cluster)
 
 
 def test_a_result_that_cannot_travel_fails_alone(own_cluster: None) -> None:

@@ -82,7 +82,7 @@ class TorchRpcEngine(Engine):
         register_scripted()
 
     @property
-    def workers(self) -> Sequence[str]:
+    def workers(self) -> Sequence[str]:  # type: ignore[override]  # members come and go
         """The names of the workers, by rank."""
         if self._workers is not None:
             return self._workers
