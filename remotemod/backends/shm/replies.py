@@ -72,4 +72,6 @@ def decode_reply(
         if message.object_id:
             graph_ref(message.object_id)  # the end of this reference releases the graph
         return None, error
-    return recorded(Reply(value, message.object_id), graph_ref), None
+    if message.object_id:
+        value = recorded(Reply(value, message.object_id), graph_ref)
+    return value, None

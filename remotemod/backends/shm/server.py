@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 import threading
 import time
@@ -38,11 +37,13 @@ class _Task(NamedTuple):
     Attributes:
         call: the number under which the reply is sent; 0 for none.
         run: runs it.
+        args: the arguments of that.
         graph_mode: what becomes of the graph; gradients are recorded unless there is none.
     """
 
     call: int
-    run: Callable[[], Reply]
+    run: Callable[..., Reply]
+    args: tuple[Any, ...] = ()
     graph_mode: int = GraphMode.SHARE
 
 
@@ -104,7 +105,7 @@ class Server:
                 try:
                     # For the thread, not for a block: the next call mostly wants the same.
                     torch.set_grad_enabled(bool(task.graph_mode))
-                    reply = encode_reply(self._codec, task.run())
+                    reply = encode_reply(self._codec, task.run(*task.args))
                 except (
                     BaseException
                 ) as error:  # SystemExit too: a module's exit is not the worker's
@@ -155,12 +156,11 @@ class Server:
         try:
             endpoint = self._endpoints[message.object_id]
             args, kwargs = unpack_row(message.header, message.frames)
-            run = functools.partial(
-                self._session.call, endpoint, endpoint.module(), args, kwargs, message.graph_mode
-            )
-            return _Task(message.call, run, message.graph_mode)
+            graph_mode = message.graph_mode
+            call = endpoint, endpoint.module(), args, kwargs, graph_mode
+            return _Task(message.call, self._session.call, call, graph_mode)
         except Exception as error:
-            return _Task(message.call, functools.partial(_raise, error))
+            return _Task(message.call, _raise, (error,))
 
     def _task(self, message: Message) -> _Task | None:
         """The request in a message; None for what is done at once and never answered."""
@@ -175,10 +175,10 @@ class Server:
             if isinstance(request, Release):
                 self._drop_endpoints(request.refs)
             if isinstance(request, Call):
-                return _Task(call, run, request.graph_mode)
+                return _Task(call, run, (), request.graph_mode)
             return _Task(call, run) if call else None
         except Exception as error:
-            return _Task(call, functools.partial(_raise, error)) if call else None
+            return _Task(call, _raise, (error,)) if call else None
 
     def _add_endpoint(self, number: int, common: tuple[Any, ...]) -> None:
         """Later calls name a method, or all graphs, by this number."""
