@@ -10,7 +10,7 @@ from remotemod.future import Future
 from remotemod.owner.owner import Owner, current_owner
 from remotemod.requests import Invoke
 from remotemod.rpc.cluster import Cluster
-from remotemod.rpc.current import ambient_cluster, find_cluster
+from remotemod.rpc.current import cluster_of_reference
 from remotemod.rpc.ref import RemoteRef
 
 __all__ = ["LOCAL", "Location", "Locations", "gather", "scatter"]
@@ -84,12 +84,12 @@ class Locations:
 
 def _cluster_of(ref: Any) -> Cluster:
     """The cluster for a reference of an engine's own kind, which does not say where it belongs."""
-    for cluster in (find_cluster(), ambient_cluster()):
-        if cluster is not None and cluster.engine.is_own_reference(ref):
-            return cluster
-    raise RemoteModError(
-        f"no open cluster reaches {ref!r}: open the one that it comes from (rm.connect, rm.launch)"
-    )
+    cluster = cluster_of_reference(ref)
+    if cluster is None:
+        raise RemoteModError(
+            f"no open cluster reaches {ref!r}: open the one that it comes from (rm.connect, rm.launch)"
+        )
+    return cluster
 
 
 def scatter(

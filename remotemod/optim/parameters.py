@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from remotemod.handles.members import client_of
 from remotemod.optim.locations import LOCAL, Location, Locations
 from remotemod.optim.shard import Source
-from remotemod.rpc.current import current_cluster
+from remotemod.rpc.current import cluster_of_reference
 from remotemod.rpc.ref import RemoteRef
 from remotemod.torch_compat.modules import parameters_of
 
@@ -140,14 +140,7 @@ def _of_module(root: nn.Module, item: int, locations: Locations) -> Iterator[Ent
 
 
 def _is_reference(value: Any) -> bool:
-    if isinstance(value, RemoteRef):
-        return True
-    # Torch's references count as ours once its RPC is known to be there.
-    return (
-        type(value).__name__ in ("RRef", "PyRRef")
-        and current_cluster() is not None
-        and isinstance(value, RemoteRef)
-    )
+    return isinstance(value, RemoteRef) or cluster_of_reference(value) is not None
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,13 @@ from remotemod.process import Slot, slot
 from remotemod.rpc.cluster import Cluster, latest_open
 from remotemod.rpc.registry import ambient_doors
 
-__all__ = ["ambient_cluster", "current_cluster", "find_cluster", "set_process_cluster"]
+__all__ = [
+    "ambient_cluster",
+    "cluster_of_reference",
+    "current_cluster",
+    "find_cluster",
+    "set_process_cluster",
+]
 
 _OWN: Slot[Cluster | None] = slot("on a worker: the cluster that it belongs to", lambda: None)
 
@@ -26,6 +32,13 @@ def ambient_cluster() -> Cluster | None:
     """The cluster that this process is a member of without having opened one, such as an RPC agent's."""
     clusters = (door.ambient() for door in ambient_doors())
     return next((cluster for cluster in clusters if cluster is not None), None)
+
+
+def cluster_of_reference(ref: object) -> Cluster | None:
+    """The open cluster whose engine has references of this kind, which do not say themselves where they belong."""
+    clusters = (current_cluster(), ambient_cluster())
+    owning = (c for c in clusters if c is not None and c.engine.is_own_reference(ref))
+    return next(owning, None)
 
 
 def find_cluster(cluster: Cluster | None = None) -> Cluster:
