@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from remotemod.process import Slot, slot
 from remotemod.torch_compat.modules import buffers_of
 from remotemod.torch_compat.script import is_script_module
 from remotemod.torch_compat.tensors import version_of
@@ -96,8 +97,8 @@ class _Rerun:
         self._before = _copied([buffer for _, _, buffer in self._buffers])
         self._versions = [_version(buffer) for _, _, buffer in self._buffers]
         self._undo: list[list[tuple[dict[str, Any], str, Any]]] = []
-        with _LOCK:
-            self._lock = _RERUN_LOCKS.setdefault(id(module), threading.RLock())
+        with _LOCK.value:
+            self._lock = _RERUN_LOCKS.value.setdefault(id(module), threading.RLock())
 
     def ran(self) -> None:
         """Drops the copies of what the forward has not changed; comes after it."""
@@ -127,5 +128,7 @@ def _version(tensor: Tensor) -> int | None:
 
 
 # One thread at a time runs a module again, because it changes what others would find in it.
-_LOCK = threading.Lock()
-_RERUN_LOCKS: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_LOCK: Slot[threading.Lock] = slot("guards the locks of reruns", threading.Lock, in_child="new")
+_RERUN_LOCKS: Slot[weakref.WeakValueDictionary[int, Any]] = slot(
+    "locks of modules that are run again", weakref.WeakValueDictionary, in_child="new"
+)

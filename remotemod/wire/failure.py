@@ -9,7 +9,6 @@ that could name it has imported it already.
 from __future__ import annotations
 
 import copyreg
-import functools
 import traceback
 import types
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from remotemod.errors import ProtocolError, RemoteError
 from remotemod.objects import find_or_none
+from remotemod.process import cached
 from remotemod.trees.objects import is_built_in, slot_names
 from remotemod.wire.code import reference_to
 from remotemod.wire.codec import Codec
@@ -160,7 +160,7 @@ def _find_type(failure: Failure, codec: Codec) -> Any:
     return None if issubclass(found, _NEVER_COMBINED) else found
 
 
-@functools.lru_cache(maxsize=256)
+@cached(maxsize=256)
 def _combine(original: Any) -> type[RemoteError]:
     """Derive, once for each type, the class that is both a RemoteError and the original."""
     if issubclass(RemoteError, original):

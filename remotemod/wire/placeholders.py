@@ -7,10 +7,13 @@ from typing import Any
 
 from remotemod.errors import ProtocolError
 from remotemod.objects import ObjectNotFound, find, find_or_none
+from remotemod.process import Slot, slot
 
 __all__ = ["class_named", "find_placeholder", "is_placeholder", "named_tuple_class"]
 
-_PLACEHOLDERS: dict[tuple[str, str], type] = {}
+_PLACEHOLDERS: Slot[dict[tuple[str, str], type]] = slot(
+    "placeholder classes by module and name", dict, lasting=True
+)
 
 
 def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> type:
@@ -29,12 +32,12 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
     real = find_or_none(module, qualname)
     if isinstance(real, type) and getattr(real, "_fields", None) == fields:
         return real
-    known: Any = _PLACEHOLDERS.get((module, qualname))
+    known: Any = _PLACEHOLDERS.value.get((module, qualname))
     if known is None:
         made: Any = collections.namedtuple(qualname.rpartition(".")[2], fields)  # type: ignore[misc]
         made.__module__ = module
         made.__qualname__ = qualname
-        known = _PLACEHOLDERS.setdefault((module, qualname), made)
+        known = _PLACEHOLDERS.value.setdefault((module, qualname), made)
     if known._fields != fields:
         raise ProtocolError(
             f"{module}.{qualname} has the fields {', '.join(known._fields)} in one archive and {', '.join(fields)} "
@@ -46,16 +49,16 @@ def named_tuple_class(module: str, qualname: str, fields: tuple[str, ...]) -> ty
 
 def find_placeholder(module: str, qualname: str) -> type | None:
     """The placeholder for a class of the user's that is not here; None without one."""
-    return _PLACEHOLDERS.get((module, qualname))
+    return _PLACEHOLDERS.value.get((module, qualname))
 
 
 def is_placeholder(value: object) -> bool:
     """Whether a class is a placeholder for one that other processes can import."""
-    if not _PLACEHOLDERS or not isinstance(value, type):
+    if not _PLACEHOLDERS.value or not isinstance(value, type):
         return False
     name = value.__qualname__
     local = value.__module__ == "__main__" or "<locals>" in name
-    return not local and _PLACEHOLDERS.get((value.__module__, name)) is value
+    return not local and _PLACEHOLDERS.value.get((value.__module__, name)) is value
 
 
 def class_named(module: str, qualname: str) -> Any:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 from collections import OrderedDict
 from typing import Any
 
 from remotemod.errors import ProtocolError
+from remotemod.process import cached
 from remotemod.trees import Enumerated, Followed
 from remotemod.trees.containers import is_struct_sequence
 from remotemod.trees.objects import is_built_in, slot_names
@@ -50,7 +50,7 @@ def _is_named_tuple(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 
 
-@functools.lru_cache(maxsize=1024)
+@cached(maxsize=1024)
 def _is_plain_dataclass(cls: Any) -> bool:
     """Tell whether fields, slots, attributes and perhaps dict items are all there is to an instance."""
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
