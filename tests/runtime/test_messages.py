@@ -181,6 +181,7 @@ def test_a_silent_caller_is_gone(own_cluster: None) -> None:
             ref.rpc_sync().number()
 
 
+@pytest.mark.slow
 def test_a_heartbeat_keeps_a_caller(own_cluster: None) -> None:
     """A caller that waits and says nothing else is no dead one."""
     cluster, _ = opened(silence=2.0, heartbeat=0.05)
