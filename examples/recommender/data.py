@@ -98,9 +98,7 @@ def leave_one_out(imports: Mapping[str, list[str]]) -> Imports:
     Raises:
         ValueError: there is too little to learn from.
     """
-    files = {
-        name: imports[name] for name in sorted(imports)
-    }  # the same order, whichever server replied first
+    files = {name: imports[name] for name in sorted(imports)}  # the same for any order of replies
     counts = Counter(module for modules in files.values() for module in modules)
     split = {}
     for name, imported in files.items():
