@@ -1,4 +1,4 @@
-"""What the examples' command lines have in common."""
+"""Argument types that the examples' command lines share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's story, top to bottom: train here, train over three processes, compare, call the remote part."""
+"""The demo, step by step: train in one process, train in three, compare, call the remote backbone."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from examples.digits.ways import blocking, measure, remote_ways
 BATCH = 16
 LEARNING_RATE = 2e-3
 THREADS = 1
-"""For each process: so small a model gains nothing from more, and processes on few cores lose a lot."""
+"""Threads of each process: a model this small gains nothing from more, and on few cores processes slow each other down."""
 
 
 def main() -> int:
     options = parse()
     plot.require_matplotlib()
     console = Console(highlight=False)
-    torch.set_num_threads(THREADS)  # workers have as many
+    torch.set_num_threads(THREADS)  # workers use as many
     training, test = data.load()
     batches = test.batches(BATCH)
 
@@ -110,7 +110,7 @@ def folder(text: str) -> Path:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Imports a generated file as any program would: its folder on the path, its name imported."""
+    """Imports a generated file as any program would: adds its folder to the path and imports it by name."""
     sys.path.insert(0, str(path.parent.resolve()))
     return importlib.import_module(path.stem)
 

@@ -1,4 +1,4 @@
-"""Compares the training in three processes with that at home, bit for bit."""
+"""Compares the training in three processes with that in one, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from examples.digits.ways import Result
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """The part of the images, 0 to 1, whose largest logit is that of their label."""
+    """The fraction of images, 0 to 1, for which the largest logit is that of the label."""
     return (logits.argmax(1) == labels).float().mean().item()
 
 
@@ -26,7 +26,7 @@ def unequal_losses(local: Run, hybrid: Run) -> list[int]:
 
 
 def unequal_weights(local: Run, hybrid: Run) -> list[str]:
-    """The names of tensors, BatchNorm's statistics among them, that are not the same or are in one model alone."""
+    """The names of tensors, BatchNorm's statistics included, that differ or are in only one model."""
     alone = local.weights.keys() ^ hybrid.weights.keys()
     return [
         name
@@ -36,20 +36,20 @@ def unequal_weights(local: Run, hybrid: Run) -> list[str]:
 
 
 def unequal_ways(results: list[Result], local_test: Result) -> list[str]:
-    """The ways to call the backbone that led to other logits than the model at home."""
+    """The ways to call the backbone that gave other logits than the local model."""
     return [r.name for r in results if not same_bits(r.logits, local_test.logits)]
 
 
 def differences(
     local: Run, hybrid: Run, local_test: Result, hybrid_test: Result, labels: Tensor
 ) -> list[str]:
-    """What is not the same in both trainings, a sentence each.
+    """The differences between both trainings, one sentence for each.
 
     Args:
-        local: the training at home.
+        local: the training in one process.
         hybrid: the training in three processes.
-        local_test: what the model at home made of the test images.
-        hybrid_test: what the other one made of them.
+        local_test: the local model's results on the test images.
+        hybrid_test: the other model's results on them.
         labels: the digits that the test images show.
     """
     found = []

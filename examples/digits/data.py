@@ -1,4 +1,4 @@
-"""Real images without a download: the handwritten digits that scikit-learn brings along."""
+"""Real images without a download: the handwritten digits that scikit-learn includes."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class FeatureExtractor(nn.Module):
 
 
 class Backbone(nn.Module):
-    """From images to features; it knows nothing of remotemod, and has buffers (BatchNorm's)."""
+    """Turns images into features; does not use remotemod, and has buffers (BatchNorm's)."""
 
     def __init__(self, width: int = 32, features: int = 64) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Backbone(nn.Module):
 
 
 class Block(nn.Module):
-    """A second block behind it; dropout makes the training depend on random numbers as well."""
+    """The block after the backbone; its dropout makes the training depend on random numbers as well."""
 
     def __init__(self, features: int = 64) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Classifier(nn.Module):
 
     @torch.jit.export
     def forward_all(self, batches: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """The same for many batches at once; needs a remote backbone, which has a ``forward_async``."""
+        """The same for many batches at once; needs a remote backbone, because only that has ``forward_async``."""
         futures = [self.backbone.forward_async(images) for images in batches]
         answers = [future.wait() for future in futures]
         return [(self.head(features), features) for features in answers]

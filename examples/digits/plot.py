@@ -1,4 +1,4 @@
-"""Draws the losses of both trainings, so that one curve is seen upon the other."""
+"""Draws the losses of both trainings, so that both curves can be seen although they coincide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from examples.digits.comparison import unequal_losses
 from examples.digits.training import Run
 
-# Colours that the colour-blind tell apart (Okabe and Ito, 2008), the lower one paler.
+# Colours that colour-blind readers can tell apart (Okabe and Ito, 2008), the lower one paler.
 HOME, HYBRID = "#F5CE8A", "#0072B2"
 
 
@@ -19,7 +19,7 @@ def require_matplotlib() -> None:
 
 
 def draw(local: Run, hybrid: Run, path: Path) -> None:
-    """Writes a PNG of 1000 × 600 pixels, a thin line upon a wide one; a figure without pyplot needs no display."""
+    """Writes a PNG of 1000 × 600 pixels, a thin line on a wide one; a figure without pyplot needs no display."""
     from matplotlib.figure import Figure
 
     count = len(local.losses)

@@ -24,7 +24,7 @@ def show_trainings(
     hybrid_test: Result,
     labels: Tensor,
 ) -> None:
-    """Both trainings side by side; what is called identical is so in every bit."""
+    """Both trainings side by side; "identical" means equal in every bit."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for heading in ("one process", "three processes", "compared"):
@@ -63,7 +63,7 @@ def show_interface(console: Console, interface: rm.Interface) -> None:
 
 
 def show_stub(console: Console, text: str) -> None:
-    """The heart of a stub: the class for the caller, and the function for the owner."""
+    """The main lines of a stub: the class for the caller, and the function for the owner."""
     lines = text.splitlines()
     first = next(i for i, line in enumerate(lines, 1) if line.startswith("class Remote"))
     last = next(i for i, line in enumerate(lines, 1) if line.startswith("STUB = "))

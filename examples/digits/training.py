@@ -1,4 +1,4 @@
-"""One training loop for both models, the one at home and the one in three processes."""
+"""One training loop for both models, the one in one process and the one in three."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Run:
-    """What a training led to: the loss of each step, seconds, and the weights by their names."""
+    """The result of a training: the loss of each step, seconds, and the weights by name."""
 
     losses: list[float]
     seconds: float
@@ -28,7 +28,7 @@ class Run:
 
 
 def seed(workers: Sequence[str] = ()) -> None:
-    """Starts the random numbers here and on the workers: dropout draws where it runs."""
+    """Seeds the random numbers here and on the workers, because dropout draws where it runs."""
     torch.manual_seed(SEED)
     for worker in workers:
         rm.rpc_sync(worker, seed)
@@ -41,7 +41,7 @@ def train(
     epochs: int,
     console: Console,
 ) -> Run:
-    """Knows nothing of where the model is; the order of the images is the same in each training."""
+    """Trains a model, wherever it is; the order of the images is the same in each training."""
     order = torch.Generator().manual_seed(SEED)
     count = len(digits.labels)
     losses = []

@@ -1,4 +1,4 @@
-"""The ways to call a remote backbone, each a few lines, and one stopwatch for all of them."""
+"""The ways to call a remote backbone, each a few lines, and one function that times them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Way = Callable[[list[Tensor]], Answers]
 
 
 def with_head_at_home(backbone: nn.Module, trained: nn.Module) -> Classifier:
-    """A classifier around a backbone that is somewhere, whose head, the block included, is fetched to here."""
+    """A classifier around a local or remote backbone, with a local copy of the trained head, the block included."""
     model = Classifier(backbone, Block())
     model.head.load_state_dict(trained.state_dict())
     return model.eval()
@@ -32,7 +32,7 @@ def blocking(model: nn.Module) -> Way:
 
 
 def in_flight(model: Classifier) -> Way:
-    """All calls at once; each answer is awaited only when all of them are under way."""
+    """All calls at once: waits for the first result only when all calls have been sent."""
 
     def classify(batches: list[Tensor]) -> Answers:
         futures = [model.backbone.forward_async(images) for images in batches]
@@ -49,7 +49,7 @@ def remote_ways(
     Args:
         remote: the backbone, as a plain remote module.
         stub: the same backbone, through the class in the generated file.
-        trained: the head that was trained behind it, wherever its parts are.
+        trained: the head that was trained with it, wherever its submodules are.
     """
     plain, typed = with_head_at_home(remote, trained), with_head_at_home(stub, trained)
     scripted = torch.jit.script(plain)
@@ -64,7 +64,7 @@ def remote_ways(
 
 @dataclass(frozen=True)
 class Result:
-    """What one way made of the test set; the bytes are those of the tensors that went in and came out."""
+    """The results of one way on the test set; bytes are those of the tensors sent and received."""
 
     name: str
     logits: Tensor

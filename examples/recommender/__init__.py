@@ -1,1 +1,1 @@
-"""Python files are recommended modules to import, by embedding tables that live on parameter servers."""
+"""Recommends modules to import to Python files, with embedding tables on parameter servers."""

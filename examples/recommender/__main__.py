@@ -1,4 +1,4 @@
-"""The example's story, top to bottom: read, train, recommend, look at the servers, save and load."""
+"""The example, step by step: read, train, recommend, look at the servers, save and load."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main() -> int:
     options = parse()
     console = Console(highlight=False)
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)  # so small a model gains nothing from more
+    torch.set_num_threads(1)  # a model this small gains nothing from more
     servers = [f"ps{number}" for number in range(options.servers)]
 
     with rm.launch(workers=servers), folder(options.out) as out:

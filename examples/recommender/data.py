@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 SKIPPED = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
-"""Folders whose files are not users: other people's packages, and tests, which many systems leave out."""
+"""Folders with files that are not users: installed packages, and tests, which many systems do not install."""
 
 LEAST_FILES = 5
-"""A module that fewer files import is no item; nobody could learn when to recommend it."""
+"""A module that fewer files import is not an item; a model could not learn when to recommend it."""
 
 LEAST_IMPORTS = 3
-"""A file with fewer is no user: one import is hidden, one is the target, one must be left to go by."""
+"""A file with fewer is not a user: one import is hidden, one is the target, and at least one must remain as input."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ def find_files(packages: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def read_imports(files: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The modules that each file imports; what does not parse is left out."""
+    """The modules that each file imports; files that do not parse are left out."""
     found = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the parser thinks of other people's strings
+        warnings.simplefilter("ignore")  # the parser warns of escapes in strings
         for path, name in files:
             try:
                 tree = ast.parse(Path(path).read_bytes())
@@ -98,7 +98,7 @@ def leave_one_out(imports: Mapping[str, list[str]]) -> Imports:
     Raises:
         ValueError: there is too little to learn from.
     """
-    files = {name: imports[name] for name in sorted(imports)}  # whoever was asked first
+    files = {name: imports[name] for name in sorted(imports)}  # the same for any order of replies
     counts = Counter(module for modules in files.values() for module in modules)
     split = {}
     for name, imported in files.items():

@@ -13,7 +13,7 @@ from examples.recommender.data import Bags
 
 
 class Recommender(nn.Module):
-    """Scores modules by what a file imports already.
+    """Scores modules by the modules that a file imports already.
 
     Args:
         servers: the workers that hold the tables; the first and the last are used.
@@ -23,7 +23,7 @@ class Recommender(nn.Module):
 
     def __init__(self, servers: Sequence[str], modules: int, dim: int) -> None:
         super().__init__()
-        # A module has a row as a thing that is imported already, and one as a thing to recommend.
+        # A module has one row as an import that is known, and one as a recommendation.
         self.known = rm.RemoteModule(
             f"{servers[0]}/cpu",
             nn.EmbeddingBag,
@@ -57,7 +57,7 @@ def begin_small(module: nn.Module) -> None:
 
 
 class TableState(NamedTuple):
-    """What a server says of its table; bytes are those of the tensors."""
+    """What a server reports on its table; bytes are those of the tensors."""
 
     rows: int
     bytes: int

@@ -29,7 +29,7 @@ WELL_KNOWN = (
 
 @dataclass(frozen=True)
 class Metrics:
-    """Over all files: how often the hidden import is among the first ten, and the mean of 1 / its place."""
+    """Over all files: how often the hidden import is among the first ten, and the mean of 1 / its rank."""
 
     hit_rate: float
     mrr: float
@@ -76,7 +76,7 @@ def show_tables(
 
 
 def show_examples(console: Console, data: Imports, scores: Tensor) -> None:
-    """The first five for files that people know; the hidden import is marked where it is among them."""
+    """The first five recommendations for well-known files; the hidden import is marked if it is among them."""
     table = Table("file", "hidden", "recommended", box=box.SIMPLE_HEAD, pad_edge=False)
     places = {user.name: place for place, user in enumerate(data.users)}
     known = [places[name] for name in WELL_KNOWN if name in places]

@@ -1,1 +1,1 @@
-"""A language model that is split: who has the text keeps it, and two workers have the layers between."""
+"""A split language model: the text stays in its process, and two workers have the layers between embedding and decoder."""

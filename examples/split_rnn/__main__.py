@@ -1,4 +1,4 @@
-"""The example's story, top to bottom: split a model, prove that it is the same, train it, let it write."""
+"""The example, step by step: split a model, prove that it is the same, train it, let it write."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from examples.split_rnn.training import perplexity, steps_of_split, steps_of_uns
 
 WORKERS = ("lower", "upper")
 LOOKS = 8
-"""How often the held-out text is looked at during training."""
+"""How often the held-out text is evaluated during training."""
 
 
 def main() -> int:
     options = parse()
     console = Console(highlight=False)
     torch.manual_seed(options.seed)
-    torch.set_num_threads(1)  # three processes on few cores; workers have as many as their caller
+    torch.set_num_threads(1)  # three processes on few cores; workers use as many as their caller
 
     console.rule("1. the text, which stays in this process")
     text = load(options.characters)
@@ -89,7 +89,7 @@ def main() -> int:
 
 
 def different(model: LanguageModel, whole: LanguageModel, same_steps: bool) -> str:
-    """What is not the same in both, named; empty if all is."""
+    """The names of what differs between the two; empty if nothing does."""
     ours, theirs = model.state_dict(), whole.state_dict()
     names = [name for name, weight in theirs.items() if not torch.equal(weight, ours[name])]
     return ", ".join([*([] if same_steps else ["losses or norms"]), *names])

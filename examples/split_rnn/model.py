@@ -1,4 +1,4 @@
-"""The model in four parts, each of which may be here or on a worker; the class does not know which."""
+"""The model in four parts, each of which may be local or on a worker; the class is the same."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 import remotemod as rm
 
 State = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""What each of the two LSTMs remembers."""
+"""The state of each of the two LSTMs."""
 
 Place = Callable[..., nn.Module]
 """Builds a part: ``place(nn.LSTM, 64, 128)``."""
 
 
 class LanguageModel(nn.Module):
-    """Says how likely each character is to come next.
+    """Predicts how likely each character is to come next.
 
     Args:
         characters: how many there are.
@@ -64,14 +64,14 @@ def split(characters: int, width: int, workers: Sequence[str]) -> LanguageModel:
 
 
 def detached(state: State) -> State:
-    """The same memory without its past: gradients end at the border of two batches."""
+    """The same state without its graph: gradients end between two batches."""
     (h0, c0), (h1, c1) = state
     return (h0.detach(), c0.detach()), (h1.detach(), c1.detach())
 
 
 @torch.no_grad()
 def sample(model: LanguageModel, start: Tensor, length: int, generator: torch.Generator) -> Tensor:
-    """The numbers of ``start`` and ``length`` more, drawn one by one; each costs a call to each worker."""
+    """The numbers of ``start`` and ``length`` more, drawn one by one; each needs a call to each worker."""
     model.eval()
     said = start
     logits, state = model(start[:, None], None)

@@ -1,4 +1,4 @@
-"""Draws how the loss fell and what the held-out text was worth meanwhile."""
+"""Draws the training loss and the perplexity of the held-out text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Text:
         return "".join(self.alphabet[number] for number in numbers.tolist())
 
     def unigram_perplexity(self) -> float:
-        """The perplexity on the held-out part of who knows only how frequent each character is."""
+        """The perplexity on the held-out part of a model that knows only how frequent each character is."""
         counts = torch.bincount(self.training, minlength=len(self.alphabet)).double() + 1
         return float((counts / counts.sum()).log()[self.held_out].mean().neg().exp())
 
@@ -42,7 +42,7 @@ def load(limit: int | None = None) -> Text:
         raise SystemExit(
             "this Python comes without pydoc_data, the text of help(); take one with its whole standard library"
         ) from None
-    # Topics repeat each other's paragraphs; what is held out must not be known already.
+    # Topics repeat each other's paragraphs; held-out text must not occur in the training text.
     whole = "\n\n".join(topics[name].strip() for name in sorted(topics))
     text = "\n\n".join(dict.fromkeys(whole.split("\n\n")))[:limit]
     alphabet = "".join(sorted(Counter(text)))

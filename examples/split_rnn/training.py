@@ -16,7 +16,7 @@ from examples.split_rnn.text import Text, batches
 
 ROWS, LENGTH = 16, 64
 RATE, LONGEST = 6e-3, 1.0
-"""The learning rate, and the longest that all gradients together may be."""
+"""The learning rate, and the largest norm of all gradients together."""
 
 
 class Step(NamedTuple):
@@ -27,7 +27,7 @@ class Step(NamedTuple):
 
 
 class Optimizer(Protocol):
-    """What a torch optimizer and a remote one have in common here."""
+    """The methods of a torch optimizer and of a remote one that are used here."""
 
     def zero_grad(self) -> None: ...
 
@@ -35,13 +35,13 @@ class Optimizer(Protocol):
 
 
 def steps_of_split(model: LanguageModel, text: Text) -> Iterator[Step]:
-    """Trains parts wherever they are."""
+    """Trains local and remote parameters."""
     optimizer = rm.RemoteOptimizer(torch.optim.Adam, model, lr=RATE)
     return steps(model, text, optimizer, lambda: rm.clip_grad_norm_(model, LONGEST))
 
 
 def steps_of_unsplit(model: LanguageModel, text: Text) -> Iterator[Step]:
-    """The same with torch alone."""
+    """Trains local parameters, with torch alone."""
     parameters = list(model.parameters())
     optimizer = torch.optim.Adam(parameters, lr=RATE)
     return steps(model, text, optimizer, lambda: nn.utils.clip_grad_norm_(parameters, LONGEST))
@@ -50,7 +50,7 @@ def steps_of_unsplit(model: LanguageModel, text: Text) -> Iterator[Step]:
 def steps(
     model: LanguageModel, text: Text, optimizer: Optimizer, clip: Callable[[], Tensor]
 ) -> Iterator[Step]:
-    """Endless: the text is read again and again, each time with an empty memory."""
+    """Trains without end: the text is read again and again, each time with an empty state."""
     for _ in itertools.count():
         state = None
         for given, wanted in batches(text.training, ROWS, LENGTH):

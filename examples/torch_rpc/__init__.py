@@ -1,1 +1,1 @@
-"""Programs over ``torch.distributed.rpc``, as they are with torch's own RemoteModule but for one import."""
+"""Programs over ``torch.distributed.rpc`` that differ only in one import from those with torch's own RemoteModule."""

@@ -2,8 +2,8 @@
 
 ``python -m examples.torch_rpc.hybrid_ddp [--steps N] [--batch N] [--trainers N]``
 
-The table is a remote module: the master creates it and hands it to the trainers. What comes after the table is
-small and dense, so each trainer has a copy, and DistributedDataParallel averages its gradients. One distributed
+The table is a remote module: the master creates it and hands it to the trainers. The rest of the model is
+small and dense, so each trainer has a copy of it, and DistributedDataParallel averages its gradients. One distributed
 backward pass serves both; one DistributedOptimizer steps both.
 
 The data are scikit-learn's handwritten digits, each as the bag of its dark pixels.
@@ -30,7 +30,7 @@ PIXELS, SHADES, WIDTH = 64, 17, 32
 
 
 def bags(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images as bags of tokens: each dark pixel is one, which says where it is and how dark.
+    """Images as bags of tokens: each dark pixel is a token for its position and darkness.
 
     Returns:
         The tokens of all bags, and where each bag starts.
@@ -42,7 +42,7 @@ def bags(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Hybrid(nn.Module):
-    """The table is on the parameter server, the head here and alike in all trainers."""
+    """The table is on the parameter server; the head is local, and the same in all trainers."""
 
     def __init__(self, table: RemoteModule) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Hybrid(nn.Module):
 
 
 class Trained(NamedTuple):
-    """What a trainer tells the master: its losses, its accuracy on the test half, its head."""
+    """What a trainer reports to the master: its losses, its accuracy on the test half, its head."""
 
     losses: list[float]
     accuracy: float
@@ -88,7 +88,7 @@ def train(table: RemoteModule, share: Digits, test: Digits, options: argparse.Na
 
 
 def lead(options: argparse.Namespace) -> None:
-    """On the master: creates the table, sets the trainers to work, tells what came of it."""
+    """On the master: creates the table, starts the trainers' work, reports the results."""
     training, test = load()
     table = RemoteModule("ps/cpu", nn.EmbeddingBag, args=(PIXELS * SHADES, WIDTH))
     count = options.trainers

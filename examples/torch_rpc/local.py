@@ -1,4 +1,4 @@
-"""What the programs share and is not their point: processes of this machine, and a progress bar."""
+"""Helpers of the programs: processes on this machine, and a progress bar."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Program = Callable[[int, str, argparse.Namespace], None]
 """What one process does: its rank, a folder that all processes see, the options."""
 
 LOADED = ["torch.distributed.optim", "sklearn.datasets", "remotemod.backends.torch_rpc.backend"]
-"""What takes seconds to import: a server loads it once, and the processes come from there."""
+"""Modules that take seconds to import: a fork server loads them once, and forks the processes."""
 
 
 def spawn(program: Program, processes: int, options: argparse.Namespace) -> None:
-    """Runs the program in that many processes to their end; the first that fails ends all others."""
+    """Runs the program in that many processes until they end; the first that fails ends all others."""
     for variable in ("TP_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"):
         os.environ.setdefault(variable, "lo")  # nothing here listens to other machines
     with tempfile.TemporaryDirectory(prefix="remotemod-example-") as folder:
@@ -32,7 +32,7 @@ def spawn(program: Program, processes: int, options: argparse.Namespace) -> None
 def _run(rank: int, program: Program, folder: str, options: argparse.Namespace) -> None:
     # init_rpc warns of torch's own use of process groups.
     warnings.filterwarnings("ignore", ".*ProcessGroupGloo", UserWarning)
-    torch.set_num_threads(1)  # so small models gain nothing from more
+    torch.set_num_threads(1)  # models this small gain nothing from more
     program(rank, folder, options)
 
 

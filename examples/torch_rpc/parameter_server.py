@@ -3,8 +3,8 @@
 ``python -m examples.torch_rpc.parameter_server [--steps N] [--batch N] [--trainers N]``
 
 The first trainer creates the model on the server. It sends its handle to every second trainer, and to the others
-the bare reference, of which they make handles of their own. Each of them calls the one model, and steps it with
-what its own distributed backward pass found, whatever the others do meanwhile (Hogwild).
+only the reference, from which they make handles of their own. All trainers call the same model, and each steps it with
+the gradients of its own distributed backward pass, whatever the others do meanwhile (Hogwild).
 
 The data are scikit-learn's handwritten digits.
 """
@@ -36,8 +36,8 @@ class Classifier(nn.Module):
         self.linear = nn.Linear(width * 9, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        # A backward pass needs the weights of its forward pass, but others may have stepped in between:
-        # autograd refuses changed ones, so each pass has copies.
+        # A backward pass needs the weights of its forward pass, but other trainers may have stepped in between.
+        # Autograd refuses changed weights, so each pass uses copies.
         kernels, weights = self.convolution.weight.clone(), self.linear.weight.clone()
         features = functional.conv2d(images, kernels, self.convolution.bias)
         features = functional.max_pool2d(features.relu(), 2).flatten(1)
@@ -45,7 +45,7 @@ class Classifier(nn.Module):
 
 
 class Trained(NamedTuple):
-    """What a trainer tells the first one: how it came by its handle, its losses, when it trained."""
+    """What a trainer reports to the first one: how it got its handle, its losses, when it trained."""
 
     by: str
     losses: list[float]

@@ -2,11 +2,11 @@
 
 ``python -m examples.torch_rpc.pipeline [--steps N] [--batch N] [--micro-batches N]``
 
-While the second stage works on one micro-batch, the first one works on the next: ``forward_async`` sends without
-waiting for the answer before. It does so inside of a distributed autograd context too, so one backward pass goes
-through both stages. The same model trained in one process must come to the same weights.
+While the second stage works on one micro-batch, the first stage works on the next: ``forward_async`` sends a call without
+waiting for the result of the previous one. This also works inside a distributed autograd context, so one backward pass goes
+through both stages. The same model trained in one process must get the same weights.
 
-The data are scikit-learn's handwritten digits. To see what micro-batches gain, there must be a core for each stage.
+The data are scikit-learn's handwritten digits. Micro-batches are faster only if there is a core for each stage.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Stage(nn.Module):
 
 @dataclass(frozen=True)
 class Result:
-    """What training in one way came to: the losses, the logits of the test half, the images a second."""
+    """The results of training in one way: the losses, the logits of the test half, the images per second."""
 
     name: str
     losses: list[float]
@@ -65,7 +65,7 @@ Step = Callable[[Tensor, Tensor], float]
 
 
 def pipelined(first: RemoteModule, second: RemoteModule, micro_batches: int) -> Step:
-    """Steps that go through two remote stages, with all micro-batches under way at once."""
+    """Steps through two remote stages, with all micro-batches in flight at once."""
     parameters = first.remote_parameters() + second.remote_parameters()
     optimizer = DistributedOptimizer(torch.optim.SGD, parameters, lr=RATE)
 
@@ -103,7 +103,7 @@ def train(
     data: tuple[Digits, Digits],
     options: argparse.Namespace,
 ) -> Result:
-    """Trains and looks at what came of it; the first step warms up and its time does not count."""
+    """Trains and evaluates; the first step is a warm-up and its time does not count."""
     training, test = data
     choice = torch.Generator().manual_seed(0)
     losses = []
@@ -120,7 +120,7 @@ def train(
 
 
 def lead(options: argparse.Namespace) -> None:
-    """On the master: trains in each way, compares, and tells."""
+    """On the master: trains in each way, compares, and reports."""
     data = load()
     here = nn.Sequential(*(Stage(widths, seed) for seed, widths in enumerate(STAGES)))
     results = [train("one process", here, local(here), data, options)]
