@@ -37,6 +37,7 @@ TEST_PACKAGES = (
     "pytest",
     "pytest-xdist",
     "hypothesis",
+    "attrs",
     "expecttest",
     "mypy",
     "ruff",

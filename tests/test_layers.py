@@ -71,6 +71,7 @@ UPWARD = {
 
 MODULES = modules(ROOT)  # those of cli/ and templates/ too, which are links in a checkout
 GRAPH = imports(MODULES)
+with_sources = pytest.mark.skipif(not MODULES, reason="the sources do not lie beside the tests")
 
 
 def floor_of(module: str) -> int:
@@ -95,6 +96,7 @@ def test_imports_point_down(module: str) -> None:
             assert not (module.startswith(other) and imported.startswith(one))
 
 
+@with_sources
 def test_no_files_import_each_other() -> None:
     """Inside a floor too there is no cycle, whatever kind of import it is made of."""
     graph = {
@@ -106,6 +108,7 @@ def test_no_files_import_each_other() -> None:
     assert cycles(graph, {"top", "type", "late"}) == []
 
 
+@with_sources
 def test_each_late_import_has_a_reason() -> None:
     """And each reason stands for an import that there is."""
     late = {
@@ -116,6 +119,7 @@ def test_each_late_import_has_a_reason() -> None:
     assert set(reasons.values()) == set(LATE)
 
 
+@with_sources
 def test_the_picture_shows_the_imports() -> None:
     """``python scripts/picture.py`` draws it anew in docs/architecture.md."""
     assert picture(GRAPH) in PAGE.read_text()
@@ -131,6 +135,7 @@ def test_files_are_small_and_say_why(module: str) -> None:
     assert doc.strip().split("\n\n")[0].rstrip().endswith(".")
 
 
+@with_sources
 def test_each_folder_of_python_files_is_a_package() -> None:
     """A folder without ``__init__.py`` would be left out of an install."""
     folders = {path.parent for path in MODULES.values()}
@@ -148,6 +153,7 @@ NAMING = (
 )
 
 
+@with_sources
 def test_nobody_asks_for_a_backend_by_name() -> None:
     """What is above the seam works on any engine: no text there is a backend's name."""
     names = {"shm", "inproc", "torch_rpc", "torchrpc", "pipes"}
@@ -161,6 +167,7 @@ def test_nobody_asks_for_a_backend_by_name() -> None:
     assert asked == []
 
 
+@with_sources
 def test_nobody_imports_an_engine_but_the_door_of_its_backend() -> None:
     """The rooms of engines are found by the registry; ``rm.empty`` alone is a name out of one."""
     public = {"remotemod.backends", "remotemod.backends.base"}
@@ -174,6 +181,7 @@ def test_nobody_imports_an_engine_but_the_door_of_its_backend() -> None:
     assert entered == {("remotemod", "remotemod.backends.shm.heap")}
 
 
+@with_sources
 def test_the_contract_for_backends_uses_public_names() -> None:
     """A stranger's backend is tested by what a stranger can use: ``remotemod`` itself, and no private name."""
     contract = [module for module in MODULES if module.startswith("remotemod.testing.")]
