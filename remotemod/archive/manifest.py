@@ -126,7 +126,7 @@ class Manifest:
 
 
 def check(form: int, abi: int, version: str) -> None:
-    """Raises InterfaceMismatch where this remotemod does not understand an archive."""
+    """Raise InterfaceMismatch where this remotemod does not understand an archive."""
     if form != FORMAT:
         raise InterfaceMismatch(
             f"the archive was exported by remotemod {version} in format {form}, and this remotemod ({VERSION}) reads "

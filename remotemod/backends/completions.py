@@ -1,4 +1,4 @@
-"""Makes results of replies: in the thread that waits for one, or in a thread of its own where none does."""
+"""Make results of replies: in the thread that waits for one, or in a thread of its own where none does."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Completions:
         return result
 
     def close(self) -> None:
-        """Ends the thread once it has completed what has arrived."""
+        """End the thread once it has completed what has arrived."""
         self._arrived.put(None)
 
     def _work(self) -> None:
@@ -72,7 +72,7 @@ class _Completion:
         self._lock = threading.Lock()
 
     def complete(self, result: Future[Any]) -> None:
-        """Completes the result of a reply that is there; in several threads at once if need be."""
+        """Complete the result of a reply that is there; in several threads at once if need be."""
         with self._lock:
             if self._outcome is None:
                 try:
@@ -91,7 +91,7 @@ class _Completion:
         until: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Waits for the reply until the deadline, and completes the result if it is there."""
+        """Wait for the reply until the deadline, and complete the result if it is there."""
         left = None if until is None else max(0.0, until - time.monotonic())
         with contextlib.suppress(TimeoutError, FutureTimeout, CancelledError):
             self._reply.exception(left)
@@ -99,7 +99,7 @@ class _Completion:
             self.complete(future)
 
     def attend(self, future: Future[Any]) -> None:
-        """Fails the future at its deadline; everything else is done without being asked."""
+        """Fail the future at its deadline; everything else is done without being asked."""
         expire_in_time(future)
 
     def forget(self, future: Future[Any]) -> None:

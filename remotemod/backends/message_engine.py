@@ -36,7 +36,7 @@ class Transport(ABC):
 
     @abstractmethod
     def request(self, worker: str, message: Message, timeout: float | None) -> Future[Message]:
-        """Sends a message and returns the future of its reply; in order for one thread and worker.
+        """Send a message and return the future of its reply; in order for one thread and worker.
 
         Args:
             worker: who answers it.
@@ -52,11 +52,11 @@ class Transport(ABC):
 
     @abstractmethod
     def notify(self, worker: str, message: Message) -> None:
-        """Sends a message that is never answered. Called from a thread of its own: may block, and may raise."""
+        """Send a message that is never answered. Called from a thread of its own: may block, and may raise."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the workers that were started; leaves no process, socket or file. Idempotent."""
+        """End the workers that were started; leaves no process, socket or file. Idempotent."""
 
 
 class MessageEngine(Engine):
@@ -108,7 +108,7 @@ class MessageEngine(Engine):
         return self._address
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request and returns the future of its result."""
+        """Send a request and return the future of its result."""
         codec, outbox = self._codec(worker), self._outbox(worker)
         message = encode_request(codec, request)
         number = outbox.begin()
@@ -126,13 +126,13 @@ class MessageEngine(Engine):
         )
 
     def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers, once all that was asked before has been answered."""
+        """Send a request that nobody answers, once all that was asked before has been answered."""
         if not self._closed:
             with contextlib.suppress(RuntimeError):  # the interpreter ends, and so do its threads
                 self._outbox(worker).put(request)
 
     def close(self) -> None:
-        """Ends the transport and the threads that post."""
+        """End the transport and the threads that post."""
         with self._lock:
             self._closed = True
             outboxes, self._outboxes = self._outboxes, {}

@@ -1,4 +1,4 @@
-"""Sends to one worker what nobody answers, in a thread of its own."""
+"""Send to one worker what nobody answers, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Outbox:
             self._changed.notify_all()
 
     def put(self, request: Request) -> None:
-        """Sends a request; never blocks."""
+        """Send a request; never blocks."""
         self._queue.put((self._begun, request))
 
     def close(self) -> None:
-        """Ends the thread; what has not been sent is dropped."""
+        """End the thread; what has not been sent is dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -73,7 +73,7 @@ class WorkerServer:
             return session
 
     def end_session(self, caller: str) -> None:
-        """Lets go of everything that a caller held: it has gone. A caller that was never heard is none."""
+        """Let go of everything that a caller held: it has gone. A caller that was never heard is none."""
         with self._lock:
             self._heard.pop(caller, None)
             session = self._sessions.pop(caller, None)

@@ -1,4 +1,4 @@
-"""Turns an interface into the text of a stub; needs no torch.
+"""Turn an interface into the text of a stub; needs no torch.
 
 One base template of named blocks; the scripted stub extends it with what TorchScript runs. Everything that could be a
 decision (names, annotations, line breaks, moves, schemas) is worked out in ``codegen/plan.py`` and beside it. Each thing is said

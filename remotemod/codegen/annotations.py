@@ -1,4 +1,4 @@
-"""Spells types as Python, importing what they need."""
+"""Spell types as Python, importing what they need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chooses the names of a stub, so that nothing generated ever collides with what a user called things."""
+"""Choose the names of a stub, so that nothing generated ever collides with what a user called things."""
 
 from __future__ import annotations
 

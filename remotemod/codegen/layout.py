@@ -1,4 +1,4 @@
-"""Lays generated code out the way the common formatters do, so that stubs are stable under them."""
+"""Lay generated code out the way the common formatters do, so that stubs are stable under them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spells default values and other literals the way formatters leave them."""
+"""Spell default values and other literals the way formatters leave them."""
 
 from __future__ import annotations
 

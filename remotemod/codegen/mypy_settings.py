@@ -1,4 +1,4 @@
-"""Decides what a stub tells type checkers about defaults that do not fit their annotations."""
+"""Decide what a stub tells type checkers about defaults that do not fit their annotations."""
 
 from __future__ import annotations
 

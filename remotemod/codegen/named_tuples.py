@@ -1,4 +1,4 @@
-"""Works out the functions that turn named tuples into plain ones, which operators require, and back."""
+"""Work out the functions that turn named tuples into plain ones, which operators require, and back."""
 
 from __future__ import annotations
 

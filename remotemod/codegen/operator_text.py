@@ -1,4 +1,4 @@
-"""Works out a scripted stub's dispatcher operators: schemas, calls, and what they run in Python."""
+"""Work out a scripted stub's dispatcher operators: schemas, call, and what they run in Python."""
 
 from __future__ import annotations
 

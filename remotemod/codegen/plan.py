@@ -1,4 +1,4 @@
-"""Decides everything that a stub's text says, so that the templates only lay it out."""
+"""Decide everything that a stub's text says, so that the templates only lay it out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Works out ``_remote_<method>``: the half of a stub that runs where the module lives."""
+"""Work out ``_remote_<method>``: the half of a stub that runs where the module lives."""
 
 from __future__ import annotations
 

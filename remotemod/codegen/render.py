@@ -1,4 +1,4 @@
-"""Renders a stub's text; the only place that knows jinja."""
+"""Render a stub's text; the only place that knows jinja."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses, before anything is compiled, what TorchScript or its operators cannot express."""
+"""Refuse, before anything is compiled, what TorchScript or its operators cannot express."""
 
 from __future__ import annotations
 

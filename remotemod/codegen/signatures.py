@@ -1,4 +1,4 @@
-"""Writes a method's ``def`` lines and its arguments as they travel."""
+"""Write a method's ``def`` lines and its arguments as they travel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads a stub's text as a module: cached by digest, visible to tracebacks, never half-built."""
+"""Load a stub's text as a module: cached by digest, visible to tracebacks, never half-built."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ OMITTED: Any = _Omitted()
 def drop_omitted(
     positional: Mapping[str, Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns the arguments that were passed, as ``(args, kwargs)``.
+    """Return the arguments that were passed, as ``(args, kwargs)``.
 
     Args:
         positional: the parameters that may be passed by position, in order.

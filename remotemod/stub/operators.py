@@ -1,4 +1,4 @@
-"""Registers the dispatcher operators through which TorchScript reaches a remote module."""
+"""Register the dispatcher operators through which TorchScript reaches a remote module."""
 
 from __future__ import annotations
 

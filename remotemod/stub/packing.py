@@ -1,4 +1,4 @@
-"""Converts an operator's arguments to the method's own: named tuples arrive as plain ones."""
+"""Convert an operator's arguments to the method's own: named tuples arrive as plain ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the schemas that stubs and archives declare, and says what the dispatcher can know of a type."""
+"""Read the schemas that stubs and archives declare, and say what the dispatcher can know of a type."""
 
 from __future__ import annotations
 

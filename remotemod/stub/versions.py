@@ -1,4 +1,4 @@
-"""Refuses stubs that were generated for another stub ABI, and names the command that regenerates them."""
+"""Refuse stubs that were generated for another stub ABI, and name the command that regenerates them."""
 
 from __future__ import annotations
 

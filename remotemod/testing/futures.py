@@ -29,7 +29,7 @@ def twice(number: int) -> int:
 
 
 def refuse(number: int) -> int:
-    """Raises."""
+    """Raise."""
     raise ValueError(f"not {number}")
 
 

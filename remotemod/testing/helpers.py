@@ -53,7 +53,7 @@ class TrackedModule(nn.Module):
         self.tracked = Tracked("module")
 
     def forward(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 def not_a_module() -> Any:
@@ -78,7 +78,7 @@ def total(ref: rm.RemoteRef[Tensor]) -> Tensor:
 
 
 def apply(module: nn.Module, x: Tensor) -> Tensor:
-    """Calls a module that was passed along."""
+    """Call a module that was passed along."""
     result: Tensor = module(x)
     return result
 
@@ -99,7 +99,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 
 def meet(own: str, other: str) -> bool:
-    """Says by a file that it has begun; whether the other one does so, too."""
+    """Say by a file that it has begun; whether the other one does so, too."""
     Path(own).touch()
     return eventually(Path(other).exists)
 

@@ -32,7 +32,7 @@ class Times(nn.Module):
 
 
 def call_by_name(name: str, *args: Any) -> Any:
-    """Has this process look a remote module up and call it."""
+    """Have this process look a remote module up and call it."""
     return rm.lookup(name)(*args)
 
 

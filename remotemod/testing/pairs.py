@@ -32,7 +32,7 @@ def pair(
 
 
 def assert_alike(remote: Any, local: Any) -> None:
-    """Runs both on equal inputs and compares results and input gradients."""
+    """Run both on equal inputs and compares results and input gradients."""
     x = torch.randn(3, 4, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     found, expected = remote(x), local(y)

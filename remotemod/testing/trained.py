@@ -142,5 +142,5 @@ def calls(ref: rm.RemoteRef[nn.Module]) -> int:
 
 
 def seed(number: int) -> None:
-    """Sets where random numbers come from."""
+    """Set where random numbers come from."""
     torch.manual_seed(number)

@@ -112,7 +112,7 @@ class Failing(nn.Module):
     """Raises what it is told to."""
 
     def forward(self, kind: str) -> None:
-        """Raises the builtin exception of that name."""
+        """Raise the builtin exception of that name."""
         import builtins
 
         raise getattr(builtins, kind)("boom from afar")

@@ -1,4 +1,4 @@
-"""Lets TorchScript's threads finish before Python does.
+"""Let TorchScript's threads finish before Python does.
 
 What ``torch.jit.fork`` has run is waited for before its thread has let go of the result. A result that a Python operator
 made has a Python object, for which that thread needs the interpreter; if that is ending meanwhile, Python ends the
@@ -27,12 +27,12 @@ _SECONDS = 2.0
 
 @functools.cache
 def finish_before_exit() -> None:
-    """Makes all of TorchScript's threads let go of what they have run before this process ends; cheap to repeat."""
+    """Make all of TorchScript's threads let go of what they have run before this process ends; cheap to repeat."""
     atexit.register(_meet_all, os.getpid())
 
 
 def _meet_all(pid: int) -> None:
-    """Gives each thread something to do at once: who has come there has let go of all it did before."""
+    """Give each thread something to do at once: who has come there has let go of all it did before."""
     if os.getpid() != pid:  # a forked process has none of the threads
         return
     threads = torch.get_num_interop_threads()

@@ -115,7 +115,7 @@ def with_children(children: dict[str, nn.Module | None]) -> dict[str, Any]:
 
 
 def load_own_entries(module: nn.Module, *args: Any) -> None:
-    """Hands a module its own entries of a state, as ``load_state_dict()`` does."""
+    """Hand a module its own entries of a state, as ``load_state_dict()`` does."""
     module._load_from_state_dict(*args)
 
 

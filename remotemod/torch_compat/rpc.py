@@ -138,7 +138,7 @@ def reduce_script(module: Any) -> Any:
 
 
 def on_pickled_script(cls: type, reduce: Callable[[Any], Any]) -> None:
-    """Has torch's RPC pickler take scripted modules apart by ``reduce``."""
+    """Have torch's RPC pickler take scripted modules apart by ``reduce``."""
     if _PICKLER.is_here:
         _PICKLER.found._class_reducer_dict[cls] = reduce
 
@@ -152,7 +152,7 @@ def meetings() -> Mapping[str, Any]:
 
 
 def resume_meetings(known: Mapping[str, Any]) -> None:
-    """Takes over another process's :func:`meetings`."""
+    """Take over another process's :func:`meetings`."""
     if _INITS.is_here:
         rpc._init_counter = known["inits"]
     if _GATHERINGS.is_here:

@@ -108,13 +108,13 @@ def compile_script(module: Any) -> Any:
 
 
 def save_script(module: Any, file: Any, **options: Any) -> None:
-    """Saves what TorchScript has compiled; see :func:`jit`."""
+    """Save what TorchScript has compiled; see :func:`jit`."""
     with without_advice():
         jit().save(module, file, **options)
 
 
 def load_script(file: Any, **options: Any) -> Any:
-    """Loads what TorchScript has saved; see :func:`jit`."""
+    """Load what TorchScript has saved; see :func:`jit`."""
     with without_advice():
         return jit().load(file, **options)
 
@@ -235,7 +235,7 @@ def interface_methods(interface: Any) -> set[str] | None:
 
 
 def compile_all_methods(module: Any) -> None:
-    """Compiles all methods of a module, where TorchScript's own choice would be fewer."""
+    """Compile all methods of a module, where TorchScript's own choice would be fewer."""
     if _CREATE.is_here and _INFER_METHODS.is_here:
         _CREATE.found(module, _INFER_METHODS.found)
 
@@ -244,13 +244,13 @@ def compile_all_methods(module: Any) -> None:
 
 
 def replace_loader(loader: Callable[..., Any]) -> None:
-    """Makes a function ``torch.jit.load``."""
+    """Make a function ``torch.jit.load``."""
     torch.jit.load = loader
     if _LOADER.is_here:
         torch.jit._serialization.load = loader
 
 
 def destroy_library(library: Any) -> None:
-    """Takes back what a ``torch.library.Library`` has defined."""
+    """Take back what a ``torch.library.Library`` has defined."""
     if _DESTROY.is_here:
         library._destroy()

@@ -130,7 +130,7 @@ def norm_of_all(tensors: Sequence[Tensor], norm_type: float) -> list[Tensor]:
 
 
 def multiply_all_(tensors: Sequence[Tensor], factor: Tensor) -> None:
-    """Multiplies each tensor in place."""
+    """Multiply each tensor in place."""
     together = _FOREACH_MUL.found
     if together is not MISSING:
         together(list(tensors), factor)

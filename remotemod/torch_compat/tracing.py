@@ -131,7 +131,7 @@ def below_autograd() -> Any:
 
 
 def leave_to_python(function: _F) -> _F:
-    """Marks a function that compiled code must leave to Python.
+    """Mark a function that compiled code must leave to Python.
 
     It is what ``torch.compiler.disable`` leaves on a function; that one loads the whole compiler for it. A torch that
     looks for another mark breaks graphs at a parent's ``zero_grad()``.

@@ -1,4 +1,4 @@
-"""Lets ``zero_grad()`` and ``requires_grad_()`` of a parent reach its remote children.
+"""Let ``zero_grad()`` and ``requires_grad_()`` of a parent reach its remote children.
 
 Torch offers no other way in: ``nn.Module`` does both by walking ``self.parameters()``, to which a remote child must
 contribute nothing, and asks no child. But the walk asks each child's ``_parameters`` for its items, and whose walk it
@@ -175,7 +175,7 @@ _WALKS = {
 
 @cached()
 def check_walks() -> None:
-    """Warns, once, of each walk of a parent's that does not reach its remote children on this torch."""
+    """Warn, once, of each walk of a parent's that does not reach its remote children on this torch."""
     for walk in _WALKS.values():
         if not walk.is_here:
             warnings.warn(walk.complaint(), RuntimeWarning, stacklevel=5)

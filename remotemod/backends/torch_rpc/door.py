@@ -68,7 +68,7 @@ def launch(
     threads: int | None = None,
     rpc_threads: int = 16,
 ) -> Cluster:
-    """Starts worker processes on this machine that speak torch's RPC over its loopback.
+    """Start worker processes on this machine that speak torch's RPC over its loopback.
 
     The calling process joins their group as ``caller``; ``rank:N`` counts the workers alone.
 

@@ -101,7 +101,7 @@ class TorchRpcEngine(Engine):
     # --- requests -----------------------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request to a worker."""
+        """Send a request to a worker."""
         try:
             inner, finish = self._send(worker, request, timeout)
         except RuntimeError as error:
@@ -111,7 +111,7 @@ class TorchRpcEngine(Engine):
         return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Sends a request to a worker and waits for its answer."""
+        """Send a request to a worker and wait for its answer."""
         try:
             inner, finish = self._send(worker, request, timeout)
             return finish(inner.wait())
@@ -119,7 +119,7 @@ class TorchRpcEngine(Engine):
             raise self._told(error, worker) from None
 
     def post(self, worker: str, request: Request) -> None:
-        """Lets graphs go; everything else torch counts itself."""
+        """Let graphs go; everything else torch counts itself."""
         if not self.closed:
             with contextlib.suppress(RuntimeError):  # a worker that is gone keeps nothing
                 rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False, False))
@@ -185,7 +185,7 @@ class TorchRpcEngine(Engine):
         load = request.load if isinstance(request, Build) else request
         if load is None:
             return request
-        path = native_path(load_stub(load.text, load.bound), main=self._same_main)
+        path = native_path(load_stub(load.text, load.injected), main=self._same_main)
         if path is None:
             return request
         declare(load.digest, path)  # the answer may be a reference of that type
@@ -209,7 +209,7 @@ class TorchRpcEngine(Engine):
         client = own_client(module)
         native = self._native(client.spec.stub, client.spec.extension)
         if native is not None:
-            native.prepare(module, rpc_timeout(client.bound), self.caller)
+            native.prepare(module, rpc_timeout(client.timeout), self.caller)
 
     # --- the rest -----------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class _Driver:
         until: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Waits until torch's future is done or the time is over.
+        """Wait until torch's future is done or the time is over.
 
         Without a bound torch's own wait is taken, which costs fewer thread switches and nothing can end.
         """
@@ -90,11 +90,11 @@ class _Driver:
         self._complete(future)
 
     def attend(self, future: Future[Any]) -> None:
-        """Completes the future as soon as torch's is done, though nobody waits."""
+        """Complete the future as soon as torch's is done, though nobody waits."""
         self._watch(future)
 
     def forget(self, future: Future[Any]) -> None:
-        """Wakes those who wait with a bound. Torch's RPC has no way to take a call back; its result is dropped."""
+        """Wake those who wait with a bound. Torch's RPC has no way to take a call back; its result is dropped."""
         with self._lock:
             if self._arrived is not None:
                 self._arrived.set()
@@ -116,7 +116,7 @@ class _Driver:
         return arrived
 
     def see_to_it(self) -> None:
-        """Makes the result when it arrives, for nobody."""
+        """Make the result when it arrives, for nobody."""
         if self._made is None:
             self._inner.add_done_callback(lambda _: self._make())
 

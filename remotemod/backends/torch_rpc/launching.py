@@ -43,7 +43,7 @@ class _Launched(TorchRpcEngine):
         return self._group.processes.pid(worker)
 
     def close(self) -> None:
-        """Ends the workers and this process's agent."""
+        """End the workers and this process's agent."""
         self._group.close()
 
 
@@ -74,7 +74,7 @@ class Group:
         self._pid = os.getpid()
 
     def start(self, threads: int | None) -> Cluster:
-        """Starts the workers and joins their group.
+        """Start the workers and join their group.
 
         Args:
             threads: threads a worker computes with; None for as many as this process.
@@ -107,7 +107,7 @@ class Group:
                 raise loss.error(name, when="ended while it started")
 
     def close(self) -> None:
-        """Ends everything; idempotent."""
+        """End everything; idempotent."""
         if os.getpid() != self._pid or not self._folder:
             return
         for primary in self._primaries.values():
@@ -158,7 +158,7 @@ def _on_loopback() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_farewells() -> Iterator[None]:
-    """Keeps from stderr what torch's agent says of each connection that ends, and nothing else.
+    """Keep from stderr what torch's agent says of each connection that ends, and nothing else.
 
     A graceful end would say nothing, and wait for calls that nobody wants any more.
     """
@@ -180,7 +180,7 @@ def _without_farewells() -> Iterator[None]:
 
 
 def run(config: dict[str, Any], primary: socket.socket) -> None:
-    """Serves until the starter says so, closes its connection or dies."""
+    """Serve until the starter says so, closes its connection or dies."""
     become_worker(config)
     workers = config["workers"]
     resume_meetings(config["meetings"])

@@ -1,4 +1,4 @@
-"""Loads what TorchScript runs over torch's RPC, and compiles it: typed references, owner functions, handles."""
+"""Load what TorchScript runs over torch's RPC, and compile it: typed references, owner functions, handles."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class RpcOwner(Owner):
     """Keeps what others ask for behind torch's RRefs, which count their holders themselves."""
 
     def keep(self, value: object) -> Any:
-        """Keeps ``value`` and returns torch's reference to it."""
+        """Keep ``value`` and return torch's reference to it."""
         if is_script_module(value):
             return _untyped(value)
         return rpc.RRef(value)
@@ -47,13 +47,13 @@ class RpcOwner(Owner):
         return super().value(ref) if type(ref) is int else as_module(ref.local_value())
 
     def load(self, request: Load) -> LoadedStub:
-        """Takes a stub, and compiles what TorchScript callers will ask for."""
+        """Take a stub, and compile what TorchScript callers will ask for."""
         stub = super().load(request)
         compiled(declare(request.digest, request.extension))
         return stub
 
     def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
-        """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
+        """Keep a module; a scripted one behind a reference that TorchScript can follow."""
         native = None if stub is None else declared(stub)
         if is_script_module(module) and compiled(native) is not None:
             assert isinstance(native, Native)
@@ -147,7 +147,7 @@ def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tup
 
 
 def _finish_queued() -> None:
-    """Waits until devices have done what the request has queued.
+    """Wait until devices have done what the request has queued.
 
     With device maps torch runs each request on streams of its own, which nothing but the tensors of an answer puts in an
     order: the next call would read parameters that an optimizer's step has not written yet.

@@ -1,4 +1,4 @@
-"""Writes what TorchScript runs over torch's RPC: an interface to type references by, a handle, owner functions.
+"""Write what TorchScript runs over torch's RPC: an interface to type references by, a handle, owner functions.
 
 Torch's RPC runs compiled functions without Python on either side. This text has what that takes and is made of a
 stub's declaration; callers write it, owners receive it beside the stub.

@@ -59,7 +59,7 @@ class Parcel(NamedTuple):
 def pack(
     value: object, *, main_by_value: bool, on_cpu: bool = False, records: bool = False
 ) -> Parcel:
-    """Takes a value apart.
+    """Take a value apart.
 
     Args:
         value: anything that pickle or cloudpickle takes.
@@ -260,6 +260,6 @@ def _restore_scripted(stub: Any, rest: tuple[Any, ...]) -> Any:
 
 @functools.cache
 def register_scripted() -> None:
-    """Teaches torch's RPC pickler about scripted remote modules; torch's own class knows but a refusal."""
+    """Teach torch's RPC pickler about scripted remote modules; torch's own class knows but a refusal."""
     for cls in recursive_class():
         on_pickled_script(cls, reduce_scripted)

@@ -1,4 +1,4 @@
-"""Makes the remote calls that a graph of torch's asks for, and keeps what belongs to each until its end."""
+"""Make the remote calls that a graph of torch's asks for, and keep what belongs to each until its end."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ _KEPT: Slot[dict[int, _Kept]] = slot("graphs that tensors stand for", dict, last
 def call(
     ref: str, method: str, form: Form, tensors: Sequence[Tensor], sizes: Sequence[int], site: int
 ) -> list[Tensor]:
-    """Runs a method and returns the tensors of its result; autograd sees it as any remote call."""
+    """Run a method and return the tensors of its result; autograd sees it as any remote call."""
     called = _called(ref, method, site)
     args, kwargs = put_together(form, called.given(tensors), sizes)
     return called.tensors(called.client.call(method, args, kwargs))
@@ -145,7 +145,7 @@ def begin(
     site: int,
     needs: Sequence[bool] | None = None,
 ) -> Tensor:
-    """Starts a method.
+    """Start a method.
 
     Args:
         ref: the remote module.
@@ -172,7 +172,7 @@ def begin(
 
 
 def end(stands_for: Tensor) -> list[Tensor]:
-    """Waits for a started method and returns the tensors of its result.
+    """Wait for a started method and return the tensors of its result.
 
     Raises:
         RemoteModError: the graph that started it is over, and with it the way back for gradients.
@@ -187,7 +187,7 @@ def end(stands_for: Tensor) -> list[Tensor]:
 
 
 def end_kept(stands_for: Tensor, anchored: bool) -> tuple[list[Tensor], Tensor]:
-    """Waits for a method that was started with ``needs``; also returns what stands for its graph.
+    """Wait for a method that was started with ``needs``; also returns what stands for its graph.
 
     Args:
         stands_for: the call.

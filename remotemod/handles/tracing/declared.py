@@ -1,4 +1,4 @@
-"""Declares the operators that stand for remote calls in graphs of torch's; what they do is imported when they run."""
+"""Declare the operators that stand for remote calls in graphs of torch's; what they do is imported when they run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ devices of the gradients, ``ranks`` and ``sizes`` their shapes.
 
 @functools.cache
 def declare() -> Any:
-    """Declares the operators, once; costs about a millisecond."""
+    """Declare the operators, once; costs about a millisecond."""
     make: Any = torch.library.Library  # untyped in torch
     library = make("remotemod", "DEF")
     for name, schema in SCHEMAS.items():

@@ -1,4 +1,4 @@
-"""Takes values apart into tensors, whole numbers and a form that graphs can hold as text.
+"""Take values apart into tensors, whole numbers and a form that graphs can hold as text.
 
 A form is made of lists and plain values alone, and all of this is written so that dynamo can follow it.
 """
@@ -33,7 +33,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def constant(function: _F) -> _F:
-    """Marks what is done while dynamo traces, and not again."""
+    """Mark what is done while dynamo traces, and not again."""
     mark: Any = torch.compiler.assume_constant_result  # untyped in torch
     marked: _F = mark(function)
     return marked

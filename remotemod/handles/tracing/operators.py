@@ -52,7 +52,7 @@ def _next_site() -> int:
 
 @constant
 def define() -> None:
-    """Makes the operators known to torch, and that none of them may be left out."""
+    """Make the operators known to torch, and that none of them may be left out."""
     declare()
     for name in SCHEMAS:
         has_side_effect(getattr(torch.ops.remotemod, name).default)
@@ -91,7 +91,7 @@ _BEGUN: Slot[weakref.WeakKeyDictionary[Any, list[Tensor]]] = slot(
 
 
 def _began(stands_for: Tensor) -> Tensor:
-    """Notes that a call has been submitted in the graph that is written."""
+    """Note that a call has been submitted in the graph that is written."""
     for mode in functional_modes():
         _BEGUN.value.setdefault(mode, []).append(stands_for)
     return stands_for

@@ -67,7 +67,7 @@ def _shown(error: Exception) -> str:
 
 
 def outside(function: Callable[..., Any], *args: Any) -> Any:
-    """Runs a function as if nobody traced: in a thread of its own, where no mode of torch's is on."""
+    """Run a function as if nobody traced: in a thread of its own, where no mode of torch's is on."""
     results: list[Any] = []
     errors: list[BaseException] = []
 
