@@ -1,4 +1,4 @@
-"""How one tells that torch is tracing, and by which of its tracers."""
+"""Tests for whether torch is tracing, and with which of its tracers."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def is_traced(tensors: Sequence[Any]) -> bool:
 def functional_modes() -> list[Any]:
     """The modes of the graphs that are being written, outermost first."""
     mode = _FUNCTIONAL_MODE.require()
-    return [each for each in _DISPATCH_MODES.require()() if isinstance(each, mode)]
+    return [active for active in _DISPATCH_MODES.require()() if isinstance(active, mode)]
 
 
 def below_autograd() -> Any:
