@@ -1,4 +1,4 @@
-"""Arguments that the caller omits stay omitted, so that the owner's own default counts."""
+"""Arguments that the caller omits stay omitted, so that the owner's own default is used."""
 
 from __future__ import annotations
 
