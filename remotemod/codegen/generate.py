@@ -81,7 +81,7 @@ def generate(
         form: ``"eager"`` or ``"scripted"``; by default scripted where TorchScript has checked the interface.
         device_moves: whether the stubs move tensors to the module's device and back.
         write: False to compare with the files and leave them as they are.
-        live: import what targets name and read that, where source alone cannot tell.
+        live: import what targets name and read that, where source alone is not enough.
         progress: called before each module is read, with the number of finished ones, of all, and its name.
 
     Returns:

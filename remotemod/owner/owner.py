@@ -156,7 +156,7 @@ class Owner:
             kept.count -= 1
             if kept.count <= 0:
                 del self._kept[ref]
-        # ``kept`` dies here, outside the lock: a module's finalizers may do anything.
+        # ``kept`` is freed after the lock is released: a module's finalizers may do anything.
 
     def _find(self, ref: int) -> _Kept:
         kept = self._kept.get(ref)

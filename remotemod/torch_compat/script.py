@@ -92,13 +92,13 @@ def jit() -> Any:
     Raises:
         BackendUnavailable: this torch has no TorchScript.
     """
-    found = getattr(torch, "jit", None)
-    if not hasattr(found, "script"):
+    module = getattr(torch, "jit", None)
+    if not hasattr(module, "script"):
         raise BackendUnavailable(
-            f"torch {torch.__version__} has no TorchScript (torch.jit): leave out interface= to bind an eager stub; "
+            f"torch {torch.__version__} has no TorchScript (torch.jit): leave out interface= for an eager stub; "
             "torch.compile and torch.export take models with eager remote modules"
         )
-    return found
+    return module
 
 
 def compile_script(module: Any) -> Any:

@@ -99,10 +99,10 @@ def ragged_dimension(tensor: Any) -> int:
     Raises:
         ProtocolError: this torch does not say.
     """
-    found = getattr(tensor, "_ragged_idx", None)
-    if not isinstance(found, int):
+    dimension = getattr(tensor, "_ragged_idx", None)
+    if not isinstance(dimension, int):
         raise ProtocolError(_RAGGED_INDEX.complaint())
-    return found
+    return dimension
 
 
 def untyped(storage: Any) -> Any:

@@ -74,8 +74,8 @@ _BELOW_AUTOGRAD = Private(
 
 def is_symbolic() -> bool:
     """Whether some tracer of ``torch.fx`` may run: what each call asks first."""
-    found = _IS_SYMBOLIC.found
-    return True if found is MISSING else found()
+    is_tracing = _IS_SYMBOLIC.found
+    return True if is_tracing is MISSING else is_tracing()
 
 
 def first_proxy(value: Any) -> Any:

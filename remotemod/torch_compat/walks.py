@@ -47,7 +47,7 @@ _WALKERS = {
 # Where every walk comes through first: the function that named_parameters() asks each module with.
 _ASKERS = set(_inner("named_parameters"))
 _LOADERS = {code for code in _inner("load_state_dict") if "metadata" in code.co_freevars}
-# From there to the method lie three generators of torch's, and those of who overrides parameters().
+# From there to the method lie three generators of torch's, and those of overrides of parameters().
 _REACH = 12
 
 
@@ -56,7 +56,7 @@ class RemoteParameters(dict[str, "nn.Parameter | None"]):
 
     Args:
         handle: the handle.
-        own: parameters that a user's subclass of it has here.
+        own: parameters of a user's subclass, in this process.
     """
 
     __slots__ = ("_handle",)
@@ -95,7 +95,7 @@ class RemoteParameters(dict[str, "nn.Parameter | None"]):
 def metadata_of_load() -> Mapping[str, Any]:
     """The versions in the state that a parent's ``load_state_dict`` is loading; empty where nobody is.
 
-    Torch hands a child its own entry alone, and the entries of a remote child's submodules to nobody.
+    Torch passes a child its own entry alone, and the entries of a remote child's submodules to no module.
     """
     frame: types.FrameType | None = sys._getframe(1)
     for _ in range(_REACH):

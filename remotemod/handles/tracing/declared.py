@@ -21,7 +21,7 @@ SCHEMAS = {
 """``call`` is a whole remote call, and what exported programs hold; ``submit`` and ``collect`` are its halves.
 
 ``ref`` and ``method`` name the called method; ``form``, ``tensors`` and ``sizes`` are its arguments, taken apart; ``site``
-tells the calls of a program apart. What was submitted ``after`` the call stays before its result is waited for. ``anchor`` requires grad for the remote parameters. Where a graph has a
+is a number of its own for each call of a program. What was submitted ``after`` the call stays before its result is waited for. ``anchor`` requires grad for the remote parameters. Where a graph has a
 backward of its own, the kept forms replace the halves, and ``backward`` is its backward: ``like`` has the dtypes and
 devices of the gradients, ``ranks`` and ``sizes`` their shapes.
 """
