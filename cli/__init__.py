@@ -19,7 +19,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        # As where pre-commit runs the generator, which needs no torch.
+        # For example in pre-commit's environment: the generator needs no torch.
         sys.exit(
             "error: this needs torch, and torch is not installed here\n  hint: pip install torch"
         )

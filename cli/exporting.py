@@ -80,7 +80,7 @@ def _module(place: str) -> Any:
     if place.endswith(".py"):
         if not path.is_file():
             raise RemoteModError(f"there is no file {place}")
-        # Under its own name, so that workers find its classes where this process has them.
+        # Under its own name, so that workers can import its classes as this process does.
         sys.path.insert(0, str(path.resolve().parent))
         place = path.stem
     elif os.getcwd() not in sys.path:

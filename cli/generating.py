@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from remotemod.codegen.generate import Outcome, generate, mending_command
+from remotemod.codegen.generate import Outcome, generate, regenerating_command
 from remotemod.stub.declaration import Form
 
 from . import output as terminal
@@ -57,7 +57,7 @@ def run(
         flags += ["--import"] if live else []
         count = f"{len(behind)} stub{'s are' if len(behind) > 1 else ' is'} out of date"
         terminal.stdout().print(f"{count}; regenerate with:", style="bold")
-        command = mending_command(_targets_to_regenerate(targets, behind), output, flags)
+        command = regenerating_command(_targets_to_regenerate(targets, behind), output, flags)
         terminal.stdout().print("  " + command, markup=False)
     elif not diff:
         _print_table(outcomes)

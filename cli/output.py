@@ -1,4 +1,4 @@
-"""Where and how the command line prints."""
+"""The output of the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNBOUNDED = 100_000
 
 
 def stdout() -> Console:
-    """For results; colours and folded lines only on a terminal."""
+    """The console for results; colours and folded lines only on a terminal."""
     from rich.console import Console
 
     at_terminal = sys.stdout.isatty()
@@ -30,7 +30,7 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    """For messages about the results."""
+    """The console for messages about the results."""
     from rich.console import Console
 
     at_terminal = sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""The half of a future that becomes done: once, with one outcome, told to callbacks and to the standard library's waiters."""
+"""The half of a future that completes: once, with one outcome, which callbacks and the standard library's waiters get."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _LOCK = slot("the lock under which futures become done", threading.RLock, in_chi
 
 
 class Completion(concurrent.futures.Future[T]):
-    """What becomes done exactly once: with a result, an exception, or because it was cancelled.
+    """A future that completes exactly once: with a result, an exception, or because it was cancelled.
 
     ``concurrent.futures.wait`` and ``as_completed`` look into their futures, so this has what they look for: a state of theirs, a
     condition under which it changes, and their waiters. The base class makes these for each future; here they are made
-    on demand, because most futures are waited for by one thread, which reads the answer itself.
+    on demand, because most futures are waited for by one thread, which reads the reply itself.
 
     Args:
         what: names the call in messages.
-        driver: what makes progress; let go once this is done.
-        deadline: the ``time.monotonic()`` at which the call as a whole has failed; None for no bound.
+        driver: makes progress; dropped once this is done.
+        deadline: the ``time.monotonic()`` at which the call as a whole has failed; None for never.
     """
 
     __slots__ = (
@@ -71,9 +71,9 @@ class Completion(concurrent.futures.Future[T]):
         return self._finish(None, error)
 
     def convert(self, function: Callable[[Any], Any]) -> None:
-        """Pass the result through ``function`` once, before anybody sees it; an error that it raises is the outcome.
+        """Pass the result through ``function`` once, before anything else sees it; an error that it raises is the outcome.
 
-        For the code that makes the future, before others have it.
+        For the code that makes the future, before it hands it out.
         """
         with _LOCK.value:
             if self._state is PENDING:
@@ -98,7 +98,7 @@ class Completion(concurrent.futures.Future[T]):
                     if self._state is not PENDING:
                         return False
                     self._set_outcome(result, error)
-                guard.tell(self)
+                guard.wake(self)
         self._driver = self._convert = None
         if self._callbacks is not None:
             callbacks, self._callbacks = self._callbacks, None
@@ -116,7 +116,7 @@ class Completion(concurrent.futures.Future[T]):
 
     @property
     def settled(self) -> bool:
-        """Whether the outcome is known here, without looking for news."""
+        """Whether the outcome is known, without driving the future."""
         return self._state is not PENDING
 
     def cancelled(self) -> bool:
@@ -126,7 +126,7 @@ class Completion(concurrent.futures.Future[T]):
     # --- callbacks ----------------------------------------------------------------------------
 
     def on_done(self, callback: Callable[[Any], object]) -> bool:
-        """Call ``callback(self)`` once this is done, if anything makes it so; return False if it is done already."""
+        """Call ``callback(self)`` once this is done, without making it so; return False if it is done already."""
         with _LOCK.value:
             if self._state is not PENDING:
                 return False
@@ -154,15 +154,15 @@ class Completion(concurrent.futures.Future[T]):
             _run(callback, self)
 
     def remove_done_callback(self, callback: Callable[[Any], object]) -> int:
-        """Take a callback back; return how often it was there."""
+        """Remove a callback; return how often it was there."""
         with _LOCK.value:
             callbacks = self._callbacks or []
-            kept = [each for each in callbacks if each != callback]
+            others = [entry for entry in callbacks if entry != callback]
             if self._callbacks is not None:
-                self._callbacks = kept
-            return len(callbacks) - len(kept)
+                self._callbacks = others
+            return len(callbacks) - len(others)
 
-    # --- what concurrent.futures looks for ----------------------------------------------------
+    # --- for concurrent.futures ---------------------------------------------------------------
 
     @property
     def _condition(self) -> _Guard:  # type: ignore[override]
@@ -187,7 +187,7 @@ class _Guard(threading.Condition):
         super().__init__()
         self.waiters: list[Any] = []
 
-    def tell(self, future: Completion[Any]) -> None:
+    def wake(self, future: Completion[Any]) -> None:
         """Wake all waiting threads, with the condition held."""
         for waiter in self.waiters:
             if future.cancelled():
@@ -233,7 +233,7 @@ class InLoop:
 
     def __call__(self, future: Any) -> None:
         """Schedule the callback in the loop."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits there
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits there
             self._loop.call_soon_threadsafe(self._callback, future)
 
     def __eq__(self, other: object) -> bool:

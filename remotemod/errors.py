@@ -44,10 +44,10 @@ class InterfaceError(RemoteModError):
         super().__init__(what)
 
     def __str__(self) -> str:
-        where = ""
+        place = ""
         if self.file is not None:
-            where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
-        return f"{where}{self.what}" + (f"\n  hint: {self.how}" if self.how else "")
+            place = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: "
+        return f"{place}{self.what}" + (f"\n  hint: {self.how}" if self.how else "")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_interface_error, (self.what, self.how, self.file, self.line)
@@ -85,7 +85,7 @@ class WorkerLost(RemoteModError, ConnectionError):
     Args:
         message: what happened.
         worker: the lost worker's name.
-        signal: the number of the signal that killed it; None if it exited by itself or nobody knows.
+        signal: the number of the signal that killed it; None if it exited by itself or that is unknown.
         stderr: the last lines that it wrote to stderr, as far as they are known.
     """
 
@@ -108,11 +108,11 @@ class WorkerLost(RemoteModError, ConnectionError):
 
 
 class GraphError(RemoteModError, RuntimeError):
-    """Derivatives cannot cross: the owner has let the graph go, or they are of a kind that ends at the border."""
+    """Derivatives cannot cross processes: the owner has released the graph, or they are of a kind that cannot."""
 
 
 class DeadlineExceeded(RemoteModError, TimeoutError):
-    """A call did not finish within its timeout; its late result is thrown away."""
+    """A call did not finish within its timeout; a late result is dropped."""
 
 
 class Cancelled(RemoteModError, CancelledError):
@@ -122,8 +122,8 @@ class Cancelled(RemoteModError, CancelledError):
 class RemoteError(RemoteModError):
     """An exception that was raised on a worker.
 
-    What is caught is also an instance of the remote exception's own type where that type
-    can be had here, so ``except ValueError`` catches a remote ``ValueError``.
+    The caught error is also an instance of the remote exception's own type where that type
+    is available in this process, so ``except ValueError`` catches a remote ``ValueError``.
 
     Attributes:
         worker: the name of the worker that raised.

@@ -19,7 +19,7 @@ class Expires(Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """The ``time.monotonic()`` at which it has failed; None for no bound."""
+        """The ``time.monotonic()`` at which it has failed; None for never."""
 
     @property
     def settled(self) -> bool:
@@ -36,16 +36,16 @@ class _Clock:
         self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._due: list[tuple[float, int, weakref.ref[Expires]]] = []
-        self._crowd = 64
+        self._cleanup_size = 64
         self._runs = False
 
     def add(self, deadline: float, call: Expires) -> None:
         """Fail a call at its deadline."""
         with self._changed:
-            if len(self._due) >= self._crowd:
+            if len(self._due) >= self._cleanup_size:
                 self._due = [entry for entry in self._due if _is_pending(entry[2])]
                 heapq.heapify(self._due)
-                self._crowd = 64 + 2 * len(self._due)
+                self._cleanup_size = 64 + 2 * len(self._due)
             heapq.heappush(self._due, (deadline, next(self._numbers), weakref.ref(call)))
             if not self._runs:
                 self._runs = True
@@ -70,9 +70,9 @@ class _Clock:
                 call.expire()
 
 
-def _is_pending(call: weakref.ref[Expires]) -> bool:
-    found = call()
-    return found is not None and not found.settled
+def _is_pending(ref: weakref.ref[Expires]) -> bool:
+    call = ref()
+    return call is not None and not call.settled
 
 
 _CLOCK = slot("deadlines of calls that no thread waits for", _Clock, in_child="new")

@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 
 class Driver(Protocol):
-    """What makes progress for futures whose results arrive over a connection.
+    """A source of progress for futures whose results arrive over a connection.
 
     The thread that waits does the reading itself, so a blocking call costs no thread switch.
     """
@@ -29,26 +29,26 @@ class Driver(Protocol):
     def drive(
         self,
         future: Future[Any],
-        until: float | None,
+        deadline: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Read until ``future`` is done or ``time.monotonic()`` passes ``until`` (None: no bound).
+        """Read until ``future`` is done or ``time.monotonic()`` passes ``deadline`` (None: never).
 
         A driver that several futures share reads until it is ``enough`` instead, where that is given.
         """
 
     def attend(self, future: Future[Any]) -> None:
-        """Make sure that ``future`` becomes done, or fails at its deadline, though no thread is going to wait."""
+        """Make sure that ``future`` becomes done, or fails at its deadline, though no thread waits."""
 
     def forget(self, future: Future[Any]) -> None:
-        """Drop the call: its result, should it come, goes nowhere."""
+        """Drop the call, and its result if that arrives."""
 
 
 class TracedFuture:
-    """What takes a future's place while a graph is written: its result can be taken, and nothing else."""
+    """A placeholder for a future while a graph is written: its result can be taken, and nothing else."""
 
     def wait(self, timeout: float | None = None) -> Any:
-        """Return what stands for the result in the graph."""
+        """Return the placeholder of the result in the graph."""
         raise NotImplementedError
 
 
@@ -62,14 +62,14 @@ class Future(Completion[T]):
     Args:
         what: names the call in error messages.
         driver: makes progress; None where another thread completes the future.
-        deadline: the ``time.monotonic()`` at which the call as a whole has failed; None for no bound.
+        deadline: the ``time.monotonic()`` at which the call as a whole has failed; None for never.
     """
 
     __slots__ = ()
 
     @property
     def driver(self) -> Driver | None:
-        """What makes progress; None where another thread does, and once the future is done."""
+        """The source of progress; None where another thread completes the future, and once it is done."""
         driver: Driver | None = self._driver
         return driver
 
@@ -113,17 +113,17 @@ class Future(Completion[T]):
         return self._exception
 
     def _block(self, timeout: float | None) -> None:
-        until = deadline_after(timeout)
-        deadline = self._deadline
-        bound = deadline if until is None else until if deadline is None else min(until, deadline)
+        deadline, own = deadline_after(timeout), self._deadline
+        if deadline is None or (own is not None and own < deadline):
+            deadline = own
         driver = self._driver
         if driver is not None:
-            driver.drive(self, bound)
+            driver.drive(self, deadline)
         else:
             changed = self._condition
             with changed:
                 while self._state is PENDING:
-                    left = None if bound is None else bound - time.monotonic()
+                    left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         break
                     changed.wait(left)
@@ -151,9 +151,9 @@ class Future(Completion[T]):
         return self._state is not PENDING
 
     def cancel(self) -> bool:
-        """Give the call up; return False if it was done already.
+        """Cancel the call; return False if it was done already.
 
-        A call that runs on the owner is not interrupted; its result is thrown away.
+        A call that runs on the owner is not interrupted; its result is dropped.
         """
         driver = self._driver
         if not self.set_exception(Cancelled(f"{self.what} was cancelled")):

@@ -24,24 +24,24 @@ __all__ = [
 class Load(NamedTuple):
     """Load a stub's text, so that calls can name it by its digest.
 
-    ``bound`` holds the objects that the text cannot import (classes in functions or in ``__main__``).
-    ``extension`` is what the engine adds for the owner; only the engine reads it.
+    ``injected`` holds the objects that the text cannot import (classes in functions or in ``__main__``).
+    ``extension`` is the engine's addition for the owner; only the engine reads it.
     """
 
     digest: str
     text: str
-    bound: dict[str, object]
+    injected: dict[str, object]
     extension: Any = None
 
 
 class Build(NamedTuple):
-    """Build a module and keep it; answers :class:`Built`.
+    """Build a module and keep it; the reply is :class:`Built`.
 
-    ``device`` is where it goes; None leaves it where it is. ``stub`` is the digest of the stub that will
-    be called on it and ``load`` the stub itself, if the owner has not been sent it yet. Without a stub the
-    answer describes the interface of what was built (factories do not tell it beforehand), unless that is
-    the one with the digest ``known``. ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
-    interface there means that one side is out of date.
+    ``device`` is the device to move it to; None leaves it where it is. ``stub`` is the digest of the stub that will
+    be called on it and ``load`` the stub itself, if the owner does not have it yet. Without a stub the
+    reply describes the module's interface (that of a factory's module is not known beforehand), unless its digest
+    is ``known``. ``expected`` is ``(module, qualname, digest)`` of the class that a stub was generated from: another
+    interface on the owner means that one side is out of date.
     """
 
     target: Callable[..., Any]
@@ -55,14 +55,14 @@ class Build(NamedTuple):
 
 
 class Built(NamedTuple):
-    """What came of a :class:`Build`.
+    """The reply to a :class:`Build`.
 
     Attributes:
         ref: the reference, as the backend has it.
         kind: the dotted name of the module's class.
         device: where its first parameter or buffer is; None without any.
-        interface: what it can do, where that was asked for.
-        extension: what the engine's owner says of the reference; only the engine reads it.
+        interface: its interface, if that was requested.
+        extension: the owner's addition to the reference; only the engine reads it.
     """
 
     ref: Any
@@ -103,7 +103,7 @@ class Invoke(NamedTuple):
 
 
 class Release(NamedTuple):
-    """One handle less on each of these kept objects. Nothing answers."""
+    """Release one handle on each of these kept objects. There is no reply."""
 
     refs: list[int]
 
@@ -116,14 +116,14 @@ class Retain(NamedTuple):
 
 
 class Adopt(NamedTuple):
-    """Take over what somebody retained for the sender of this. Nothing answers."""
+    """Take over an object that was retained for the sender of this. There is no reply."""
 
     ref: int
     token: str
 
 
 class Differentiate(NamedTuple):
-    """Run a kept graph backwards; answers the gradients of its inputs.
+    """Run a kept graph backwards; the reply is the gradients of its inputs.
 
     ``graph`` is its number, ``grads`` has the gradient of each output (None where there is none), and ``how`` the
     fields of a :class:`remotemod.autograd.owner.Pass`. A pass that need not keep its graph releases it too.
@@ -135,9 +135,9 @@ class Differentiate(NamedTuple):
 
 
 class ExtendPath(NamedTuple):
-    """Import from these places too; ``first`` puts them before those that are known already.
+    """Import from these paths too; ``first`` puts them before the present ones.
 
-    What is asked afterwards may need them to be read at all.
+    Decoding later requests may need them.
     """
 
     entries: list[str]
@@ -148,7 +148,7 @@ Request = Load | Build | Call | Invoke | Release | Retain | Adopt | Differentiat
 
 
 class Reply(NamedTuple):
-    """What a request gave.
+    """The result of a request.
 
     Attributes:
         value: the result.

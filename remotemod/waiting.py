@@ -1,4 +1,4 @@
-"""Wait for several remote calls at once: for all of them, or for one after the other as they are done."""
+"""Wait for several remote calls at once: for all of them, or for each as it is done."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["as_completed", "wait_all"]
 
 T = TypeVar("T")
 
-_LOOK = 1e-3
-"""Seconds for which the waiting thread looks at several connections in turn, before each gets a thread that reads it."""
+_POLL_SECONDS = 1e-3
+"""Seconds for which the waiting thread polls several connections in turn, before each gets a thread that reads it."""
 
-_PAUSE = 0.05
-"""Seconds between looks at connections that have threads."""
+_POLL_INTERVAL = 0.05
+"""Seconds between polls of connections that have threads."""
 
 
 @overload
@@ -42,12 +42,12 @@ def wait_all(futures: Iterable[Future[Any]], timeout: float | None = None) -> li
         DeadlineExceeded: the time is over; the calls go on.
         TypeError: something else is among the futures.
     """
-    wanted = _listed(futures, "wait_all")
-    if not (wanted and isinstance(wanted[0], TracedFuture)):  # those of a graph have only wait()
-        _check(wanted, "wait_all")
-        for future in _Arrivals(wanted, timeout):
+    listed = _listed(futures, "wait_all")
+    if not (listed and isinstance(listed[0], TracedFuture)):  # those of a graph have only wait()
+        _check(listed, "wait_all")
+        for future in _Arrivals(listed, timeout):
             future.wait()
-    return [future.wait() for future in wanted]
+    return [future.wait() for future in listed]
 
 
 @overload
@@ -61,10 +61,10 @@ def as_completed(
 def as_completed(
     futures: Iterable[Future[Any]], timeout: float | None = None
 ) -> Iterator[Future[Any]]:
-    """Return an iterator over the futures that gives each once it is done, well or not.
+    """Return an iterator that gives each future once it is done, whether it succeeded or failed.
 
-    As ``concurrent.futures.as_completed``, which takes these futures too: here the thread that iterates reads the answers
-    itself where it can. A future that is given twice comes once.
+    As ``concurrent.futures.as_completed``, which takes these futures too, except that the thread that iterates reads the
+    replies itself where it can. A future that is given twice comes once.
 
     Args:
         futures: futures of remote calls, on any workers and clusters.
@@ -74,9 +74,9 @@ def as_completed(
         DeadlineExceeded: when the iterator is asked for more and the time is over; the calls go on.
         TypeError: something else is among the futures.
     """
-    wanted = _listed(futures, "as_completed")
-    _check(wanted, "as_completed")
-    return iter(_Arrivals(wanted, timeout))
+    listed = _listed(futures, "as_completed")
+    _check(listed, "as_completed")
+    return iter(_Arrivals(listed, timeout))
 
 
 def _listed(futures: Iterable[Future[Any]], name: str) -> list[Future[Any]]:
@@ -108,8 +108,8 @@ _HINTS = {
 class _Arrivals:
     """The futures in the order in which they become done.
 
-    One connection is read by the thread that iterates. Of several it looks at each in turn for a moment; then each
-    is read by a thread of its own.
+    The thread that iterates reads a single connection itself. Several it polls in turn for a moment; then each gets a
+    thread that reads it.
 
     Args:
         futures: the futures.
@@ -118,15 +118,15 @@ class _Arrivals:
 
     def __init__(self, futures: list[Future[Any]], timeout: float | None) -> None:
         self._timeout = timeout
-        self._until = deadline_after(timeout)
+        self._deadline = deadline_after(timeout)
         self._pending = dict.fromkeys(futures)
         self._count = len(self._pending)
         self._done: deque[Future[Any]] = deque()
-        self._news = threading.Event()
+        self._arrived = threading.Event()
         self._is_attended = False
-        # Any future of a driver's stands for all of its futures. A driver is let go when a future is done.
+        # Any future of a driver represents all of its futures. A future that is done has no driver.
         drivers = {future.driver: future for future in futures if not future.settled}
-        self._by_itself = drivers.pop(None, None) is not None
+        self._has_undriven = drivers.pop(None, None) is not None
         self._drivers = [(driver, future) for driver, future in drivers.items() if driver]
         self._deadlines = sorted(d for f in self._pending if (d := f.deadline) is not None)
 
@@ -147,27 +147,29 @@ class _Arrivals:
 
     def _put(self, future: Future[Any]) -> None:
         self._done.append(future)
-        self._news.set()
+        self._arrived.set()
 
     def _is_enough(self) -> bool:
         return bool(self._done)
 
     def _advance(self) -> None:
         """Make progress for a while, or until one more is done."""
-        if len(self._drivers) == 1 and not self._by_itself:
+        if len(self._drivers) == 1 and not self._has_undriven:
             [(driver, future)] = self._drivers
-            driver.drive(future, self._bound(), self._is_enough)
+            driver.drive(future, self._next_deadline(), self._is_enough)
         elif self._is_attended:
-            self._news.clear()
+            self._arrived.clear()
             if not self._done:
-                bound = self._bound()
-                left = _PAUSE if bound is None else min(_PAUSE, bound - time.monotonic())
-                self._news.wait(left)
-            self._look()  # the thread that reads may be this one: in a callback
+                deadline = self._next_deadline()
+                left = _POLL_INTERVAL
+                if deadline is not None:
+                    left = min(left, deadline - time.monotonic())
+                self._arrived.wait(left)
+            self._poll()  # the thread that reads may be this one: in a callback
         else:
-            end = time.monotonic() + _LOOK
+            end = time.monotonic() + _POLL_SECONDS
             while self._drivers and not self._done and time.monotonic() < end:
-                self._look()
+                self._poll()
             if not self._done:
                 self._is_attended = True
                 for future in list(self._pending):
@@ -175,15 +177,15 @@ class _Arrivals:
         if not self._done:
             self._check_time()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         for driver, future in self._drivers:
             if not self._done:
                 driver.drive(future, 0.0, self._is_enough)
 
-    def _bound(self) -> float | None:
-        """When there is something to do, though nothing is done."""
-        bounds = [*self._deadlines[:1], *([] if self._until is None else [self._until])]
-        return min(bounds, default=None)
+    def _next_deadline(self) -> float | None:
+        """The next deadline, of a call or of the iteration; None where there is none."""
+        deadlines = [*self._deadlines[:1], *([] if self._deadline is None else [self._deadline])]
+        return min(deadlines, default=None)
 
     def _check_time(self) -> None:
         now = time.monotonic()
@@ -191,6 +193,6 @@ class _Arrivals:
             for future in list(self._pending):
                 future.expire()
             self._deadlines = [deadline for deadline in self._deadlines if deadline > now]
-        if not self._done and self._until is not None and now >= self._until:
+        if not self._done and self._deadline is not None and now >= self._deadline:
             count = f"{len(self._pending)} of {self._count} calls"
             raise DeadlineExceeded(f"{count} were not done after {self._timeout} s of waiting")

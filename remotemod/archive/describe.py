@@ -22,7 +22,7 @@ def describe(stub: LoadedStub, where: str) -> SavedInterface:
 
     Raises:
         InterfaceError: a method has values of the user's own classes, which no other process could make, or a name
-            that torch cannot read again.
+            that torch cannot read from an archive.
     """
     for method, schema in stub.schemas.items():
         what = f"{stub.declaration.interface}.{method}"

@@ -1,4 +1,4 @@
-"""Save a model with remote parts in one file that other processes can load."""
+"""Save a model with remote submodules in one file that other processes can load."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ __all__ = ["export"]
 def export(
     model: nn.Module, path: str | os.PathLike[str] | IO[bytes]
 ) -> tuple[SavedSubmodule, ...]:
-    """Script a model and save it, with all that is needed to call its remote parts from another process.
+    """Script a model and save it, with all that is needed to call its remote submodules from another process.
 
     The file is TorchScript's own archive with a few files more; :func:`remotemod.load` reads it, and so does
-    ``torch.jit.load`` once remotemod is imported. The remote parts stay where they are: the file holds their names.
+    ``torch.jit.load`` once remotemod is imported. The remote submodules stay where they are: the file holds their names.
 
     Args:
         model: a module with remote modules in it, a remote module itself, or either of them scripted. Its remote
-            parts need an interface (``@torch.jit.interface``). It stays as it is.
-        path: a file, which is there as a whole or not at all; or something to write bytes to.
+            submodules need an interface (``@torch.jit.interface``). It stays as it is.
+        path: a file, which is written as a whole or not at all; or an object to write bytes to.
 
     Returns:
-        The remote parts, as the file names them.
+        The remote submodules, as the file names them.
 
     Raises:
-        InterfaceError: a remote part has no interface, or one whose values another process cannot make.
+        InterfaceError: a remote submodule has no interface, or one whose values another process cannot make.
         ArchiveError: the model was scripted in a form that no file can hold.
         RuntimeError: TorchScript does not take the model.
-        OSError: the file cannot be written; what was there before is as it was.
+        OSError: the file cannot be written; an older one stays as it was.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"rm.export saves an nn.Module; got {type(model).__name__} {model!r:.60}")

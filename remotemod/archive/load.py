@@ -1,4 +1,4 @@
-"""Load a model with remote parts; they are found on the cluster before anything is called."""
+"""Load a model with remote submodules, which are looked up on the cluster before anything is called."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from remotemod.torch_compat.script import is_script_module, jit, without_advice
 __all__ = ["load"]
 
 _NUMBERS: Slot[itertools.count[int]] = slot(
-    "tells submodules of one name apart", lambda: itertools.count(1)
+    "numbers submodules of one name", lambda: itertools.count(1)
 )
 
 
 class _Resolved(NamedTuple):
-    """A remote submodule, the client that reaches it, and the string by which this process's operators find it."""
+    """A remote submodule, its client, and the string by which this process's operators find it."""
 
     submodule: SavedSubmodule
     client: Client
@@ -51,22 +51,22 @@ def load(
     map_location: Any = None,
     cluster: Cluster | None = None,
 ) -> torch.jit.ScriptModule:
-    """Load what :func:`remotemod.export` saved, in any process that has a cluster with its remote parts.
+    """Load what :func:`remotemod.export` saved, in any process that has a cluster with its remote submodules.
 
-    The code of the model, of its interfaces and of its remote parts is not needed here.
+    The code of the model, of its interfaces and of its remote submodules is not needed.
 
     Args:
-        path: the file, or something to read bytes from.
+        path: the file, or an object to read bytes from.
         parts: other remote modules for some of the names in the file.
         map_location: the device of the model's own parameters, as for ``torch.jit.load``.
-        cluster: where the remote parts are; by default the current cluster.
+        cluster: the cluster of the remote submodules; by default the current one.
 
     Returns:
-        The scripted model; gradients flow through it, into its remote parts as well.
+        The scripted model; gradients flow through it, into its remote submodules as well.
 
     Raises:
-        PlacementError: some parts are not on the cluster; all of them are named.
-        InterfaceMismatch: a part has another interface than the model was exported with, or the file is for another
+        PlacementError: some submodules are not on the cluster; all of them are named.
+        InterfaceMismatch: a submodule has another interface than the model was exported with, or the file is for another
             version of remotemod.
         ArchiveError: the file is no TorchScript archive, or a damaged one.
         OSError: there is no such file.
@@ -125,24 +125,24 @@ def _resolve_all(
     """Resolve all remote submodules; one error names all that are missing, or all that do not fit."""
     unknown = sorted(given.keys() - {submodule.name for submodule in manifest.parts})
     if unknown:
-        known = ", ".join(repr(submodule.name) for submodule in manifest.parts) or "none"
+        names = ", ".join(repr(submodule.name) for submodule in manifest.parts) or "none"
         raise ArchiveError(
-            f"parts= names {', '.join(map(repr, unknown))}, but the model has {known}"
+            f"parts= names {', '.join(map(repr, unknown))}, but the model has {names}"
         )
     resolved, missing, misfits = [], [], []
     for submodule in manifest.parts:
         handle = given.get(submodule.name)
         if handle is None:
-            found = _look_up(submodule, cluster)
+            entry = _look_up(submodule, cluster)
         else:
-            found = _resolve_handle(submodule, handle)
-        if found is None:
+            entry = _resolve_handle(submodule, handle)
+        if entry is None:
             missing.append(submodule)
             continue
-        misfit = _misfit(submodule, found.client.stub.declaration, found.client.worker)
+        misfit = _misfit(submodule, entry.client.stub.declaration, entry.client.worker)
         if misfit:
             misfits.append(misfit)
-        resolved.append(found)
+        resolved.append(entry)
     if missing:
         raise PlacementError(_missing(missing, cluster))
     if misfits:
@@ -166,8 +166,8 @@ def _look_up(submodule: SavedSubmodule, cluster: Cluster | None) -> _Resolved | 
 
 def _reference(name: str, cluster: Cluster) -> str:
     """The name, unless this process uses it for another cluster's module: two clusters may have modules of one name."""
-    known: Any = DIRECTORY.known(name)
-    if known is None or known.cluster is cluster:
+    client: Any = DIRECTORY.known(name)
+    if client is None or client.cluster is cluster:
         return name
     return f"{name} ({next(_NUMBERS.value)})"
 
@@ -187,17 +187,17 @@ def _resolve_handle(submodule: SavedSubmodule, handle: Any) -> _Resolved:
     return _Resolved(submodule, client, reference_of(handle))
 
 
-def _misfit(submodule: SavedSubmodule, here: Declaration, worker: str) -> str | None:
-    if here.abi != STUB_ABI:
+def _misfit(submodule: SavedSubmodule, present: Declaration, worker: str) -> str | None:
+    if present.abi != STUB_ABI:
         return (
-            f"the part '{submodule.name}' on '{worker}' runs stub ABI {here.abi}, and this remotemod ABI {STUB_ABI}: install "
+            f"the part '{submodule.name}' on '{worker}' runs stub ABI {present.abi}, and this remotemod ABI {STUB_ABI}: install "
             "the same version on both sides"
         )
-    if here.digest == submodule.digest:
+    if present.digest == submodule.digest:
         return None
     return (
         f"the part '{submodule.name}' ({_places(submodule)}) was exported with the interface {submodule.source}, digest {submodule.digest}, "
-        f"and what '{worker}' has by that name has {here.interface}, digest {here.digest}. If the new one is right, export "
+        f"and what '{worker}' has by that name has {present.interface}, digest {present.digest}. If the new one is right, export "
         f"the model again; if not, build the part with rm.RemoteModule(…, name='{submodule.name}', interface=…) as it was"
     )
 

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Rises when an older remotemod cannot read the manifest."""
+"""The format's number, which rises when an older remotemod cannot read the manifest."""
 
 MANIFEST = "remotemod/manifest.json"
 """The extra file that holds it; the stubs' sources stand beside it."""
@@ -66,13 +66,13 @@ class SavedSubmodule:
     """A remote submodule of a saved model.
 
     Attributes:
-        name: what it is found by on a cluster.
-        submodules: where it is in the model ("" is the model itself).
+        name: the name by which it is looked up on a cluster.
+        submodules: its paths in the model ("" is the model itself).
         digest: the digest of its interface.
         source: the interface, as ``module:qualname``.
-        worker: where it was when the model was saved.
+        worker: its owner when the model was saved.
         device: its device there.
-        methods: what can be called.
+        methods: the names of its methods.
         named: whether its user chose the name; others are found while their process runs.
     """
 
@@ -97,12 +97,12 @@ class Manifest:
     format: int = FORMAT
 
     def text(self) -> str:
-        """As it is saved."""
+        """The text that is saved."""
         return json.dumps(asdict(self), indent=1)
 
     @staticmethod
     def read(text: str | bytes) -> Manifest:
-        """What :meth:`text` wrote.
+        """The manifest in a text of :meth:`text`.
 
         Raises:
             InterfaceMismatch: another version of remotemod wrote it, which this one does not understand.
@@ -126,7 +126,7 @@ class Manifest:
 
 
 def check(form: int, abi: int, version: str) -> None:
-    """Raises InterfaceMismatch where this remotemod does not understand an archive."""
+    """Raise InterfaceMismatch where this remotemod does not understand an archive."""
     if form != FORMAT:
         raise InterfaceMismatch(
             f"the archive was exported by remotemod {version} in format {form}, and this remotemod ({VERSION}) reads "
@@ -158,7 +158,7 @@ def _interface(raw: dict[str, Any]) -> SavedInterface:
 
 
 def read_manifest(file: str | os.PathLike[str] | IO[bytes]) -> Manifest | None:
-    """What an archive says of its remote parts; None where it says nothing.
+    """The manifest of an archive; None where it has none.
 
     Args:
         file: a path, or a file that can seek; it is read from its end and left where it was.
@@ -171,12 +171,12 @@ def read_manifest(file: str | os.PathLike[str] | IO[bytes]) -> Manifest | None:
     try:
         with zipfile.ZipFile(file) as archive:
             ending = f"/extra/{MANIFEST}"
-            found = [
+            paths = [
                 name
                 for name in archive.namelist()
                 if name.endswith(ending) and name.count("/") == 3
             ]
-            text = archive.read(found[0]) if found else None
+            text = archive.read(paths[0]) if paths else None
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise ArchiveError(f"it is no TorchScript archive, or not a whole one ({error})") from error
     return None if text is None else Manifest.read(text)

@@ -1,4 +1,4 @@
-"""Prepare a plain ``torch.jit.load`` of an archive with remote parts."""
+"""Prepare a plain ``torch.jit.load`` of an archive with remote submodules."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ __all__ = ["prepare_for"]
 
 
 def prepare_for(file: Any) -> None:
-    """Define the operators of an archive with remote parts; the parts are found at their first call.
+    """Define the operators of an archive with remote submodules, which are looked up at their first call.
 
     Every other file is left to torch, which has errors of its own for it.
 
     Args:
-        file: what torch was given: a path, or a file.
+        file: the argument of ``torch.jit.load``: a path, or a file.
 
     Raises:
         InterfaceMismatch: the archive is for another version of remotemod.
     """
-    where = None
+    position = None
     try:
         if not isinstance(file, (str, os.PathLike)):
             if not file.seekable():
                 return
-            where = file.tell()
+            position = file.tell()
         manifest = read_manifest(file)
     except (OSError, ArchiveError, AttributeError, io.UnsupportedOperation):
         return
     finally:
-        if where is not None:
-            file.seek(where)
+        if position is not None:
+            file.seek(position)
     if manifest is not None and manifest.interfaces:
         from remotemod.archive.operators import define_for
         from remotemod.handles.directory import DIRECTORY

@@ -1,4 +1,4 @@
-"""Scripted models with remote parts on their way to another worker: as archives that exist in memory alone."""
+"""Scripted models with remote submodules as archives in memory, for messages to workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def to_bytes(model: torch.jit.ScriptModule) -> bytes:
 
 
 def from_bytes(archive: bytes) -> torch.jit.ScriptModule:
-    """The model, on the CPU; its parts are found by their names at their first call."""
+    """The model, on the CPU; its remote submodules are looked up by their names at their first call."""
     file = io.BytesIO(archive)
     prepare_for(file)
     model: torch.jit.ScriptModule = load_script(file, map_location="cpu")

@@ -27,9 +27,9 @@ class RemoteSubmodule(NamedTuple):
     """A remote submodule of a model.
 
     Attributes:
-        paths: where it is in the model ("" is the model itself).
+        paths: its paths in the model ("" is the model itself).
         ref: the string by which operators find it.
-        client: what reaches it.
+        client: its client.
         named: whether its user chose the name.
     """
 
@@ -44,7 +44,7 @@ def find_submodules(model: nn.Module) -> list[RemoteSubmodule]:
 
     Raises:
         InterfaceError: one of them has no TorchScript interface.
-        ArchiveError: a scripted submodule reaches its module by something that no file can hold.
+        ArchiveError: a scripted submodule reaches its module by a reference, which no file can hold.
     """
     by_ref: dict[str, RemoteSubmodule] = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -67,8 +67,8 @@ def find_submodules(model: nn.Module) -> list[RemoteSubmodule]:
         if client is None:
             continue
         ref = reference_of(module)
-        known = by_ref.get(ref)
-        paths = (path,) if known is None else (*known.paths, path)
+        earlier = by_ref.get(ref)
+        paths = (path,) if earlier is None else (*earlier.paths, path)
         by_ref[ref] = RemoteSubmodule(paths, ref, client, has_own_name(module))
     return list(by_ref.values())
 
@@ -76,7 +76,7 @@ def find_submodules(model: nn.Module) -> list[RemoteSubmodule]:
 def _check_interface(path: str, module: RemoteModule) -> None:
     if not module.is_scriptable:
         raise InterfaceError(
-            f"{_where(path)}, a remote module on '{module.on}', cannot be saved: it was bound without a TorchScript "
+            f"{_where(path)}, a remote module on '{module.on}', cannot be saved: it was built without a TorchScript "
             "interface",
             how="pass interface=<a class decorated with @torch.jit.interface> to rm.RemoteModule, and annotate the "
             "submodule with it",

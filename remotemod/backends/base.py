@@ -1,4 +1,4 @@
-"""The public door for those who bring a backend of their own; see docs/backends.md."""
+"""The public names for authors of backends; see docs/backends.md."""
 
 from remotemod.backends.message_engine import MessageEngine, Transport
 from remotemod.backends.serialization import make_codec

@@ -1,4 +1,4 @@
-"""Makes results of replies: in the thread that waits for one, or in a thread of its own where none does."""
+"""Make results of replies: in the thread that waits for one, or in a thread of its own where none does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Completions"]
 
 
 class Completions:
-    """Completes results when their replies arrive, whether a thread waits for them or not.
+    """The completion of results when their replies arrive, whether a thread waits for them or not.
 
-    The transport's own threads complete nothing: a callback of a result may wait for another reply, which these must
-    be free to bring.
+    The transport's own threads complete nothing: a callback of a result may wait for another reply, which they must
+    be free to deliver.
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Completions:
         """The result of a request.
 
         Args:
-            reply: brings the message of its reply.
-            decode: makes the result of the message; may raise what the request raised.
+            reply: the future of its reply's message.
+            decode: decodes the result from the message; may raise the request's error.
             what: names the request in messages.
-            deadline: the ``time.monotonic()`` at which it has failed; None for no bound.
+            deadline: the ``time.monotonic()`` at which it has failed; None for never.
         """
         completion = _Completion(reply, decode)
         result: Future[Any] = Future(what, completion, deadline)
@@ -52,7 +52,7 @@ class Completions:
         return result
 
     def close(self) -> None:
-        """Ends the thread once it has completed what has arrived."""
+        """End the thread once it has completed what has arrived."""
         self._arrived.put(None)
 
     def _work(self) -> None:
@@ -63,7 +63,7 @@ class Completions:
 
 
 class _Completion:
-    """Completes one result, once; the driver of its future."""
+    """The completion of one result; the driver of its future."""
 
     def __init__(self, reply: Future[Message], decode: Callable[[Message], Any]) -> None:
         self._reply = reply
@@ -72,7 +72,7 @@ class _Completion:
         self._lock = threading.Lock()
 
     def complete(self, result: Future[Any]) -> None:
-        """Completes the result of a reply that is there; in several threads at once if need be."""
+        """Complete the result of a reply that is there; in several threads at once if need be."""
         with self._lock:
             if self._outcome is None:
                 try:
@@ -88,20 +88,20 @@ class _Completion:
     def drive(
         self,
         future: Future[Any],
-        until: float | None,
+        deadline: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Waits for the reply until the deadline, and completes the result if it is there."""
-        left = None if until is None else max(0.0, until - time.monotonic())
+        """Wait for the reply until the deadline, and complete the result if it is there."""
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
         with contextlib.suppress(TimeoutError, FutureTimeout, CancelledError):
             self._reply.exception(left)
         if self._reply.done():
             self.complete(future)
 
     def attend(self, future: Future[Any]) -> None:
-        """Fails the future at its deadline; everything else is done without being asked."""
+        """Fail the future at its deadline; everything else is done without that."""
         expire_in_time(future)
 
     def forget(self, future: Future[Any]) -> None:
-        """Nobody waits for the reply any more."""
+        """Cancel the reply."""
         self._reply.cancel()

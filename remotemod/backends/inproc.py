@@ -1,4 +1,4 @@
-"""The door to inproc: workers that are threads of this process."""
+"""The door of inproc: workers that are threads of this process."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def launch(workers: Sequence[str], *, timeout: float | None = None) -> Cluster:
 
     Args:
         workers: their names.
-        timeout: seconds that a call may take by default; None (no bound, and no change of thread).
+        timeout: seconds that a call may take by default; None for no limit, and no change of thread.
     """
     return Cluster(InprocEngine(workers), timeout=timeout)

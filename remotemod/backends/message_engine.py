@@ -25,23 +25,23 @@ from remotemod.wire.codec import Codec
 __all__ = ["MessageEngine", "Transport"]
 
 CAPABILITIES = Capabilities(processes=True, code=True)
-"""What most transports can do."""
+"""The capabilities of most transports."""
 
 
 class Transport(ABC):
-    """Carries messages to workers, where :meth:`remotemod.owner.session.Session.handle` answers them."""
+    """A carrier of messages to workers, where :meth:`remotemod.owner.session.Session.handle` answers them."""
 
     workers: Sequence[str]
     """The names of the workers, by rank."""
 
     @abstractmethod
     def request(self, worker: str, message: Message, timeout: float | None) -> Future[Message]:
-        """Sends a message and returns the future of its reply; in order for one thread and worker.
+        """Send a message and return the future of its reply; in order for one thread and worker.
 
         Args:
-            worker: who answers it.
+            worker: the worker that answers it.
             message: bytes and tensors; the tensors may change after this returns.
-            timeout: seconds after which nobody waits for the reply any more; None for no bound.
+            timeout: seconds after which the reply is no longer needed; None for never.
 
         Returns:
             The future of the reply; any ``concurrent.futures.Future`` will do.
@@ -52,15 +52,15 @@ class Transport(ABC):
 
     @abstractmethod
     def notify(self, worker: str, message: Message) -> None:
-        """Sends a message that is never answered. Called from a thread of its own: may block, and may raise."""
+        """Send a message that has no reply. Called from a thread of its own: may block, and may raise."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the workers that were started; leaves no process, socket or file. Idempotent."""
+        """End the workers that were started; leave no process, socket or file. Idempotent."""
 
 
 class MessageEngine(Engine):
-    """Makes messages of requests, and results of replies.
+    """An engine that sends requests and replies as messages.
 
     Args:
         transport: carries the messages.
@@ -69,7 +69,7 @@ class MessageEngine(Engine):
         caller: the name of this process, as profiles show it.
         address: what ``rm.connect`` takes in other processes, if these can reach the workers.
         owner: on a worker its owner, which references to its own objects lead to.
-        heartbeat: seconds after which each worker is told that this process lives, for a
+        heartbeat: seconds after which each worker gets a sign that this process lives, for a
             :class:`remotemod.backends.worker_server.WorkerServer` with a ``silence``; None never.
     """
 
@@ -108,7 +108,7 @@ class MessageEngine(Engine):
         return self._address
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request and returns the future of its result."""
+        """Send a request and return the future of its result."""
         codec, outbox = self._codec(worker), self._outbox(worker)
         message = encode_request(codec, request)
         number = outbox.begin()
@@ -126,13 +126,13 @@ class MessageEngine(Engine):
         )
 
     def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers, once all that was asked before has been answered."""
+        """Send a request that has no reply, once all earlier requests have their replies."""
         if not self._closed:
             with contextlib.suppress(RuntimeError):  # the interpreter ends, and so do its threads
                 self._outbox(worker).put(request)
 
     def close(self) -> None:
-        """Ends the transport and the threads that post."""
+        """End the transport and the threads that post."""
         with self._lock:
             self._closed = True
             outboxes, self._outboxes = self._outboxes, {}
@@ -145,12 +145,12 @@ class MessageEngine(Engine):
         codec = self._codecs.get(worker)
         if codec is None:
             codec = make_codec(
-                receiver=worker, cluster=self._reached, owner=self._owner, session=None
+                receiver=worker, cluster=self._own_cluster, owner=self._owner, session=None
             )
             codec = self._codecs.setdefault(worker, codec)
         return codec
 
-    def _reached(self) -> Cluster:
+    def _own_cluster(self) -> Cluster:
         cluster: Cluster = self.cluster
         return cluster
 

@@ -1,4 +1,4 @@
-"""Sends to one worker what nobody answers, in a thread of its own."""
+"""Send requests without a reply to one worker, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _log = logging.getLogger("remotemod")
 
 
 class Outbox:
-    """What is put in is sent in its order, each once all requests that began before it have ended.
+    """A queue of requests that are sent in order, each once all requests that began before it have ended.
 
     So an object is not released while a call on it is still under way.
 
     Args:
-        worker: where it goes, for the thread's name.
+        worker: the receiver, for the thread's name.
         send: sends one request, or a heartbeat (None); may block, and may raise.
         heartbeat: seconds of quiet after which a heartbeat is sent; None for none.
     """
@@ -41,24 +41,24 @@ class Outbox:
         thread.start()
 
     def begin(self) -> int:
-        """A request begins; the number that :meth:`end` takes."""
+        """Note that a request begins; return the number for :meth:`end`."""
         with self._changed:
             self._begun += 1
             self._under_way.add(self._begun)
             return self._begun
 
     def end(self, number: int) -> None:
-        """A request has ended."""
+        """Note that a request has ended."""
         with self._changed:
             self._under_way.discard(number)
             self._changed.notify_all()
 
     def put(self, request: Request) -> None:
-        """Sends a request; never blocks."""
+        """Send a request; never blocks."""
         self._queue.put((self._begun, request))
 
     def close(self) -> None:
-        """Ends the thread; what has not been sent is dropped."""
+        """End the thread; what has not been sent is dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -82,7 +82,7 @@ class Outbox:
             try:
                 self._send(request)
             except Exception as error:  # a worker that is gone keeps nothing
-                _log.debug("a request that nobody answers was not sent: %s", error)
+                _log.debug("a request without a reply was not sent: %s", error)
 
     def _may_send(self, after: int) -> bool:
         return self._closed or all(number > after for number in self._under_way)

@@ -36,7 +36,7 @@ def make_codec(
         receiver: the worker at the other end; empty where the other end is only a caller.
         cluster: the cluster through which received references reach their owners.
         owner: this process's own owner, on workers.
-        session: what the owner keeps for the other end, on the serving side.
+        session: the session of the other end, on the worker's side.
     """
 
     def pack_ref(ref: RemoteRef[Any]) -> tuple[str, int, str, str]:
@@ -53,10 +53,10 @@ def make_codec(
         name, number, kind, token = packed
         if owner is not None and owner.name == name:
             return owner.handle_on(number, token)
-        reached = cluster()
+        reaching = cluster()
         if token:
-            reached.post(name, Adopt(number, token))
-        return RemoteRef(name, number, kind, reached)
+            reaching.post(name, Adopt(number, token))
+        return RemoteRef(name, number, kind, reaching)
 
     def unpack_module(packed: Any) -> Any:
         return unpack_handle(packed, cluster())
@@ -77,7 +77,7 @@ def make_codec(
 def _pack_own(
     ref: RemoteRef[Any], keeper: Keeper, session: Session | None
 ) -> tuple[str, int, str, str]:
-    """A reference that this process owns, on its way to somebody else."""
+    """Pack a reference that this process owns, for another process."""
     if not keeper.reachable:
         raise RemoteModError(
             f"{ref!r} lives in the calling process, which serves nobody: "

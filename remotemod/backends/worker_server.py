@@ -22,13 +22,13 @@ __all__ = ["WorkerServer"]
 
 
 class WorkerServer:
-    """What a worker process has once: its owner, its way to the other workers, and a session for each caller.
+    """The owner of a worker process, its cluster of the other workers, and a session for each caller.
 
     Args:
         name: the worker's name.
-        transport: how this worker reaches the others; None where none of them calls another.
+        transport: carries messages to the other workers; None where none of them calls another.
         backend: the name under which ``rm.launch`` knows the backend.
-        timeout: seconds that a call of this worker's own may take by default; None for no bound.
+        timeout: seconds that a call of this worker's own may take by default; None for no limit.
         silence: seconds without a message after which a caller counts as gone, for transports that do not notice its
             death; its engine then needs a ``heartbeat`` well below. None for never.
     """
@@ -53,7 +53,7 @@ class WorkerServer:
         self.cluster = Cluster(engine, timeout=timeout)
         set_process_cluster(self.cluster)
         self._sessions: dict[str, Session] = {}
-        self._heard: dict[str, float] = {}
+        self._last_seen: dict[str, float] = {}
         self._lock = threading.Lock()
         if silence is not None:
             watch = functools.partial(self._watch, silence)
@@ -63,19 +63,19 @@ class WorkerServer:
         """The session of a caller, made at its first message.
 
         Args:
-            caller: a name of one process's own; that of a worker for a worker.
+            caller: a name that is unique to the process; for a worker, the worker's.
         """
         with self._lock:
-            self._heard[caller] = time.monotonic()
+            self._last_seen[caller] = time.monotonic()
             session = self._sessions.get(caller)
             if session is None:
                 session = self._sessions[caller] = Session(self._owner, self._codec)
             return session
 
     def end_session(self, caller: str) -> None:
-        """Lets go of everything that a caller held: it has gone. A caller that was never heard is none."""
+        """Release everything that a caller held. A caller without a session is ignored."""
         with self._lock:
-            self._heard.pop(caller, None)
+            self._last_seen.pop(caller, None)
             session = self._sessions.pop(caller, None)
         if session is not None:
             session.end()
@@ -90,7 +90,9 @@ class WorkerServer:
             time.sleep(silence / 3)
             now = time.monotonic()
             with self._lock:
-                silent = [caller for caller, heard in self._heard.items() if now - heard > silence]
+                silent = [
+                    caller for caller, seen in self._last_seen.items() if now - seen > silence
+                ]
             for caller in silent:
                 self.end_session(caller)
 
@@ -106,7 +108,7 @@ class _Nowhere(Transport):
         )
 
     def notify(self, worker: str, message: Message) -> None:
-        """There is nobody to tell."""
+        """Do nothing: there is no other worker."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Spells types as Python, importing what they need."""
+"""Spell types as Python, importing what they need."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = ["annotation", "is_nameless", "spell"]
 _LIGHT = frozenset({"typing", "collections", "enum", "numbers", "types", "pathlib", "builtins"})
 _LITERAL = Symbol("typing", "Literal")
 _MEANS_THE_CLASS = (Symbol("typing", "Self"), Symbol("typing_extensions", "Self"))
-"""What stands for the class at hand would stand for the stub."""
+"""Annotations of the class itself, which would mean the stub's class in a stub."""
 _ANYTHING_GOES = {
-    # What strict type checkers want in the brackets of a bare generic; 0: ``[..., Any]``.
+    # The number of arguments of a bare generic, for strict type checkers; 0: ``[..., Any]``.
     **dict.fromkeys(("list", "set", "frozenset", "type"), 1),
     **dict.fromkeys(("collections.deque", "collections.Counter"), 1),
     **dict.fromkeys(("collections.OrderedDict", "collections.defaultdict", "dict"), 2),
@@ -88,7 +88,7 @@ def _needs_user_code(tree: Type) -> bool:
 
 
 def is_nameless(tree: Type) -> bool:
-    """Whether nothing that can be written stands for ``tree``: it is spelled ``Any``."""
+    """Whether no expression can name ``tree``: it is spelled ``Any``."""
     if isinstance(tree, TypeVariable):
         return True
     if not isinstance(tree, OtherType):
@@ -183,7 +183,7 @@ def _other(symbol: Symbol, args: tuple[Node, ...], imports: Imports, evaluated: 
         return "..."
     count = _ANYTHING_GOES.get(str(symbol).removeprefix("builtins."))
     if not args and (count is not None or str(symbol) == "tuple"):
-        # A bare container means "of anything"; strict type checkers want that said.
+        # A bare container means "of anything", which strict type checkers require to be written.
         anything = imports.name("typing", "Any")
         if str(symbol) == "tuple":
             args = (anything, "...")

@@ -1,4 +1,4 @@
-"""Computes, from a type, the expression that rewrites parts of a value and keeps its structure."""
+"""Compute, from a type, the expression that rewrites parts of a value and keeps its structure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def holds_named_tuples(tree: Type) -> bool:
 
 
 def _is_exact(tree: Type) -> bool:
-    """Whether the type alone says where the tensors are."""
+    """Whether the type alone shows where the tensors are."""
     return not any(
         isinstance(t, (AnyType, OtherType))
         or (isinstance(t, UnionType) and carries_tensors(t))
@@ -98,9 +98,9 @@ def rewrite(
     """
     if not changes(tree):
         return value
-    done = leaf(tree, value)
-    if done is not None:
-        return done
+    rewritten = leaf(tree, value)
+    if rewritten is not None:
+        return rewritten
 
     def sub(inner: Type, name: str, deeper: int) -> str:
         return rewrite(inner, name, names, changes, leaf, deeper)
@@ -121,8 +121,8 @@ def rewrite(
             return f"{{{key}: {moved} for {key}, {item} in {value}.items()}}"
         case TupleType(items=(inner,), variadic=True):
             item = names.local(f"item{depth or ''}")
-            made = f"{sub(inner, item, depth + 1)} for {item} in {value}"
-            return f"(*[{made}],)" if names.hides("tuple") else f"tuple({made})"
+            items_text = f"{sub(inner, item, depth + 1)} for {item} in {value}"
+            return f"(*[{items_text}],)" if names.hides("tuple") else f"tuple({items_text})"
         case TupleType(items=items):
             moves = [part(t, f"{value}[{i}]") for i, t in enumerate(items)]
             return f"({', '.join(moves)}{',' if len(moves) == 1 else ''})"

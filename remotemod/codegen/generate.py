@@ -18,7 +18,7 @@ from remotemod.interface.model import Interface
 from remotemod.interface.naming import file_names
 from remotemod.stub.declaration import Form
 
-__all__ = ["Outcome", "Status", "generate", "mending_command"]
+__all__ = ["Outcome", "Status", "generate", "regenerating_command"]
 
 Status = Literal[
     "written", "unchanged", "drifted", "missing", "failed", "skipped", "stale", "deleted"
@@ -51,7 +51,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether nothing is left to do."""
         return self.status in ("written", "unchanged", "skipped", "deleted")
 
 
@@ -78,11 +78,11 @@ def generate(
         targets: one or several: ``"pkg.mod:Name"``, ``"path/to/file.py:Name"``, a module, file, package or
             folder alone (all interfaces and module classes in it), or live classes.
         output: the folder for the stubs; None to render alone.
-        form: ``"eager"`` or ``"scripted"``; by default scripted for what TorchScript vouches for.
+        form: ``"eager"`` or ``"scripted"``; by default scripted where TorchScript has checked the interface.
         device_moves: whether the stubs move tensors to the module's device and back.
         write: False to compare with the files and leave them as they are.
-        live: import what targets name and read that, where source alone cannot tell.
-        progress: told of each module before it is read: how many are done, of how many, which is next.
+        live: import what targets name and read that, where source alone is not enough.
+        progress: called before each module is read, with the number of finished ones, of all, and its name.
 
     Returns:
         One outcome an interface, in the targets' order, and one for each stub in ``output`` whose interface
@@ -92,16 +92,17 @@ def generate(
     if isinstance(targets, str) or not isinstance(targets, Iterable):
         targets = [targets]
     targets = list(targets)
-    found = [f for t in targets for f in find_interfaces(t, live=live, progress=progress)]
-    names = file_names([f.interface for f in found if f.interface is not None])
+    findings = [f for t in targets for f in find_interfaces(t, live=live, progress=progress)]
+    names = file_names([f.interface for f in findings if f.interface is not None])
     folder = None if output is None else Path(output)
     options = _Options(form, device_moves, write)
     outcomes = []
-    for each in found:
+    for finding in findings:
         path = None
-        if folder is not None and each.interface is not None:
-            path = folder / names[each.interface.module, each.interface.qualname]
-        outcomes.append(_outcome(each, path, options))
+        interface = finding.interface
+        if folder is not None and interface is not None:
+            path = folder / names[interface.module, interface.qualname]
+        outcomes.append(_outcome(finding, path, options))
     if folder is not None:
         from remotemod.codegen.stale import stale_stubs  # needs libcst
 
@@ -149,6 +150,6 @@ def _generate(target: str, interface: Interface, path: Path | None, options: _Op
     return Outcome(target, status, path, text, diff)
 
 
-def mending_command(targets: Iterable[str], output: object, flags: Sequence[str] = ()) -> str:
+def regenerating_command(targets: Iterable[str], output: object, flags: Sequence[str] = ()) -> str:
     """The command that brings the files of these targets up to date."""
     return shlex.join(["remotemod", "gen", *dict.fromkeys(targets), "-o", str(output), *flags])

@@ -1,4 +1,4 @@
-"""Chooses the names of a stub, so that nothing generated ever collides with what a user called things."""
+"""Choose the names of a stub, so that no generated name ever collides with a user's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remotemod.interface.types import Symbol
 __all__ = ["ABI_MODULE", "Imports"]
 
 ABI_MODULE = "remotemod.abi"
-"""All of remotemod that generated code may import."""
+"""The only module of remotemod that generated code may import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Imports:
     Args:
         users: the names of every parameter and method of the interface, which shadow what is imported.
         own: the stub's own names at the top of the file.
-        exact: names that are never changed, because somebody goes by the very word.
+        exact: names that are never changed, because TorchScript or a type checker knows them by name.
     """
 
     def __init__(self, users: Iterable[str], own: Iterable[str], exact: Iterable[str] = ()) -> None:
@@ -84,7 +84,7 @@ class Imports:
         return self._add(module, None, at_run_time=True)
 
     def builtin(self, name: str) -> str:
-        """The name under which a builtin is there, whatever parameters and methods are called."""
+        """The name under which a builtin is there, whatever the names of parameters and methods."""
         return f"{self.module('builtins')}.{name}" if self.hides(name) else name
 
     def hides(self, builtin: str) -> bool:
@@ -102,7 +102,7 @@ class Imports:
         return f"{alias}.{rest}" if rest else alias
 
     def symbol(self, symbol: Symbol) -> str:
-        """A name that stands for ``symbol`` at run time: imported, or injected by the loader."""
+        """The name of ``symbol`` at run time: imported, or injected by the loader."""
         if symbol.module in ("", "builtins"):
             return self.builtin(symbol.qualname)
         if not symbol.importable:

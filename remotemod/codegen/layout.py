@@ -1,4 +1,4 @@
-"""Lays generated code out the way the common formatters do, so that stubs are stable under them."""
+"""Lay generated code out like the common formatters, so that stubs are stable under them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lay(node: Node, indent: int = 0, before: int = 0, after: int = 0) -> str:
     """``node`` broken into lines that fit, as far as they can be made to.
 
     Args:
-        node: what to lay out.
+        node: the code to lay out.
         indent: the spaces in front of the line that the node begins on.
         before: how many columns of that line are taken already (indent not counted).
         after: how many columns must stay free behind the node's last line.

@@ -1,4 +1,4 @@
-"""Spells default values and other literals the way formatters leave them."""
+"""Spell default values and other literals as formatters leave them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def literal(text: str, imports: Imports, modules: tuple[str, ...] = ()) -> Node:
 
 
 def _spell(node: ast.expr, imports: Imports, modules: tuple[str, ...]) -> Node:
-    def each(nodes: list[ast.expr]) -> tuple[Node, ...]:
+    def spell_all(nodes: list[ast.expr]) -> tuple[Node, ...]:
         return tuple(_spell(n, imports, modules) for n in nodes)
 
     match node:
@@ -35,15 +35,15 @@ def _spell(node: ast.expr, imports: Imports, modules: tuple[str, ...]) -> Node:
                 value.decode("latin-1"), [repr(bytes((byte,)))[2:-1] for byte in value]
             )
         case ast.Tuple(elts=elts):
-            return Group("(", each(elts), ")", lone_comma=True)
+            return Group("(", spell_all(elts), ")", lone_comma=True)
         case ast.List(elts=elts):
-            return Group("[", each(elts), "]")
+            return Group("[", spell_all(elts), "]")
         case ast.Dict(keys=keys, values=values):
-            names = each([k for k in keys if k is not None])
-            pairs = zip(names, each(values), strict=True)
+            names = spell_all([k for k in keys if k is not None])
+            pairs = zip(names, spell_all(values), strict=True)
             return Group("{", tuple(Seq((key, ": ", value)) for key, value in pairs), "}")
         case ast.Call(func=function, args=args):
-            return Seq((_spell(function, imports, modules), Group("(", each(args), ")")))
+            return Seq((_spell(function, imports, modules), Group("(", spell_all(args), ")")))
         case ast.Name() | ast.Attribute():
             return _path(ast.unparse(node), imports, modules)
     return ast.unparse(node).replace("e+", "e")  # numbers: 1e+20 is written 1e20

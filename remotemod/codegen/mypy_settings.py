@@ -1,4 +1,4 @@
-"""Decides what a stub tells type checkers about defaults that do not fit their annotations."""
+"""The settings of a stub for type checkers, which excuse defaults that do not fit their annotations."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ __all__ = ["checker_settings", "default_fits"]
 def checker_settings(methods: Iterable[Method]) -> tuple[str, ...]:
     """The ``# mypy:`` lines of a stub: defaults stay as the interface has them, and are excused.
 
-    ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more. What comes
-    from another worker is of the declared type, though no checker can see it. A method may stand in the place of the
-    remote module's own.
+    ``x: Tensor = None`` needs ``implicit-optional``; ``x: int = 0.5`` needs more. A result from
+    another worker is of the declared type, though no checker can see it. A method may override the remote module's own.
     """
     methods = tuple(methods)
     arguments = [a for m in methods for a in m.arguments if a.annotated and a.default is not None]

@@ -1,4 +1,4 @@
-"""Works out the functions that turn named tuples into plain ones, which operators require, and back."""
+"""The functions that turn named tuples into plain ones, which operators require, and back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Conversions:
     """The conversions that one stub needs, collected while its bodies are worked out.
 
     Each named tuple gets a function, and so does each optional that is no variable: TorchScript
-    believes ``is None`` of variables alone.
+    refines a type by ``is None`` for variables alone.
     """
 
     def __init__(self, signatures: Signatures) -> None:
@@ -79,12 +79,12 @@ class Conversions:
             body = self._named_tuple(direction, tree, value, names)
         else:
             body = (statement(f"return {self._convert(direction, tree, value, names)}", 4),)
-        taken, made = tree, plain_type(tree)
+        source, target = tree, plain_type(tree)
         if direction == "make":
-            taken, made = made, taken
+            source, target = target, source
         spelled = self._signatures.type
-        parameter = Seq((f"{value}: ", self._signatures.node(taken)))
-        define = self._signatures.define(name, [parameter], (), spelled(made), 0)
+        parameter = Seq((f"{value}: ", self._signatures.node(source)))
+        define = self._signatures.define(name, [parameter], (), spelled(target), 0)
         self.functions.append(TextFunction(define, body))
         return name
 

@@ -1,4 +1,4 @@
-"""Works out a scripted stub's dispatcher operators: schemas, calls, and what they run in Python."""
+"""Work out a scripted stub's dispatcher operators: schemas, call, and the Python around them."""
 
 from __future__ import annotations
 
@@ -113,5 +113,5 @@ def _result(
         )
         excuse = "  # type: ignore[no-untyped-call]"
         lines.append(statement(Seq(("assert ", check)), indent) + excuse)
-    made = conversions.make(tree, raw, names)
-    return *lines, statement(f"return {made}", indent)
+    result = conversions.make(tree, raw, names)
+    return *lines, statement(f"return {result}", indent)

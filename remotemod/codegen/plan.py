@@ -1,4 +1,4 @@
-"""Decides everything that a stub's text says, so that the templates only lay it out."""
+"""Decide everything in a stub's text, so that the templates only lay it out."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class MethodPlan:
 class StubPlan:
     """One stub file.
 
-    ``flags`` are those of the command that regenerates it. ``injected`` maps names in the text to what they stand
-    for where no import can reach it (classes in functions, or in ``__main__``): the loader injects them.
+    ``flags`` are those of the command that regenerates it. ``injected`` maps names in the text to the classes
+    that no import can reach (in functions, or in ``__main__``): the loader injects them.
     ``operators`` is the assignment of the operators' namespace.
     """
 
@@ -88,8 +88,8 @@ def plan_stub(
     """Work out the stub of ``interface``.
 
     Args:
-        interface: what to generate for.
-        form: eager, or scripted for TorchScript; by default scripted for what TorchScript vouches for.
+        interface: the interface to generate for.
+        form: eager, or scripted for TorchScript; by default scripted where TorchScript has checked the interface.
         device_moves: whether the owner's functions move tensors to the module's device and back.
         source: the ``TARGET`` that the header names; by default the interface's own.
         version: the version that the header names.
@@ -225,7 +225,7 @@ def _declaration(
 
 
 def _flags(interface: Interface, form: Form, device_moves: bool) -> str:
-    """The flags that ask ``remotemod gen`` for what it would not write by itself."""
+    """The flags of ``remotemod gen`` that differ from its defaults for the interface."""
     natural = "scripted" if interface.scriptable else "eager"
     flags = [
         *([f"--{form}"] if form != natural else []),
@@ -235,5 +235,5 @@ def _flags(interface: Interface, form: Form, device_moves: bool) -> str:
 
 
 def _text(doc: str | None) -> str | None:
-    """A docstring that says something."""
+    """A docstring, or None where it is blank."""
     return doc if doc and doc.strip() else None

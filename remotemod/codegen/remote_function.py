@@ -1,4 +1,4 @@
-"""Works out ``_remote_<method>``: the half of a stub that runs where the module lives."""
+"""Work out ``_remote_<method>``: the half of a stub that runs on the module's owner."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plan_remote_function(
         device_moves: whether tensors go to the module's device and the result's come back.
         reference: the type of the reference to the module, where TorchScript is to compile the function and be
             passed all arguments by position; by default any.
-        make: makes named tuples of what a scripted module returns in their place, if the stub can.
+        make: makes named tuples of the plain ones that a scripted module returns, if the stub can.
     """
     imports = signatures.imports
     names = Locals(imports, (a.name for a in method.arguments))
@@ -95,7 +95,7 @@ def _answer(
     device_moves: bool,
     make: Callable[[Type, str, Locals], str] | None,
 ) -> tuple[str, ...]:
-    """The lines that call the module and return its result, moved back where that is to be."""
+    """The lines that call the module and return its result, moved back where that is needed."""
     lines = []
     if make is not None and holds_named_tuples(method.returns):
         raw = names.local("raw")
@@ -143,13 +143,13 @@ def _exact_result_move(method: Method, result: str, names: Locals) -> str | None
 
 
 def positional(method: Method) -> tuple[Argument, ...]:
-    """The method's parameters as a function takes them that is always passed all of them by position."""
+    """The method's parameters for a function that is always passed all of them by position."""
     kind = Kind.POSITIONAL_OR_KEYWORD
     return tuple(dataclasses.replace(a, kind=kind, default=None) for a in method.arguments)
 
 
 def has_exact_moves(method: Method, signatures: Signatures) -> bool:
-    """Whether the types alone say where all tensors are, so that moves are spelt out."""
+    """Whether the types alone show where all tensors are, so that moves are spelt out."""
     names = Locals(signatures.imports, (a.name for a in method.arguments))
     moves = [_argument_move(a, "device", names, signatures) for a in method.arguments]
     exact = all(isinstance(node, str) for node in moves)
@@ -157,5 +157,5 @@ def has_exact_moves(method: Method, signatures: Signatures) -> bool:
 
 
 def _is_short(exact: str, value: str) -> bool:
-    """Whether a move fits on a line: what does not is no longer readable, and a helper does the same."""
+    """Whether a move fits on a line: a longer one is no longer readable, and a helper does the same."""
     return len(exact) + len(value) + 11 <= WIDTH

@@ -1,4 +1,4 @@
-"""Renders a stub's text; the only place that knows jinja."""
+"""Render a stub's text; the only place that knows jinja."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render(
 
     Args:
         interface: the interface (``read_interface`` makes one).
-        form: ``"eager"`` or ``"scripted"``; by default scripted for what TorchScript vouches for
+        form: ``"eager"`` or ``"scripted"``; by default scripted where TorchScript has checked the interface
             (``@torch.jit.interface`` and ScriptModules), eager for everything else.
         device_moves: whether the owner's functions move tensors to the module's device and back.
         source: the ``TARGET`` that the header names; by default ``module:qualname``.
@@ -48,7 +48,7 @@ def render_plan(plan: StubPlan) -> str:
 
 
 def render_template(template: str, **values: object) -> str:
-    """The text that a template makes of what has been worked out for it."""
+    """The text of a template with these values."""
     return _environment().get_template(template).render(values).rstrip("\n") + "\n"
 
 
@@ -66,7 +66,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _docstring(text: str, indent: int) -> str:
-    """``text`` as a docstring literal, laid out the way the formatters leave it."""
+    """``text`` as a docstring literal, laid out as the formatters leave it."""
     pad = " " * indent
     body = inspect.cleandoc(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"').strip()
     lines = [_printable(line.rstrip()) for line in body.split("\n")]

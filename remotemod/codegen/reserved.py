@@ -21,7 +21,7 @@ remote_parameters with_options
 """
 
 RESERVED = frozenset(_NN_MODULE.split()) | frozenset(_REMOTE_MODULE.split())
-"""An interface method of one of these names gets no stub: the remote module's own counts."""
+"""Names of the remote module's own; an interface method of one of them gets no stub."""
 
 YIELDING = frozenset({"load", "save"})
-"""Names of ours that are so common that an interface method takes the remote module's own's place."""
+"""Names of ours that are so common that an interface method overrides the remote module's own."""

@@ -1,4 +1,4 @@
-"""Writes a method's types as the schemas that a scripted stub declares."""
+"""Write a method's types as the schemas that a scripted stub declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses, before anything is compiled, what TorchScript or its operators cannot express."""
+"""Refuse, before anything is compiled, what TorchScript or its operators cannot express."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["CONSTRUCTORS", "refuse_unscriptable"]
 CONSTRUCTORS = frozenset(
     {"Dict", "Future", "List", "Optional", "Tuple", "Union", "dict", "list", "tuple"}
 )
-"""TorchScript knows what stands before brackets by its name alone."""
+"""Names of generic types, which TorchScript knows by their names alone."""
 
 _KINDS = {
     Kind.POSITIONAL_ONLY: "positional-only",

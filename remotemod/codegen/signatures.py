@@ -1,4 +1,4 @@
-"""Writes a method's ``def`` lines and its arguments as they travel."""
+"""Write a method's ``def`` lines and its arguments as they are sent."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Signatures:
             if any(len(part) > WIDTH for part in line.split("\n")):
                 line += "  # fmt: skip"
         if untyped:
-            # The interface says no more; a strict type checker is told that this is meant.
+            # The interface has no more annotations; strict type checkers must accept that.
             head, newline, rest = line.partition("\n")
             line = head + _IGNORE + newline + rest
         return line
@@ -142,7 +142,7 @@ class Signatures:
 
         Args:
             method: the method.
-            values: what is passed for each parameter.
+            values: the expression for each parameter.
         """
         pairs: list[Node] = []
         rest: Node = "()"
@@ -171,11 +171,11 @@ def by_name(argument: Argument) -> Node:
 
 
 def passed(method: Method, values: Values = by_name) -> tuple[Node, ...]:
-    """The arguments of a call, each passed as its parameter's kind wants it.
+    """The arguments of a call, each passed as its parameter's kind requires.
 
     Args:
         method: the method that is called.
-        values: what is passed for each parameter.
+        values: the expression for each parameter.
     """
     items: list[Node] = []
     for argument in method.arguments:

@@ -1,4 +1,4 @@
-"""Find stubs of ours whose interface is gone."""
+"""Find generated stubs without an interface."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class _Written(Protocol):
 def stale_stubs(
     folder: Path, targets: Sequence[str], outcomes: Iterable[_Written]
 ) -> Iterator[tuple[Path, str]]:
-    """Stubs in ``folder`` that came from the targets and would not come from them any more.
+    """Stubs in ``folder`` that were generated from the targets and no longer would be.
 
     Args:
-        folder: where stubs are written.
-        targets: what was asked for; a target of one class never makes another class's stub stale.
+        folder: the folder of the stubs.
+        targets: the requested targets; a target of one class never makes another class's stub stale.
         outcomes: those of the targets' interfaces. A module that could not be read keeps its stubs.
     """
     outcomes = list(outcomes)
@@ -41,12 +41,12 @@ def stale_stubs(
         if path in kept:
             continue
         with path.open(encoding="utf-8", errors="replace") as file:
-            found = STUB_HEADER.match(file.readline())
-        if found is None:
+            header = STUB_HEADER.match(file.readline())
+        if header is None:
             continue
-        module = found["source"].rpartition(":")[0]
+        module = header["source"].rpartition(":")[0]
         if module not in unread and any(_covers(target, module) for target in targets):
-            yield path, found["source"]
+            yield path, header["source"]
 
 
 def _covers(target: str, module: str) -> bool:

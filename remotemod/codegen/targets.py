@@ -1,4 +1,4 @@
-"""Find the interfaces that targets stand for: one, a module's, or a whole package's."""
+"""Find the interfaces of targets: one, a module's, or a whole package's."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from remotemod.interface.read import read_interfaces
 __all__ = ["Found", "Progress", "find_interfaces", "read_target"]
 
 Progress = Callable[[int, int, str], None]
-"""Told how many modules are done, of how many, and which one is next."""
+"""Called with the number of finished modules, of all, and the name of the next."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """An interface and the ``TARGET`` that names it alone; or why there is none.
+    """An interface and the ``TARGET`` that names it alone; or the reason why there is none.
 
     Attributes:
         target: the target.
-        interface: what was read.
-        error: what stood in the way.
+        interface: the interface.
+        error: the error of reading it.
         skipped: why a module of a package was left out: it is no Python of today.
     """
 
@@ -42,10 +42,10 @@ def read_target(target: object, *, live: bool = False) -> list[Interface]:
     Raises:
         InterfaceError: the target cannot be read, or there is nothing in it.
     """
-    found = read_interfaces(target, live=live)
-    if not found:
+    interfaces = read_interfaces(target, live=live)
+    if not interfaces:
         raise _nothing_in(target)
-    return found
+    return interfaces
 
 
 def find_interfaces(
@@ -56,7 +56,7 @@ def find_interfaces(
     Args:
         target: a target as text, or a live object.
         live: import what the text names, and read that (no walk).
-        progress: told of each module before it is read.
+        progress: called before each module is read.
     """
     if isinstance(target, str) and not live and ":" not in target.replace(":\\", ""):
         yield from _walk(target, progress)
@@ -90,12 +90,12 @@ def _walk(target: str, progress: Progress | None) -> Iterator[Found]:
             if module.empty:
                 continue
         try:
-            for each in read_each_from_source(module.location, module.program):
+            for outcome in read_each_from_source(module.location, module.program):
                 count += 1
-                if isinstance(each, InterfaceError):
-                    yield Found(module.target, error=each)
+                if isinstance(outcome, InterfaceError):
+                    yield Found(module.target, error=outcome)
                 else:
-                    yield Found(_name(module.target, each), each)
+                    yield Found(_name(module.target, outcome), outcome)
         except InterfaceError as error:
             count += 1
             yield Found(module.target, error=error)
@@ -113,7 +113,7 @@ def _nothing_in(target: object) -> InterfaceError:
 
 
 def _name(target: object, interface: Interface) -> str:
-    """The target's own way to the module, so that the command works from where it was given."""
+    """The target of one interface, spelled like the given one, so that the command works in the same folder."""
     if not isinstance(target, str):
         return interface.target
     head, colon, last = target.rpartition(":")

@@ -1,4 +1,4 @@
-"""Makes an object the handle on a module: one that is built for it, or one that exists."""
+"""Make an object the handle on a module, new or existing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from remotemod.torch_compat.walks import RemoteParameters, check_walks
 __all__ = ["attach", "build_for"]
 
 _PROCESS: Slot[str] = slot(
-    "tells this process's handles from those of others", lambda: uuid.uuid4().hex[:8]
+    "the prefix of this process's reference strings", lambda: uuid.uuid4().hex[:8]
 )
 _NUMBERS: Slot[itertools.count[int]] = slot("numbers this process's handles", itertools.count)
 
@@ -42,21 +42,21 @@ def build_for(
     name: str | None = None,
     recompute: bool = False,
 ) -> Built:
-    """Has a module built and makes an object the handle on it.
+    """Have a module built and make an object the handle on it.
 
     Args:
-        handle: the object, a ``RemoteModule`` that is no handle yet.
-        cluster: where the worker is.
+        handle: a ``RemoteModule`` that is no handle yet.
+        cluster: the worker's cluster.
         worker: builds the module and keeps it.
-        request: what it builds.
-        stub_class: the handle's class and stub; None where only the owner can tell what is built.
+        request: the module to build.
+        stub_class: the handle's class and stub; None where only the owner can read the interface.
         device: the module's device.
-        timeout: seconds that a call may take; None for the cluster's bound.
+        timeout: seconds that a call may take; None for the cluster's timeout.
         name: a name for the module.
-        recompute: whether the owner keeps no graphs and runs calls again in backward.
+        recompute: whether the owner keeps no graphs, and runs calls again in backward.
 
     Raises:
-        Exception: what the module's constructor raised.
+        Exception: the error of the module's constructor.
     """
     if stub_class is None:
         factory = FactoryClass(type(handle), request.target, device)
@@ -73,19 +73,19 @@ def build_for(
 
 
 def attach(handle: Any, client: Client, cls: type, name: str | None = None) -> None:
-    """Makes an object the handle on what a client reaches.
+    """Make an object the handle on a client's module.
 
     Args:
         handle: the object.
-        client: the module, and how it is called.
+        client: the module's client.
         cls: the class that the handle gets.
         name: a name for the module.
     """
     check_walks()
-    # Workers are forked from one process, and only their own number tells them apart.
+    # Workers are forked from one process, and differ in their process id alone.
     own = f"{client.worker}/{_PROCESS.value}.{os.getpid()}.{next(_NUMBERS.value)}"
     ref = name or own
-    # nn.Module's own way to set them asks each whether it is a parameter.
+    # Past nn.Module.__setattr__, which checks each value for parameters.
     vars(handle).update(
         on=client.worker,
         device=client.device,
@@ -98,7 +98,7 @@ def attach(handle: Any, client: Client, cls: type, name: str | None = None) -> N
         **with_parameters(RemoteParameters(handle, parameters_of(handle))),
     )
     set_client(handle, client)
-    DIRECTORY.know(ref, client)
+    DIRECTORY.enter(ref, client)
     handle.__class__ = cls
     if name is not None:
         DIRECTORY.forget(name)

@@ -1,4 +1,4 @@
-"""How one handle reaches its module: all that its calls have in common, worked out once."""
+"""The client of a handle: how its calls reach the module, worked out once."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = ["Client"]
 
 
 class Client:
-    """A remote module as calls reach it.
+    """The connection of a handle to its module.
 
     Args:
-        cluster: where the owner is.
+        cluster: the owner's cluster.
         spec: the module, and how it is called.
 
     Attributes:
         worker: the owner's name.
-        bound: seconds that a call may take; None for no bound.
+        timeout: seconds that a call may take; None for no limit.
         is_device_map_set: whether results may stay on the owner's accelerator.
-        route: caller and owner, as profiles show them.
-        fakes: what the user says of the shapes that methods return.
-        anchor: what requires grad on behalf of the remote parameters.
+        label: caller and owner, as profiles show them.
+        fakes: the user's rules for the shapes that methods return.
+        anchor: the tensor that requires grad for the remote parameters.
     """
 
     __slots__ = (
@@ -47,12 +47,12 @@ class Client:
         "_key",
         "_prepared",
         "anchor",
-        "bound",
         "cluster",
         "fakes",
         "is_device_map_set",
-        "route",
+        "label",
         "spec",
+        "timeout",
         "worker",
     )
 
@@ -60,9 +60,9 @@ class Client:
         self.cluster = cluster
         self.spec = spec
         self.worker: str = spec.ref.owner_name()
-        self.bound = resolve_timeout(spec.timeout, cluster.timeout)
+        self.timeout = resolve_timeout(spec.timeout, cluster.timeout)
         self.is_device_map_set = cluster.engine.keeps_device(self.worker)
-        self.route = f"({cluster.caller} -> {self.worker})"
+        self.label = f"({cluster.caller} -> {self.worker})"
         self._digest = spec.stub.digest
         self._prepared: dict[str, PreparedCall] = {}
         self._key = cluster.engine.key(spec.ref, spec.stub, spec.extension)
@@ -81,7 +81,7 @@ class Client:
 
     @property
     def stub(self) -> LoadedStub | StubName:
-        """What the owner runs."""
+        """The stub that the owner runs."""
         return self.spec.stub
 
     @property
@@ -91,12 +91,12 @@ class Client:
 
     @property
     def loaded(self) -> LoadedStub:
-        """The stub, for those who pass the handle on."""
+        """The stub with its text, which is sent along with the handle."""
         assert isinstance(self.spec.stub, LoadedStub)
         return self.spec.stub
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs a method on the owner and waits for its result."""
+        """Run a method on the owner and wait for its result."""
         if is_profiling():
             with self._record(method):
                 return self._call(method, args, kwargs)
@@ -108,13 +108,13 @@ class Client:
             self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return prepared.call(args, kwargs, graph_mode, self.bound)
+            return prepared.call(args, kwargs, graph_mode, self.timeout)
         args, kwargs, placeholders = record_inputs(args, kwargs)
-        answer = prepared.call(args, kwargs, graph_mode, self.bound)
-        return attach_outputs(answer, placeholders, self.cluster, self.worker, self.bound)
+        result = prepared.call(args, kwargs, graph_mode, self.timeout)
+        return attach_outputs(result, placeholders, self.cluster, self.worker, self.timeout)
 
     def submit(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
-        """Starts a method on the owner."""
+        """Start a method on the owner."""
         if is_profiling():
             with self._record(method):
                 return self._submit(method, args, kwargs)
@@ -125,18 +125,18 @@ class Client:
         self.cluster.check_open()
         graph_mode = self._graph_mode(args, kwargs)
         if graph_mode < GraphMode.KEEP:
-            return prepared.submit(args, kwargs, graph_mode, self.bound)
+            return prepared.submit(args, kwargs, graph_mode, self.timeout)
         args, kwargs, placeholders = record_inputs(args, kwargs)
-        future = prepared.submit(args, kwargs, graph_mode, self.bound)
+        future = prepared.submit(args, kwargs, graph_mode, self.timeout)
         future.convert(
-            lambda answer: attach_outputs(
-                answer, placeholders, self.cluster, self.worker, self.bound
+            lambda result: attach_outputs(
+                result, placeholders, self.cluster, self.worker, self.timeout
             )
         )
         return future
 
     def _graph_mode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> GraphMode:
-        """What becomes of the graph of a call that is made now."""
+        """The graph mode of a call that is made now."""
         if dual_level() >= 0 or transforms_are_active():
             self._refuse_transforms(args, kwargs)
         if not torch.is_grad_enabled():
@@ -144,12 +144,12 @@ class Client:
         return self.cluster.engine.graph_mode(self.spec.recompute)
 
     def _refuse_transforms(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Raises where batches or forward-mode derivatives would be lost on the way."""
+        """Raise where batches or forward-mode derivatives would be lost between processes."""
         if self.cluster.capabilities.shares_memory:
             return
         if transforms_are_active():
             raise GraphError(
-                f"torch.func's transforms (grad, vmap, jacrev, …) end at the border to '{self.worker}': call the remote "
+                f"torch.func's transforms (grad, vmap, jacrev, …) end at the process boundary to '{self.worker}': call the remote "
                 "module outside of them, or take torch.autograd.grad"
             )
 
@@ -157,8 +157,8 @@ class Client:
             _, tangent = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
             if tangent is not None:
                 raise GraphError(
-                    f"forward-mode derivatives end at the border to '{self.worker}': an argument is a dual tensor "
-                    "(torch.autograd.forward_ad); call the remote module outside of dual_level(), or go backwards"
+                    f"forward-mode derivatives end at the process boundary to '{self.worker}': an argument is a dual "
+                    "tensor (torch.autograd.forward_ad); call the remote module outside of dual_level(), or go backwards"
                 )
 
     def _prepare(self, method: str) -> PreparedCall:
@@ -168,22 +168,22 @@ class Client:
         return prepared
 
     def _record(self, method: str) -> Any:
-        """Names the call for the profiler, by the keys that torch's own RPC uses."""
-        how = "rpc_async_jit" if self.stub.declaration.form == "scripted" else "rpc_async"
-        return record_function(f"{how}#{method}{self.route}")
+        """Name the call for the profiler, by the keys that torch's own RPC uses."""
+        kind = "rpc_async_jit" if self.stub.declaration.form == "scripted" else "rpc_async"
+        return record_function(f"{kind}#{method}{self.label}")
 
     def invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Runs a function on the owner and waits for its result."""
-        return self.cluster.call(self.worker, Invoke(function, args), self.bound)
+        """Run a function on the owner and wait for its result."""
+        return self.cluster.call(self.worker, Invoke(function, args), self.timeout)
 
     def with_options(self, timeout: float | None, recompute: bool | None) -> Client:
-        """The same module with another bound, and other graphs on its owner.
+        """Another client of the same module, with other options.
 
         Args:
-            timeout: seconds; None for the cluster's bound.
-            recompute: None leaves it as it is.
+            timeout: seconds; None for the cluster's timeout.
+            recompute: as in the handle's constructor; None leaves it as it is.
         """
-        again = self.spec.recompute if recompute is None else recompute
-        twin = Client(self.cluster, self.spec._replace(timeout=timeout, recompute=again))
-        twin.fakes = self.fakes
-        return twin
+        recompute = self.spec.recompute if recompute is None else recompute
+        client = Client(self.cluster, self.spec._replace(timeout=timeout, recompute=recompute))
+        client.fakes = self.fakes
+        return client

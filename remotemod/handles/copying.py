@@ -1,4 +1,4 @@
-"""Copies of handles: on the same module, and on a copy of it that is made on its owner."""
+"""Copies of handles: on the same module, or on a copy of it on its owner."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["another", "copied"]
 
 
 def another(handle: Any) -> Any:
-    """What ``copy.copy`` gives: one more handle on the same module; hooks are shared."""
+    """The result of ``copy.copy``: another handle on the same module; hooks are shared."""
     cls: Any = type(handle)
     twin = cls.__new__(cls)
     vars(twin).update(vars(handle))
-    vars(twin).pop(COMPILED_CALL, None)  # it would call the first one
+    vars(twin).pop(COMPILED_CALL, None)  # it would call the original
     attach(twin, own_client(handle), cls)
     return twin
 
 
 def copied(handle: Any, memo: dict[int, Any]) -> Any:
-    """What ``copy.deepcopy`` gives: a handle on a copy, made where the module is.
+    """The result of ``copy.deepcopy``: a handle on a copy, which the owner makes.
 
     Args:
         handle: the handle.
-        memo: what has been copied already; handles on one module become handles on one copy.
+        memo: the copies so far; handles on one module become handles on one copy.
     """
     cls: Any = type(handle)
     twin = cls.__new__(cls)

@@ -1,4 +1,4 @@
-"""Finds the remote module behind the reference string that a scripted or traced caller holds."""
+"""The directory: the client of each reference string that a scripted or traced caller holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DIRECTORY", "Directory"]
 class Directory:
     """The remote modules of this process by their reference strings.
 
-    There is one of it for each process: operators are process-wide, and so is what they reach.
+    A process has one: operators are process-wide, and so are the modules that they reach.
     """
 
     def __init__(self) -> None:
@@ -31,22 +31,22 @@ class Directory:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    # --- what is entered ----------------------------------------------------------------------
+    # --- entries ------------------------------------------------------------------------------
 
-    def know(self, ref: str, client: Client) -> None:
-        """Makes a module reachable as ``ref`` for as long as somebody else holds its client."""
+    def enter(self, ref: str, client: Client) -> None:
+        """Make a module reachable as ``ref`` for as long as its client lives."""
         self._handles[ref] = client
 
     def announce(self, ref: str, client: Client) -> None:
-        """From now on operators find a module by its reference string, here and in other processes."""
+        """Make a module reachable by its reference string, in this process and in others."""
         if self.keep(ref, client):
             publish(client, ref)
 
     def keep(self, ref: str, client: Client, *, looked_up: bool = False) -> bool:
-        """Makes a module reachable as ``ref`` until its cluster closes; says whether that is news.
+        """Make a module reachable as ``ref`` until its cluster closes; return whether it was not yet.
 
         Args:
-            ref: what scripted callers hold.
+            ref: the string that scripted callers hold.
             client: the module.
             looked_up: whether it was looked up by its name.
         """
@@ -55,17 +55,17 @@ class Directory:
                 return False
             self._kept[ref] = client
             (self._looked_up.add if looked_up else self._looked_up.discard)(ref)
-        known = weakref.ref(client)
-        client.cluster.on_close(lambda: self._drop(ref, known))
+        client_ref = weakref.ref(client)
+        client.cluster.on_close(lambda: self._drop(ref, client_ref))
         return True
 
     def forget(self, ref: str) -> None:
-        """Forgets what ``ref`` leads to: there is a new module of that name."""
+        """Remove the entry of ``ref``: there is a new module of that name."""
         with self._lock:
             self._kept.pop(ref, None)
 
     def look_up_anew(self, ref: str) -> None:
-        """Forgets what ``ref`` leads to if that was looked up: there may be a newer module of that name."""
+        """Remove the entry of ``ref`` if it was looked up: there may be a newer module of that name."""
         with self._lock:
             if ref in self._looked_up:
                 self._kept.pop(ref, None)
@@ -75,14 +75,14 @@ class Directory:
             if self._kept.get(ref) is client():
                 self._kept.pop(ref, None)
 
-    # --- what is found ------------------------------------------------------------------------
+    # --- finding ------------------------------------------------------------------------------
 
     def known(self, ref: str) -> Client | None:
-        """What ``ref`` leads to in this process already."""
+        """The client that is entered for ``ref``; None without one."""
         return self._kept.get(ref)
 
     def find(self, ref: str) -> Client:
-        """The module behind a reference: this process's own, or one of that name on the current cluster.
+        """The client of a reference string: an entry, or a module of that name on the current cluster.
 
         Raises:
             PlacementError: no worker has a remote module of that name, or several have.
@@ -93,21 +93,21 @@ class Directory:
             self.keep(ref, client, looked_up=True)
         return client
 
-    # --- what operators do --------------------------------------------------------------------
+    # --- for operators ------------------------------------------------------------------------
 
     def call(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Runs a method of the module behind ``ref``."""
+        """Run a method of the module behind ``ref``."""
         return self.find(ref).call(method, args, kwargs)
 
     def submit(self, ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-        """Starts a method of the module behind ``ref``; the number collects its result."""
+        """Start a method of the module behind ``ref``; the number collects its result."""
         future = self.find(ref).submit(method, args, kwargs)
         number = next(self._numbers)
         self._calls[number] = future
         return number
 
     def collect(self, call: int) -> Any:
-        """Waits for a started call.
+        """Wait for a started call.
 
         Raises:
             RemoteModError: it was collected before, or never submitted.
@@ -119,4 +119,4 @@ class Directory:
 
 
 DIRECTORY = Directory()
-"""What TorchScript's operators reach; they last as long as the process, and so does this."""
+"""The directory of TorchScript's operators, which last as long as the process."""

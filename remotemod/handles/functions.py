@@ -23,14 +23,14 @@ def rpc_sync(
     kwargs: Mapping[str, Any] | None = None,
     timeout: float | None = None,
 ) -> T:
-    """Runs ``func(*args, **kwargs)`` on a worker of the current cluster and returns its result.
+    """Run ``func(*args, **kwargs)`` on a worker of the current cluster and return its result.
 
     Args:
         to: the worker's name or rank.
         func: a Python function, a torch builtin such as ``torch.add``, or a scripted function.
         args: its positional arguments.
         kwargs: its keyword arguments.
-        timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
+        timeout: seconds; None for the cluster's timeout, ``math.inf`` for none.
 
     Raises:
         RemoteError: ``func`` raised; the exception is of the remote type too.

@@ -1,4 +1,4 @@
-"""Gives handles on remote modules that somebody else has built, by their names."""
+"""Look remote modules up by their names."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def lookup(
     """A handle on the remote module of a name, from any process of its cluster.
 
     Args:
-        name: what ``rm.RemoteModule(…, name=…)`` was given where the module was built.
+        name: the ``name`` of ``rm.RemoteModule`` where the module was built.
         interface: what can be called, as ``rm.RemoteModule`` takes it; by default the interface of the module's class.
         cluster: where to look; by default the current cluster, and then this process.
-        timeout: seconds that a call of the handle may take; None for the cluster's bound.
+        timeout: seconds that a call of the handle may take; None for the cluster's timeout.
 
     Raises:
         PlacementError: no worker has a remote module of that name, or several have.
         WorkerLost: a worker is gone, and the others have none.
     """
-    place, spec = look_up(name, cluster)
-    where = f"{spec.ref.owner_name()}/{spec.device}"
+    cluster, spec = look_up(name, cluster)
+    remote_device = f"{spec.ref.owner_name()}/{spec.device}"
     return RemoteModule.init_from_module_rref(
-        where, spec.ref, interface, cluster=place, timeout=timeout
+        remote_device, spec.ref, interface, cluster=cluster, timeout=timeout
     )

@@ -1,4 +1,4 @@
-"""What a handle knows of itself, for other rooms: such names begin with an underscore, because all others are the user's."""
+"""The private attributes of a handle, for other rooms; all names without an underscore are the user's."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def client_of(module: object) -> Client | None:
 
 
 def own_client(handle: object) -> Client:
-    """The client of what is known to be a handle."""
+    """The client of a handle."""
     client = client_of(handle)
     assert client is not None
     return client
 
 
 def set_client(handle: object, client: Client) -> None:
-    """Makes an object a handle on what a client reaches."""
+    """Give a handle its client."""
     object.__setattr__(
         handle, "_client", client
-    )  # nn.Module's own way would look for modules in it
+    )  # nn.Module.__setattr__ would check it for modules
 
 
 def reference_of(handle: Any) -> str:
@@ -44,7 +44,7 @@ def reference_of(handle: Any) -> str:
 
 
 def set_reference(handle: Any, ref: str) -> None:
-    """Has a scripted handle's operators find another module."""
+    """Have a scripted handle's operators find another module."""
     handle._ref = ref
 
 
@@ -54,6 +54,6 @@ def has_own_name(handle: Any) -> bool:
 
 
 def operator_class(cls: Any) -> type | None:
-    """The class of handles that calls by operators, of a class that an engine made of it; None for all others."""
-    made_of: type | None = cls._operator_class
-    return made_of
+    """The class that calls by operators, from which an engine derived ``cls``; None for all other classes."""
+    operators: type | None = cls._operator_class
+    return operators

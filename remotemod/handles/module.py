@@ -47,15 +47,15 @@ class RemoteModule(RemoteState):
         kwargs: keyword arguments for ``module_cls``.
         interface: what can be called: a ``@torch.jit.interface`` class (the remote module can then be
             scripted), a ``typing.Protocol``, or an ``nn.Module`` class. By default ``module_cls`` itself.
-        cluster: where the worker is; by default the current cluster.
-        timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
+        cluster: the worker's cluster; by default the current one.
+        timeout: seconds that a call may take; None for the cluster's timeout, ``math.inf`` for none.
         name: a name for the remote module; scripted callers find it by that name.
         fake: for ``torch.compile`` and ``torch.export``, where the module itself cannot be run without data: a
             function with the parameters of ``forward`` (or a dict of such functions by method) that returns
             what the method would, made of empty tensors of the right shapes (``x.new_empty(…)``).
-        recompute: keep no graph on the owner between forward and backward, only the arguments: it runs the
-            call again in backward, with the same random numbers (less memory for more computing).
-        _module_interface_cls: what torch's ``_RemoteModule`` calls ``interface``.
+        recompute: keep no graph on the owner between forward and backward, only the arguments: the owner
+            runs the call again in backward, with the same random numbers (less memory for more computing).
+        _module_interface_cls: the name of ``interface`` in torch's ``_RemoteModule``.
 
     Raises:
         PlacementError: there is no such worker or device form.
@@ -63,11 +63,11 @@ class RemoteModule(RemoteState):
         RemoteError: ``module_cls`` raised on the worker; the exception is of the remote type too.
     """
 
-    # A scripted handle keeps the way to its module, so that it can be sent on, but not in its compiled part: a
+    # A scripted handle keeps its client, so that it can be sent, but not in its compiled half: a
     # reference cannot be saved.
     __jit_ignored_attributes__ = ["_client", "module_rref"]  # noqa: RUF012 - TorchScript's own name
     __slots__ = ("_client", "_is_portable")
-    _operator_class = None  # type: Any  # of a class that an engine made: the one that calls by operators
+    _operator_class = None  # type: Any  # the class that calls by operators, of one that an engine derived from it
 
     if TYPE_CHECKING:
         # At runtime TorchScript would read annotations of the class.
@@ -78,7 +78,7 @@ class RemoteModule(RemoteState):
         module_rref: Any
         _ref: str
 
-        # Which methods there are is known when the interface is; generated stub classes say it exactly.
+        # The methods depend on the interface; generated stub classes declare them exactly.
         def __getattr__(self, name: str) -> Any: ...
 
     def __init__(
@@ -138,52 +138,54 @@ class RemoteModule(RemoteState):
         timeout: float | None = None,
         _module_interface_cls: Any = None,
     ) -> RemoteModule:
-        """Another handle on a remote module that exists already.
+        """Another handle on an existing remote module.
 
         Args:
             remote_device: where the module lives, as in the constructor; it must be the reference's owner.
             module_rref: the reference (``get_module_rref()`` of another handle).
             interface: as in the constructor; by default the interface of the module's own class.
             cluster: where the worker is; by default the current cluster.
-            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
+            timeout: seconds that a call may take; None for the cluster's timeout, ``math.inf`` for none.
 
         Raises:
             PlacementError: the device string says another worker or device than the module's. A worker
-                alone, without a device, may be another one: it then stands for the caller's own place, as
-                in torch, and a warning says where the module really is.
+                alone, without a device, may be another one: it then means the caller's own worker, as
+                in torch, and a warning names the module's real owner.
         """
         interface = interface if interface is not None else _module_interface_cls
         placement = Placement.parse(remote_device)
-        found = _cluster_for(placement, cluster or getattr(module_rref, "cluster", None))
+        cluster = _cluster_for(placement, cluster or getattr(module_rref, "cluster", None))
         owner = module_rref.owner_name()
-        check_owner(remote_device, placement.resolve(found.workers), owner)
+        check_owner(remote_device, placement.resolve(cluster.workers), owner)
         self = RemoteModule.__new__(RemoteModule)
         nn.Module.__init__(self)
         stub_class = stub_class_for(RemoteModule, interface, None, placement.device)
         request = Build(on_owner.existing, (module_rref,), {}, None)
         built = build_for(
-            self, found, owner, request, stub_class, placement.device, timeout=timeout
+            self, cluster, owner, request, stub_class, placement.device, timeout=timeout
         )
         check_device(remote_device, placement, built.device)
         return self
 
     def __prepare_scriptable__(self: Self) -> Self:
-        """TorchScript asks for this before it compiles: from now on the operators must find the module.
+        """Prepare for TorchScript, which calls this before it compiles: operators must find the module.
 
-        A scripted module keeps the reference string alone, so the route stays until the cluster closes.
+        A scripted module keeps the reference string alone, so the client stays until the cluster closes.
         """
         if not self.is_scriptable:
             raise RemoteModError(
-                f"this remote module on '{self.on}' cannot be scripted: it was bound without a TorchScript "
+                f"this remote module on '{self.on}' cannot be scripted: it was built without a TorchScript "
                 "interface; pass interface=<a class decorated with @torch.jit.interface>"
             )
         DIRECTORY.announce(self._ref, self._client)
-        if not getattr(self, "_is_portable", False):  # that form is for a file, without any engine
+        if not getattr(
+            self, "_is_portable", False
+        ):  # portable ones are for a file, without any engine
             self._client.cluster.engine.prepare_script(self)
         compile_whole(self)
         return self
 
-    # --- calls: what generated methods use ----------------------------------------------------
+    # --- calls of generated methods -----------------------------------------------------------
 
     def _call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         if is_compiling():
@@ -215,8 +217,8 @@ class RemoteModule(RemoteState):
 
     def get_module_rref(self) -> RemoteRef[nn.Module]:
         """The reference to the module on its owner."""
-        found: RemoteRef[nn.Module] = self.module_rref
-        return found
+        ref: RemoteRef[nn.Module] = self.module_rref
+        return ref
 
     def remote_parameters(self, recurse: bool = True) -> list[RemoteRef[nn.Parameter]]:
         """References to the module's parameters on its owner.
@@ -224,8 +226,8 @@ class RemoteModule(RemoteState):
         Args:
             recurse: whether the parameters of submodules are among them.
         """
-        found: list[RemoteRef[nn.Parameter]] = self._on_owner(on_owner.parameter_refs, recurse)
-        return found
+        refs: list[RemoteRef[nn.Parameter]] = self._on_owner(on_owner.parameter_refs, recurse)
+        return refs
 
     def with_options(
         self: Self, *, timeout: float | None = None, recompute: bool | None = None
@@ -233,21 +235,21 @@ class RemoteModule(RemoteState):
         """Another handle on the same remote module with other options.
 
         Args:
-            timeout: seconds that a call may take; None for the cluster's bound, ``math.inf`` for none.
+            timeout: seconds that a call may take; None for the cluster's timeout, ``math.inf`` for none.
             recompute: as in the constructor; None leaves it as it is.
         """
-        twin = type(self).__new__(type(self))
-        nn.Module.__init__(twin)
+        handle = type(self).__new__(type(self))
+        nn.Module.__init__(handle)
         client: Client = self._client
-        attach(twin, client.with_options(timeout, recompute), type(self))
-        twin.training = self.training
-        return twin
+        attach(handle, client.with_options(timeout, recompute), type(self))
+        handle.training = self.training
+        return handle
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self._client.cluster.engine.reduce(self)
 
     def extra_repr(self) -> str:
-        """Where the module lives."""
+        """The module's owner, device and class."""
         return f"on='{self.on}', device='{self.device}', {self._client.kind}"
 
 

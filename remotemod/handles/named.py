@@ -1,4 +1,4 @@
-"""Names of remote modules: owners know them, so that other processes of a cluster find the modules by them."""
+"""Named modules: owners know their names, so that other processes of a cluster find them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["client_named", "find_named", "look_up", "publish"]
 
 
 def publish(client: Client, name: str) -> None:
-    """Makes a remote module known to its owner under a name; the last one of that name is found.
+    """Give a remote module a name on its owner; it replaces an older one of that name.
 
     A name keeps nothing alive: it goes with the module's last handle.
     """
     spec = client.spec.named_stub()._replace(ref=None, timeout=None, extension=None)
     client.cluster.load(client.worker, client.loaded).wait()
-    # The cluster's bound, not the handle's: that one is for the user's calls.
+    # The cluster's timeout, not the handle's, which is for the user's calls.
     client.cluster.call(client.worker, Invoke(_remember, (client.ref, name, spec)))
 
 
@@ -41,12 +41,12 @@ def find_named(cluster: Cluster, name: str) -> HandleSpec | None:
         WorkerLost: a worker is gone, and the others have none.
     """
     request = Invoke(_remembered, (name,))
-    answers = {worker: cluster.submit(worker, request) for worker in cluster.workers}
+    replies = {worker: cluster.submit(worker, request) for worker in cluster.workers}
     specs: dict[str, HandleSpec] = {}
     lost = None
-    for worker, answer in answers.items():
+    for worker, reply in replies.items():
         try:
-            spec = answer.wait()
+            spec = reply.wait()
         except WorkerLost as error:
             lost = error
         else:
@@ -69,20 +69,20 @@ def look_up(name: str, cluster: Cluster | None = None) -> tuple[Cluster, HandleS
         cluster: where to look; by default the current cluster, and then this process.
 
     Raises:
-        PlacementError: there is none, or nowhere to look for it.
-        WorkerLost: as :func:`find_named` has it.
+        PlacementError: there is none, or no cluster to look for it.
+        WorkerLost: as in :func:`find_named`.
     """
     current = cluster or current_cluster()
-    places = [current] if current is not None else []
+    candidates = [current] if current is not None else []
     if cluster is None:
-        places.append(process_cluster())
-    for place in places:
-        spec = find_named(place, name)
+        candidates.append(process_cluster())
+    for candidate in candidates:
+        spec = find_named(candidate, name)
         if spec is not None:
-            return place, spec
-    where = "there is no current cluster" if current is None else f"{current!r} has none"
+            return candidate, spec
+    reason = "there is no current cluster" if current is None else f"{current!r} has none"
     raise PlacementError(
-        f"no remote module is called '{name}': {where}. Open the cluster on which it lives first "
+        f"no remote module is called '{name}': {reason}. Open the cluster on which it lives first "
         f"(rm.connect, rm.launch), or build it there with rm.RemoteModule(…, name='{name}')"
     )
 
@@ -91,7 +91,7 @@ def client_named(name: str) -> Client:
     """The client of the remote module of a name, on the current cluster or in this process.
 
     Raises:
-        PlacementError: there is none, or nowhere to look for it.
+        PlacementError: there is none, or no cluster to look for it.
     """
     return Client(*look_up(name))
 
@@ -102,27 +102,27 @@ def client_named(name: str) -> Client:
 def _remember(ref: RemoteRef[nn.Module], name: str, spec: HandleSpec) -> None:
     owner = current_owner()
     assert owner is not None
-    owner.names[name] = _weakly(remote_module(ref)), spec
+    owner.names[name] = _weak_getter(remote_module(ref)), spec
 
 
 def _remembered(name: str) -> HandleSpec | None:
     owner = current_owner()
     assert owner is not None
-    found = owner.names.get(name)
-    if found is None:
+    entry = owner.names.get(name)
+    if entry is None:
         return None
-    module, spec = found
-    value = module()
-    if value is None:
+    get_module, spec = entry
+    module = get_module()
+    if module is None:
         del owner.names[name]
         return None
-    kept: HandleSpec = spec._replace(ref=owner.keep(value))
-    return kept
+    own_spec: HandleSpec = spec._replace(ref=owner.keep(module))
+    return own_spec
 
 
-def _weakly(module: nn.Module) -> Callable[[], nn.Module | None]:
+def _weak_getter(module: nn.Module) -> Callable[[], nn.Module | None]:
     if is_script_module(module):
         return lambda: (
             module
-        )  # engines keep the compiled module and make its Python form as they need it
+        )  # engines keep the compiled module, and make its Python form on demand
     return weakref.ref(module)

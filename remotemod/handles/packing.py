@@ -1,4 +1,4 @@
-"""How a handle travels to another process: the way to the module goes, not the module."""
+"""Pack handles for other processes: the spec is sent, not the module."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["PackedHandle", "pack_handle", "unpack_handle"]
 
 
 class PackedHandle(NamedTuple):
-    """What travels. The stub comes first: whatever unpacks must know it before the reference, which may be typed by it.
+    """A handle as it is sent. The stub comes first: it must be loaded before the reference, which may be typed by it.
 
     Attributes:
         text: the stub's text.
         injected: the objects that the text cannot import.
-        cls: the handle's own class, without what was generated.
-        spec: everything else that makes the handle; of the stub no more than its name.
+        cls: the handle's own class, below generated ones.
+        spec: everything else that makes the handle, with the stub's name alone.
         training: the handle's mode.
     """
 
@@ -37,7 +37,7 @@ class PackedHandle(NamedTuple):
 
 
 def pack_handle(handle: nn.Module, cls: type | None = None) -> PackedHandle:
-    """What travels of a handle.
+    """Pack a handle.
 
     Args:
         handle: the handle; scripted ones too.
@@ -52,11 +52,11 @@ def pack_handle(handle: nn.Module, cls: type | None = None) -> PackedHandle:
 
 
 def unpack_handle(packed: PackedHandle, cluster: Cluster) -> Any:
-    """The handle on the other side; it needs neither the interface nor the generator.
+    """The handle in the receiving process, which needs neither the interface nor the generator.
 
     Args:
-        packed: what travelled.
-        cluster: what reaches the module's owner here.
+        packed: the packed handle.
+        cluster: reaches the module's owner from this process.
     """
     stub = load_stub(packed.text, packed.injected)
     define_stub_operators(stub)

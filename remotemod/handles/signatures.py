@@ -1,4 +1,4 @@
-"""Shows the signatures of a live interface on the class that was generated for it."""
+"""Show the signatures of a live interface on the class that was generated for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["with_signatures"]
 def with_signatures(
     cls: type, stub: LoadedStub, signatures: Mapping[str, inspect.Signature]
 ) -> type:
-    """The class that a remote module becomes: the stub's, showing the live interface's signatures.
+    """The class of a handle: the stub's, which shows the live interface's signatures.
 
     Generated annotations are text; the interface's own may be objects that only its author has.
 
@@ -34,16 +34,16 @@ def with_signatures(
         live = signatures.get(name)
         if live is None:
             continue
-        members[name] = _showing(stub.cls.__dict__[name], live)
+        members[name] = _with_signature(stub.cls.__dict__[name], live)
         future = inspect.signature(stub.cls.__dict__[f"{name}_async"]).return_annotation
-        members[f"{name}_async"] = _showing(
+        members[f"{name}_async"] = _with_signature(
             stub.cls.__dict__[f"{name}_async"], live.replace(return_annotation=future)
         )
     bases = (stub.cls,) if issubclass(stub.cls, cls) else (cls, stub.cls)
     return type(stub.cls.__name__ if bases[0] is stub.cls else cls.__name__, bases, members)
 
 
-def _showing(function: Callable[..., Any], live: inspect.Signature) -> Callable[..., Any]:
+def _with_signature(function: Callable[..., Any], live: inspect.Signature) -> Callable[..., Any]:
     """A copy of a generated method that shows another signature."""
     assert isinstance(function, types.FunctionType)
     copied = types.FunctionType(
@@ -60,7 +60,6 @@ def _showing(function: Callable[..., Any], live: inspect.Signature) -> Callable[
     positional = inspect.Parameter.POSITIONAL_ONLY
     if not parameters or parameters[0].kind is not positional:
         positional = inspect.Parameter.POSITIONAL_OR_KEYWORD  # type: ignore[assignment]
-    me = inspect.Parameter("self_" if "self" in live.parameters else "self", positional)
-    shown = live.replace(parameters=[me, *parameters])
-    copied.__signature__ = shown  # type: ignore[attr-defined]
+    own = inspect.Parameter("self_" if "self" in live.parameters else "self", positional)
+    copied.__signature__ = live.replace(parameters=[own, *parameters])  # type: ignore[attr-defined]
     return copied

@@ -1,4 +1,4 @@
-"""What makes a handle: which module it is on, and how calls of it are made."""
+"""The spec of a handle: its module, and the options of its calls."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["HandleSpec"]
 
 
 class HandleSpec(NamedTuple):
-    """A module and the way to call it; what travels with a handle, and what owners know of a named module.
+    """A module and the options of its calls; it is sent with a handle, and owners have one for each named module.
 
     Attributes:
         ref: the reference to the module.
         device: its device on its owner.
-        stub: what the owner runs for callers; those that only call need no more than its name.
+        stub: the stub that the owner runs; callers that do not load it have its name alone.
         kind: the dotted name of the module's class.
-        timeout: the handle's own bound in seconds; None for the cluster's.
-        extension: what the engine's owner says of the reference; only the engine reads it.
-        recompute: whether the owner keeps no graphs and runs calls again in backward.
+        timeout: seconds that a call may take; None for the cluster's timeout.
+        extension: the owner's addition to the reference; only the engine reads it.
+        recompute: whether the owner keeps no graphs, and runs calls again in backward.
     """
 
     ref: Any
@@ -31,5 +31,5 @@ class HandleSpec(NamedTuple):
     recompute: bool = False
 
     def named_stub(self) -> HandleSpec:
-        """The same with no more of the stub than its name."""
+        """The same with the stub's name alone."""
         return self._replace(stub=StubName(self.stub.digest, self.stub.declaration))

@@ -1,4 +1,4 @@
-"""What acts on the state of a remote module: modes, weights, gradients; nothing of it is here."""
+"""The state of a remote module, from its handle: modes, weights, gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Self = TypeVar("Self", bound="RemoteState")
 
 
 class RemoteState(nn.Module):
-    """The part of a handle that reaches the module's state through functions on its owner."""
+    """The half of a handle that reaches the module's state through functions on its owner."""
 
     def _on_owner(self, function: Callable[..., Any], *args: Any) -> Any:
         client: Any = self._client
@@ -30,7 +30,7 @@ class RemoteState(nn.Module):
     # --- modes, gradients, functions ----------------------------------------------------------
 
     def train(self: Self, mode: bool = True) -> Self:
-        """Puts the remote module into training (or evaluation) mode."""
+        """Put the remote module into training (or evaluation) mode."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self._on_owner(on_owner.train, mode)
@@ -38,19 +38,19 @@ class RemoteState(nn.Module):
         return self
 
     def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
-        """Sets ``requires_grad`` on the remote module's parameters."""
+        """Set ``requires_grad`` on the remote module's parameters."""
         self._on_owner(on_owner.requires_grad_, requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clears the gradients of the remote module's parameters."""
+        """Clear the gradients of the remote module's parameters."""
         self._on_owner(on_owner.zero_grad, set_to_none)
 
     def apply(self: Self, fn: Callable[[nn.Module], None]) -> Self:
-        """Runs ``fn`` on the owner, on each submodule of the remote module and on itself.
+        """Run ``fn`` on the owner, on each submodule of the remote module and on itself.
 
         Args:
-            fn: travels as the functions of ``rm.rpc_sync`` do: what it changes here stays unchanged.
+            fn: is sent like the functions of ``rm.rpc_sync``: it changes nothing in this process.
         """
         self._on_owner(on_owner.apply, fn)
         return self
@@ -60,13 +60,13 @@ class RemoteState(nn.Module):
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
-        """How ``state_dict()``, the handle's own and a parent's, gets the remote module's entries."""
+        """Add the remote module's entries to a state; called by ``state_dict()`` of the handle or a parent."""
         super()._save_to_state_dict(destination, prefix, keep_vars)
         entries, versions = self._on_owner(on_owner.state_entries, prefix, keep_vars)
         destination.update(entries)
         metadata = metadata_of(destination)
         if metadata is not None:
-            # Hooks are given the handle's entry itself, which is the remote module's.
+            # Hooks get the handle's entry itself, which is the remote module's.
             metadata.setdefault(prefix[:-1], {}).update(versions.pop(prefix[:-1], {}))
             metadata.update(versions)
 
@@ -80,25 +80,25 @@ class RemoteState(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """How ``load_state_dict()``, the handle's own and a parent's, reaches the remote module."""
+        """Load the remote module's entries; called by ``load_state_dict()`` of the handle or a parent."""
         client: Any = self._client
-        # Runs the hooks. What it finds unexpected in a module without members is the remote one's.
-        theirs: list[str] = []
+        # Runs the hooks. All keys are unexpected in a module without members: they are the remote one's.
+        remote_keys: list[str] = []
         super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, True, missing_keys, theirs, error_msgs
+            state_dict, prefix, local_metadata, True, missing_keys, remote_keys, error_msgs
         )
-        found = set(theirs)
+        keys = set(remote_keys)
         loaded = self._on_owner(
             on_owner.load_entries,
             on_owner.Loading(
                 prefix,
-                {key: value for key, value in state_dict.items() if key in found},
+                {key: value for key, value in state_dict.items() if key in keys},
                 {k: v for k, v in metadata_of_load().items() if k.startswith(prefix)}
                 | {prefix[:-1]: dict(local_metadata)},
                 bool(local_metadata.get("assign_to_params_buffers", False)),
                 copied=not client.cluster.capabilities.shares_memory,
                 missing=missing_keys,
-                unexpected=unexpected_keys + [key for key in theirs if key not in state_dict],
+                unexpected=unexpected_keys + [key for key in remote_keys if key not in state_dict],
             ),
         )
         error_msgs += loaded.errors
@@ -106,10 +106,10 @@ class RemoteState(nn.Module):
             missing_keys[:], unexpected_keys[:] = loaded.missing, loaded.unexpected
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the remote module's weights to a safetensors file on its owner's machine.
+        """Write the remote module's weights to a safetensors file on its owner's machine.
 
-        The owner writes tensors straight from their memory: nothing travels, and a module that fills most of
-        the machine can be saved. The file takes the place of an older one when it is whole. An interface
+        The owner writes tensors straight from their memory: nothing is sent, and a module that fills most of
+        the machine can be saved. The file replaces an older one when it is whole. An interface
         method of this name wins: ``RemoteModule.save(handle, path)`` is this one.
 
         Args:
@@ -123,15 +123,15 @@ class RemoteState(nn.Module):
         self._on_owner(saving.save, os.path.abspath(path))
 
     def load(self, path: str | os.PathLike[str], strict: bool = True) -> Any:
-        """Reads the remote module's weights from a safetensors file on its owner's machine.
+        """Read the remote module's weights from a safetensors file on its owner's machine.
 
-        Values are copied into the parameters and buffers that are there, piece by piece, so optimizers
+        Values are copied into the present parameters and buffers, piece by piece, so optimizers
         stay valid and little memory is needed. All names, shapes and dtypes are checked before the first
         copy. Load hooks of the remote module do not run. An interface method of this name wins.
 
         Args:
             path: a file on the owner's machine; a relative one counts from this process's working directory.
-            strict: whether names that only the file or only the module has are an error.
+            strict: whether names that are in one of file and module alone are an error.
 
         Returns:
             ``missing_keys`` and ``unexpected_keys``, as ``load_state_dict`` does.
@@ -141,53 +141,53 @@ class RemoteState(nn.Module):
             ValueError: it is no safetensors file, or not a whole one.
             OSError: it cannot be read.
         """
-        found = self._on_owner(saving.load, os.path.abspath(path), bool(strict))
-        return incompatible_keys(*found)
+        missing, unexpected = self._on_owner(saving.load, os.path.abspath(path), bool(strict))
+        return incompatible_keys(missing, unexpected)
 
-    # --- members: none are here ---------------------------------------------------------------
+    # --- members: they live on the owner ------------------------------------------------------
 
-    # With recurse=False the walks of others (DistributedDataParallel's) ask module after module.
+    # Walks such as DistributedDataParallel's visit each module with recurse=False.
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Not here: the parameters live on the owner."""
+        """Raise ValueError: the parameters live on the owner."""
         if recurse:
-            raise _not_here("parameters", "remote_parameters")
+            raise _on_owner_alone("parameters", "remote_parameters")
         return super().parameters(recurse)
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
-        """Not here: the parameters live on the owner."""
+        """Raise ValueError: the parameters live on the owner."""
         if recurse:
-            raise _not_here("named_parameters", "remote_parameters")
+            raise _on_owner_alone("named_parameters", "remote_parameters")
         return super().named_parameters(prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[torch.Tensor]:
-        """Not here: the buffers live on the owner."""
+        """Raise ValueError: the buffers live on the owner."""
         if recurse:
-            raise _not_here("buffers", "state_dict")
+            raise _on_owner_alone("buffers", "state_dict")
         return super().buffers(recurse)
 
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, torch.Tensor]]:
-        """Not here: the buffers live on the owner."""
+        """Raise ValueError: the buffers live on the owner."""
         if recurse:
-            raise _not_here("named_buffers", "state_dict")
+            raise _on_owner_alone("named_buffers", "state_dict")
         return super().named_buffers(prefix, recurse, remove_duplicate)
 
     # --- copies -------------------------------------------------------------------------------
 
     def __copy__(self: Self) -> Self:
-        twin: Self = copying.another(self)
-        return twin
+        handle: Self = copying.another(self)
+        return handle
 
     def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
-        twin: Self = copying.copied(self, memo)
-        return twin
+        handle: Self = copying.copied(self, memo)
+        return handle
 
 
-def _not_here(method: str, instead: str) -> ValueError:
+def _on_owner_alone(method: str, instead: str) -> ValueError:
     return ValueError(
         f"Method ``{method}`` not supported for RemoteModule. Please use ``{instead}`` instead."
     )

@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StubClass:
-    """The class that a handle gets, its stub, and what the owner should check.
+    """The class of a handle, its stub, and the interface that the owner should check.
 
     ``expected`` is ``(module, qualname, digest)`` of the class that a pre-generated stub came from.
     """
@@ -54,7 +54,7 @@ _BY_TARGET: Slot[weakref.WeakKeyDictionary[Any, dict[object, tuple[object, StubC
     "the stub classes of interfaces and module classes", weakref.WeakKeyDictionary
 )
 _BY_FACTORY: Slot[weakref.WeakKeyDictionary[Any, dict[object, tuple[str, StubClass]]]] = slot(
-    "the stub classes of what factories made last", weakref.WeakKeyDictionary
+    "the stub classes of the modules that factories made last", weakref.WeakKeyDictionary
 )
 
 
@@ -63,12 +63,12 @@ def stub_class_for(cls: type, interface: Any, module_cls: Any, device: str) -> S
 
     Args:
         cls: the handle's class: ``RemoteModule``, a subclass, or a generated stub.
-        interface: what the user named as interface, if anything.
-        module_cls: what builds the module.
+        interface: the user's interface, if there is one.
+        module_cls: builds the module.
         device: the module's device on its owner.
 
     Returns:
-        None where only the owner can tell, because nothing here says what ``module_cls`` returns.
+        None where only the owner can read the interface, because ``module_cls`` is a factory.
 
     Raises:
         InterfaceError: the interface cannot be read or expressed.
@@ -79,24 +79,24 @@ def stub_class_for(cls: type, interface: Any, module_cls: Any, device: str) -> S
         return StubClass(cls, generated, (*split_name(declared.interface), declared.digest))
     moves = torch.device(device).type != "cpu"
     if isinstance(interface, Interface):
-        return StubClass(*_named(cls, interface, moves))
+        return StubClass(*_of_interface(cls, interface, moves))
     target = interface if interface is not None else module_cls
-    if interface is None and not _tells_its_interface(target):
+    if interface is None and not _is_module_class(target):
         return None
     return _of_target(cls, target, moves)
 
 
-def _tells_its_interface(module_cls: Any) -> bool:
-    """Whether this is a module class with a forward; some assign theirs to each instance."""
-    known = isinstance(module_cls, type) and issubclass(module_cls, nn.Module)
-    return known and module_cls.forward is not nn.Module.forward
+def _is_module_class(module_cls: Any) -> bool:
+    """Whether a value is a module class with a forward; some classes assign theirs to each instance."""
+    is_class = isinstance(module_cls, type) and issubclass(module_cls, nn.Module)
+    return is_class and module_cls.forward is not nn.Module.forward
 
 
 class FactoryClass:
-    """The stub class of what a factory makes, which only the owner can tell.
+    """The stub class of a factory's modules, whose interface only the owner can read.
 
-    Factories mostly make the same again: the owner is told the interface that was seen last, and describes another
-    one only.
+    Factories mostly make modules of one class: the owner gets the digest of the last interface, and describes the
+    interface only if it is another one.
 
     Args:
         cls: the handle's class.
@@ -108,28 +108,28 @@ class FactoryClass:
         self._cls = cls
         self._moves = torch.device(device).type != "cpu"
         self._factory = factory
-        self._seen: tuple[str, StubClass] | None = None
+        self._last: tuple[str, StubClass] | None = None
         with contextlib.suppress(TypeError):  # not every callable can be referred to weakly
-            self._seen = _BY_FACTORY.value.get(factory, {}).get((cls, self._moves))
+            self._last = _BY_FACTORY.value.get(factory, {}).get((cls, self._moves))
 
     @property
     def known(self) -> str | None:
-        """The digest of the interface that was seen last."""
-        return None if self._seen is None else self._seen[0]
+        """The digest of the last interface."""
+        return None if self._last is None else self._last[0]
 
     def stub_class(self, interface: Interface | None) -> StubClass:
-        """The stub class of what the owner has described; None for the one that is known."""
+        """The stub class of an interface that the owner has described; None for the last one."""
         if interface is not None:
-            # Nobody promised TorchScript types here, so the stub is an eager one.
+            # The interface promises no TorchScript types, so the stub is an eager one.
             eager = dataclasses.replace(interface, origin="module")
-            self._seen = interface.digest, StubClass(*_named(self._cls, eager, self._moves))
+            self._last = interface.digest, StubClass(*_of_interface(self._cls, eager, self._moves))
             with contextlib.suppress(TypeError):
-                _BY_FACTORY.value.setdefault(self._factory, {})[self._cls, self._moves] = self._seen
-        assert self._seen is not None
-        return self._seen[1]
+                _BY_FACTORY.value.setdefault(self._factory, {})[self._cls, self._moves] = self._last
+        assert self._last is not None
+        return self._last[1]
 
 
-def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:
+def _of_interface(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedStub]:
     stub = _make_stub(interface, {}, device_moves=moves)
     return with_signatures(cls, stub, {}), stub
 
@@ -137,10 +137,10 @@ def _named(cls: type, interface: Interface, moves: bool) -> tuple[type, LoadedSt
 def _of_target(cls: type, target: Any, moves: bool) -> StubClass:
     key = (cls, moves)
     forward = getattr(target, "forward", None)
-    known = _BY_TARGET.value.get(target)
-    if known is not None and key in known:
-        seen, stub_class = known[key]
-        if seen is forward:  # nobody has replaced the method since
+    by_key = _BY_TARGET.value.get(target)
+    if by_key is not None and key in by_key:
+        old_forward, stub_class = by_key[key]
+        if old_forward is forward:  # the method was not replaced since
             return stub_class
     from remotemod.interface.live.read import live_signatures
     from remotemod.interface.read import read_interface
@@ -188,7 +188,7 @@ def _make_stub(
         device_moves: whether the module lives on an accelerator.
 
     Raises:
-        InterfaceError: the interface has no stub (the message says which part).
+        InterfaceError: the interface has no stub; the message names the reason.
     """
     text, symbols = _text(interface, device_moves)
     stub = load_stub(text, {name: _live(symbol, objects) for name, symbol in symbols.items()})
@@ -197,7 +197,7 @@ def _make_stub(
 
 
 def _live(symbol: Symbol, objects: Mapping[Symbol, object]) -> object:
-    # Annotations that are text name no class themselves; those of __main__ are found there.
+    # Annotations that are text hold no class; those of __main__ are looked up there.
     cls = objects.get(symbol) or live_class(symbol)
     if cls is None:
         raise InterfaceError(
@@ -223,7 +223,7 @@ def define_stub_operators(stub: LoadedStub) -> None:
 
 
 def _stub_of_class(cls: type) -> LoadedStub | None:
-    """The stub behind a generated class that somebody imported from a file; None for other classes."""
+    """The stub of a generated class that was imported from a file; None for other classes."""
     for base in cls.__mro__:
         if _is_generated(base):
             return _stub_of_module(sys.modules[base.__module__])
@@ -244,11 +244,11 @@ def _stub_of_module(module: types.ModuleType) -> LoadedStub:
 
 
 def user_class(cls: type) -> type:
-    """The class below what was generated: ``RemoteModule`` or a user's subclass of it."""
+    """The class below generated ones: ``RemoteModule`` or a user's subclass of it."""
     while True:
-        below: type | None = cls.__dict__.get("_user_class")
-        if below is None:
-            below = cls.__bases__[0] if _is_generated(cls) else None
-        if below is None:
+        base: type | None = cls.__dict__.get("_user_class")
+        if base is None:
+            base = cls.__bases__[0] if _is_generated(cls) else None
+        if base is None:
             return cls
-        cls = below
+        cls = base

@@ -21,7 +21,7 @@ class Location:
 
     Args:
         name: the owner's name.
-        cluster: what reaches the owner; None if it is in this process.
+        cluster: reaches the owner; None if it is in this process.
         owner: the owner itself, if it is in this process.
     """
 
@@ -36,7 +36,7 @@ class Location:
         """Run a function there; errors come through the future."""
         request = Invoke(function, args)
         own = self._owner
-        # An owner that waits for itself would wait for ever.
+        # An owner that waited for itself would wait for ever.
         if own is not None and (self.cluster is None or own is current_owner()):
             return own.submit_locally(request)
         future: Future[Any] = Future("what runs here")
@@ -67,7 +67,7 @@ class Locations:
 
         Args:
             ref: a reference, ours or the engine's own.
-            cluster: what reaches the owner, where that is known.
+            cluster: reaches the owner, where it is known.
         """
         name = ref.owner_name()
         owner = getattr(ref, "keeper", None)
@@ -83,7 +83,7 @@ class Locations:
 
 
 def _cluster_of(ref: Any) -> Cluster:
-    """The cluster for a reference of an engine's own kind, which does not say where it belongs."""
+    """The cluster for a reference of an engine's own kind, which does not name its cluster."""
     cluster = cluster_of_reference(ref)
     if cluster is None:
         raise RemoteModError(
@@ -98,7 +98,7 @@ def scatter(
     """Run a function at every location and wait for all; this process runs its own while the workers do.
 
     Args:
-        function: what runs.
+        function: the function.
         args: its arguments at each location.
         timeout: seconds for each; None for the cluster's timeout.
 
@@ -117,7 +117,7 @@ def gather(futures: Mapping[Location, Future[Any]], done: str = "") -> dict[Loca
 
     Args:
         futures: what :func:`scatter` returns.
-        done: what they did, in the past tense; a note on the error then says which locations did and which did not.
+        done: the action, in the past tense; a note on the error then says which locations did and which did not.
 
     Raises:
         Exception: the first error there was.

@@ -34,7 +34,7 @@ class RemoteOptimizer(Optimizer):
 
     Args:
         optimizer_cls: a class that derives from ``torch.optim.Optimizer``, built on each owner.
-        params_or_modules: what to optimize: a RemoteModule, an ``nn.Module`` with RemoteModules anywhere in
+        params_or_modules: the parameters to optimize: a RemoteModule, an ``nn.Module`` with RemoteModules anywhere in
             it, a parameter, a reference from ``remote_parameters()``, an iterable of these, or a list of groups
             (dicts with such under ``"params"``, beside hyperparameters of the group's own).
         args: positional arguments for ``optimizer_cls``, behind the parameters.
@@ -70,7 +70,7 @@ class RemoteOptimizer(Optimizer):
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that each owner may take for one request; None for its cluster\'s timeout, ``math.inf`` for none."""
+        """Seconds that each owner may take for one request; None for its cluster's timeout, ``math.inf`` for none."""
         return self._shards.timeout
 
     @timeout.setter
@@ -132,7 +132,7 @@ class RemoteOptimizer(Optimizer):
         """Divide all gradients by a loss scale, for mixed precision.
 
         Args:
-            scale: what the loss was multiplied by.
+            scale: the factor of the loss.
 
         Returns:
             Whether a gradient, in this process or on an owner, had an infinite or undefined value; then skip the step.
@@ -164,7 +164,7 @@ class RemoteOptimizer(Optimizer):
                 f"param_group must be a dict with 'params'; got {type(param_group).__name__}"
             )
         (group,) = read_groups([param_group], self._shards.locations, "param_group")
-        named = any("param_names" in each for each in self.param_groups)
+        named = any("param_names" in present for present in self.param_groups)
         if group.entries and named is (group.names is None):
             raise ValueError(
                 "the parameters of all groups must be given with names, or those of none"

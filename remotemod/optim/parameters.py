@@ -62,14 +62,14 @@ def read_groups(given: Any, locations: Locations, where: str = "params_or_module
         return [_group(items, {}, numbers, locations, where)]
     groups = []
     for at, item in enumerate(items):
-        here = f"{where}[{at}]"
+        path = f"{where}[{at}]"
         if not isinstance(item, dict):
-            raise TypeError(f"{here} is a {type(item).__name__} among groups; give dicts alone")
+            raise TypeError(f"{path} is a {type(item).__name__} among groups; give dicts alone")
         if "params" not in item:
-            raise TypeError(f"{here} has no 'params'; put the group's parameters under that key")
+            raise TypeError(f"{path} has no 'params'; put the group's parameters under that key")
         options = {key: value for key, value in item.items() if key != "params"}
-        here += "['params']"
-        groups.append(_group(_items(item["params"], here), options, numbers, locations, here))
+        path += "['params']"
+        groups.append(_group(_items(item["params"], path), options, numbers, locations, path))
     if len({group.names is None for group in groups if group.entries}) > 1:
         raise ValueError(f"{where}: some groups have named parameters and some have not")
     return groups
@@ -105,11 +105,11 @@ def _group(
         raise ValueError(f"{where}: some parameters have names and some have not")
     entries: list[Entry] = []
     for at, item in enumerate(items):
-        here = where if len(items) == 1 else f"{where}[{at}]"
+        path = where if len(items) == 1 else f"{where}[{at}]"
         value = item[1] if names else item
         if names and isinstance(value, nn.Module):
-            raise TypeError(f"{here} names a module; names are for parameters: give it alone")
-        entries += _entries(value, next(numbers), locations, here)
+            raise TypeError(f"{path} names a module; names are for parameters: give it alone")
+        entries += _entries(value, next(numbers), locations, path)
     return Group(options, entries, names or options.get("param_names"))
 
 

@@ -55,7 +55,7 @@ class Shards:
 
         Args:
             function: runs where the shard is, and gets it as its first argument.
-            done: what it does, in the past tense, for the error if one of them fails.
+            done: the action, in the past tense, for the error if one of them fails.
             args: its further arguments at a location.
         """
         arguments = {location: (shard, *args(location)) for location, shard in self._shards.items()}
@@ -77,8 +77,8 @@ class Shards:
                     Share(number, _options(group, location), sources)
                 )
         arguments = {
-            location: (self._shards.get(location), self._recipe, each)
-            for location, each in shares.items()
+            location: (self._shards.get(location), self._recipe, own_shares)
+            for location, own_shares in shares.items()
         }
         futures = scatter(place, arguments, self.timeout)
         try:
@@ -111,7 +111,7 @@ class Shards:
         """A group as the caller has it; the local shard's own, where that has parameters of it."""
         param_group = self.local_group(number)
         if param_group is None:
-            remote = [each.options[number] for each in placed if number in each.options]
+            remote = [answer.options[number] for answer in placed if number in answer.options]
             options = remote[0] if remote else {**self.defaults, **group.options}
             param_group = {"params": [], **options}
         if group.names is not None:
@@ -180,8 +180,8 @@ def _locations_of(
     """The location of each parameter of a group."""
     counts = {
         location: iter(count)
-        for location, each in shares.items()
-        for share, count in zip(each, placed[location].counts, strict=True)
+        for location, own_shares in shares.items()
+        for share, count in zip(own_shares, placed[location].counts, strict=True)
         if share.group == number
     }
     return [entry.location for entry in group.entries for _ in range(next(counts[entry.location]))]

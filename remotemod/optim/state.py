@@ -77,9 +77,9 @@ def share_state(
         locations: those to split it for.
     """
     keys = list(itertools.chain(*(group["params"] for group in groups)))
-    known = set(keys)
-    # A number that no group knows is left over from another optimizer.
-    others = {k: v for k, v in state.items() if k not in known and not isinstance(k, int)}
+    own_keys = set(keys)
+    # A number that is in no group is left over from another optimizer.
+    others = {k: v for k, v in state.items() if k not in own_keys and not isinstance(k, int)}
     return {
         location: {
             **{

@@ -1,4 +1,4 @@
-"""Builds a module on its owner and says what came out."""
+"""Build a module on its owner and describe it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["build"]
 
 
 def build(owner: Owner, request: Build) -> Built:
-    """Builds a module and keeps it.
+    """Build a module and keep it.
 
     Args:
-        owner: keeps it.
-        request: what to build, and what to check.
+        owner: the owner that keeps it.
+        request: the module to build, and the interface to check.
 
     Raises:
         ValueError: the target returned no module.

@@ -1,4 +1,4 @@
-"""What an owner tells of a module whose interface its caller cannot know."""
+"""The interface of a module that its caller cannot know."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remotemod.torch_compat.script import is_script_module
 
 __all__ = ["describe"]
 
-_KNOWN: Slot[weakref.WeakKeyDictionary[type, tuple[object, Interface, str]]] = slot(
+_INTERFACES: Slot[weakref.WeakKeyDictionary[type, tuple[object, Interface, str]]] = slot(
     "interfaces of classes, and the forward that they were read with", weakref.WeakKeyDictionary
 )
 
@@ -25,11 +25,11 @@ def describe(module: nn.Module) -> tuple[Interface, str]:
     if is_script_module(module) or any(map(_is_function, vars(module).values())):
         interface = read_interface(module)
         return interface, interface.digest
-    known = _KNOWN.value.get(cls)
-    if known is None or known[0] is not cls.forward:  # somebody has replaced the method since
+    described = _INTERFACES.value.get(cls)
+    if described is None or described[0] is not cls.forward:  # the method was replaced since
         interface = read_interface(module)
-        known = _KNOWN.value[cls] = cls.forward, interface, interface.digest
-    return known[1:]
+        described = _INTERFACES.value[cls] = cls.forward, interface, interface.digest
+    return described[1:]
 
 
 def _is_function(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What calls on an owner have in common, found once: the module, the generated function, how it is run."""
+"""Endpoints: all that the calls of one method of a kept module have in common, found once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from remotemod.autograd.tensors import GraphMode
 __all__ = ["GRAPHS", "Endpoint", "GraphEndpoint", "LocalModule"]
 
 GRAPHS = 0
-"""What stands for a module's reference on the way to all kept graphs."""
+"""The reference of the endpoint of all kept graphs, in the place of a module's."""
 
 
 class Keeper(Protocol):
-    """What a route asks its owner for."""
+    """The owner, to an endpoint."""
 
     def local(self, ref: Any) -> Any:
         """A kept module as generated code takes it."""
@@ -29,9 +29,9 @@ class Keeper(Protocol):
 
 
 class LocalModule:
-    """What a generated ``_remote_<method>`` gets as ``module_rref`` on the owner, and as its module.
+    """The ``module_rref`` of a generated ``_remote_<method>`` on the owner, and its module.
 
-    The generated code says ``module.forward(…)``, which TorchScript takes. Here that is the module itself:
+    The generated code says ``module.forward(…)``, which TorchScript takes. That is the module itself:
     calling it runs the hooks that were registered on it, as a local call would.
     """
 
@@ -51,7 +51,7 @@ class LocalModule:
 class Endpoint:
     """One method of one kept module, found once for all the calls that will come.
 
-    It holds the reference's key and not the module: a route keeps nothing alive.
+    It holds the reference's key and not the module: an endpoint keeps nothing alive.
     """
 
     __slots__ = ("_device", "_function", "_is_device_map_set", "_owner", "ref")
@@ -66,13 +66,13 @@ class Endpoint:
         self._is_device_map_set = is_device_map_set
 
     def module(self) -> Any:
-        """The module, for :meth:`run`: who has it can call it, even if it is released meanwhile."""
+        """The module, for :meth:`run`: it can be called even if it is released meanwhile."""
         return self._owner.local(self.ref)
 
     def run(
         self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int
     ) -> Any:
-        """Runs the method; returns :class:`Recorded` where its caller can go back through it."""
+        """Run the method; return :class:`Recorded` where its graph is kept."""
         if graph_mode >= GraphMode.KEEP:
             run = functools.partial(self._function, module, self._device, self._is_device_map_set)
             return record(run, args, kwargs, graph_mode, module.forward)
@@ -83,9 +83,9 @@ class Endpoint:
 
 
 class GraphEndpoint(Endpoint):
-    """The way to all graphs that an owner keeps for a peer: a call says which one, and what the pass is to do.
+    """The endpoint of all graphs that an owner keeps for a session: a call names the graph, and has the fields of the pass.
 
-    A pass that need not keep its graph takes the reference with it, so that nobody has to release it.
+    A pass that need not keep its graph releases the reference too.
     """
 
     __slots__ = ("_release",)
@@ -95,12 +95,12 @@ class GraphEndpoint(Endpoint):
         self._release = release
 
     def module(self) -> Any:
-        """Nothing: which graph, the arguments say."""
+        """None: the arguments name the graph."""
 
     def run(
         self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int
     ) -> Any:
-        """Runs a graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
+        """Run a graph backwards; see :func:`remotemod.autograd.owner.differentiate`."""
         ref, accumulate, inputs, keep, *grads = args
         graph: Graph = self._owner.value(ref)
         try:

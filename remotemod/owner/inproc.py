@@ -23,15 +23,15 @@ from remotemod.timeouts import deadline_after
 __all__ = ["LOCAL_WORKER", "InprocEngine", "process_cluster"]
 
 LOCAL_WORKER = "local"
-"""The name of the worker that stands for this process, for modules placed on ``"cpu"``."""
+"""The name of the worker that is this process, for modules placed on ``"cpu"``."""
 
 
 class InprocEngine(Engine):
-    """Workers in this process.
+    """An engine over workers in this process.
 
     A blocking call runs in the caller's own thread; asynchronous calls to one worker run one after
     another in a thread of its own. Values are handed over as they are, so gradients flow and what a
-    module changes in place is changed for its caller too.
+    module changes in place changes for its caller too.
 
     Args:
         workers: their names.
@@ -50,13 +50,13 @@ class InprocEngine(Engine):
         self._closed = False
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Runs the request in this thread; with a bound, in the worker's."""
+        """Run the request in this thread; with a timeout, in the worker's."""
         if deadline_after(timeout) is not None:
             return self.submit(worker, request, timeout).wait()
         return self._run(self._sessions[worker], request)
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Runs the request in the worker's thread."""
+        """Run the request in the worker's thread."""
         deadline = deadline_after(timeout)
         future: Future[Any] = Future(f"a call to '{worker}'", deadline=deadline)
         session = self._sessions[worker]
@@ -70,13 +70,13 @@ class InprocEngine(Engine):
                 future.set_exception(error)
 
         if getattr(self._thread_of, "worker", None) == worker:
-            run()  # who asked is this worker, and would wait for itself
+            run()  # this worker would wait for itself
         else:
             self._thread(worker).submit(run)
         return future
 
     def post(self, worker: str, request: Request) -> None:
-        """Runs a request that nobody answers."""
+        """Run a request that has no reply."""
         if not self._closed:
             self._sessions[worker].run(request)
 
@@ -88,7 +88,7 @@ class InprocEngine(Engine):
         return recorded(reply, functools.partial(_graph_ref, session))
 
     def close(self) -> None:
-        """Waits for what runs, drops what has not begun, and ends the threads."""
+        """Wait for running requests, drop those that have not begun, and end the threads."""
         with self._lock:
             self._closed = True
             threads, self._threads = self._threads, {}
@@ -117,7 +117,9 @@ def _graph_ref(session: Session, number: int) -> RemoteRef[Any]:
 
 
 _LOCAL: Slot[Cluster | None] = slot("the cluster of this process alone", lambda: None)
-_LOCAL_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
+_LOCAL_LOCK: Slot[threading.Lock] = slot(
+    "guards the cluster of this process", threading.Lock, in_child="new"
+)
 
 
 def process_cluster() -> Cluster:

@@ -1,4 +1,4 @@
-"""Runs a function on its owner."""
+"""Run a function on its owner."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["invoke"]
 
 
 def invoke(request: Invoke, keep: Callable[[Any], Any]) -> Any:
-    """Runs a function.
+    """Run a function.
 
     Args:
         request: the function and its arguments.
         keep: keeps a value on the owner and returns a reference to it.
 
     Returns:
-        The result; a reference where it stays; :class:`remotemod.autograd.owner.Recorded` where its caller can go
-        back through it.
+        The result; a reference where it stays; :class:`remotemod.autograd.owner.Recorded` where its graph
+        is kept.
     """
     function, args, kwargs, stays, graph_mode = request
     if stays:
@@ -30,5 +30,5 @@ def invoke(request: Invoke, keep: Callable[[Any], Any]) -> Any:
         return function(*args, **kwargs)
     result = record(function, args, kwargs, graph_mode)
     if type(result) is Recorded and result.graph.is_of_leaves:
-        return result.value  # parameters that somebody asks for are copied
+        return result.value  # a caller gets a copy of parameters
     return result

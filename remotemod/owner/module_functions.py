@@ -40,7 +40,7 @@ __all__ = [
 
 
 def as_module(value: Any) -> Any:
-    """``value``, or the Python form of a scripted module that comes without: so typed references hand it out."""
+    """``value``, or the Python form of a compiled module, which typed references give without."""
     if is_compiled_module(value):
         return python_form(value)
     return value
@@ -65,22 +65,22 @@ def parameter_refs(ref: RemoteRef[nn.Module], recurse: bool) -> list[RemoteRef[A
 
 
 def train(ref: RemoteRef[nn.Module], mode: bool) -> None:
-    """Sets the mode; the module itself never travels back."""
+    """Set the mode; the module itself never travels back."""
     remote_module(ref).train(mode)
 
 
 def requires_grad_(ref: RemoteRef[nn.Module], requires_grad: bool) -> None:
-    """Sets ``requires_grad`` on all parameters."""
+    """Set ``requires_grad`` on all parameters."""
     remote_module(ref).requires_grad_(requires_grad)
 
 
 def zero_grad(ref: RemoteRef[nn.Module], set_to_none: bool) -> None:
-    """Clears the gradients."""
+    """Clear the gradients."""
     remote_module(ref).zero_grad(set_to_none)
 
 
 def apply(ref: RemoteRef[nn.Module], fn: Callable[[nn.Module], None]) -> None:
-    """Runs ``fn`` on each submodule and on the module."""
+    """Run ``fn`` on each submodule and on the module."""
     remote_module(ref).apply(fn)
 
 
@@ -89,30 +89,30 @@ def copied(ref: RemoteRef[nn.Module]) -> nn.Module:
     return copy.deepcopy(remote_module(ref))
 
 
-# --- the state, as a parent's walk wants it ---------------------------------------------------
+# --- the state, for a parent's walk -----------------------------------------------------------
 
 
 def state_entries(
     ref: RemoteRef[nn.Module], prefix: str, keep_vars: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The module's state under a prefix, and the versions of its submodules, as they lie in a state's metadata."""
+    """The module's state under a prefix, and the versions of its submodules, as a state's metadata has them."""
     state = new_state()
-    found = remote_module(ref).state_dict(destination=state, prefix=prefix, keep_vars=keep_vars)
+    final = remote_module(ref).state_dict(destination=state, prefix=prefix, keep_vars=keep_vars)
     # Only the outermost module's hooks may put another dict in its place.
-    return dict(state if prefix else found), dict(metadata_of(state) or {})
+    return dict(state if prefix else final), dict(metadata_of(state) or {})
 
 
 class Loading(NamedTuple):
-    """A part of a state on its way to the module that it belongs to.
+    """The part of a state that belongs to one module.
 
     Attributes:
-        prefix: what its keys begin with.
+        prefix: the prefix of its keys.
         entries: the state.
-        versions: what the whole state's metadata says of this part.
+        versions: the whole state's metadata for this part.
         assign: whether the entries themselves become the parameters and buffers.
-        copied: whether they came from another process, in memory that is only lent.
-        missing: what was found missing before; hooks see it, and may change it.
-        unexpected: likewise.
+        copied: whether they come from another process, in memory that is only borrowed.
+        missing: the keys that are missing so far; hooks see them, and may change them.
+        unexpected: likewise, the unexpected ones.
     """
 
     prefix: str
@@ -125,7 +125,7 @@ class Loading(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What came of a :class:`Loading`."""
+    """The outcome of a :class:`Loading`."""
 
     missing: list[str]
     unexpected: list[str]
@@ -133,7 +133,7 @@ class Loaded(NamedTuple):
 
 
 def load_entries(ref: RemoteRef[nn.Module], loading: Loading) -> Loaded:
-    """Loads a part of a state as the walk of a local parent would."""
+    """Load a part of a state as the walk of a local parent would."""
     module = remote_module(ref)
     root = _Root(module, loading)
     entries = loading.entries
@@ -142,8 +142,8 @@ def load_entries(ref: RemoteRef[nn.Module], loading: Loading) -> Loaded:
             module.named_parameters(remove_duplicate=False),
             module.named_buffers(remove_duplicate=False),
         )
-        places = {loading.prefix + name: member.device for name, member in members}
-        entries = {key: _kept(value, places.get(key)) for key, value in entries.items()}
+        devices = {loading.prefix + name: member.device for name, member in members}
+        entries = {key: _own_copy(value, devices.get(key)) for key, value in entries.items()}
     state = new_state(entries, loading.versions)
     root.load_state_dict(state, strict=False, assign=loading.assign)
     assert root.loaded is not None
@@ -151,7 +151,7 @@ def load_entries(ref: RemoteRef[nn.Module], loading: Loading) -> Loaded:
 
 
 class _Root(nn.Module):
-    """Stands where the caller's parents are, so that names, hooks and errors come out as theirs do."""
+    """A placeholder for the caller's parents, so that names, hooks and errors are those of a local load."""
 
     def __init__(self, module: nn.Module, loading: Loading) -> None:
         super().__init__()
@@ -159,8 +159,10 @@ class _Root(nn.Module):
         self._errors: list[str] = []
         self.loaded: Loaded | None = None
         register: Any = self.register_load_state_dict_post_hook  # untyped in torch
-        register(_Root._take)
-        self._outermost = None if loading.prefix else (module,)  # in a tuple, or it were a child
+        register(_Root._record_outcome)
+        self._outermost = (
+            None if loading.prefix else (module,)
+        )  # in a tuple, lest it become a child
         if loading.prefix:
             # The whole prefix is the one child's name; add_module() would refuse the dots.
             children_of(self)[loading.prefix.removesuffix(".")] = module
@@ -174,7 +176,7 @@ class _Root(nn.Module):
         for module in self._outermost or ():
             load_own_entries(module, *args)
 
-    def _take(self, keys: Any) -> None:
+    def _record_outcome(self, keys: Any) -> None:
         for module in self._outermost or ():
             for hook in load_post_hooks(module):
                 hook(module, keys)
@@ -185,11 +187,11 @@ class _Root(nn.Module):
         self._errors.clear()
 
 
-def _kept(value: Any, place: torch.device | None) -> Any:
-    """A copy to keep, on the device of what it takes the place of: all tensors arrive on the CPU."""
+def _own_copy(value: Any, device: torch.device | None) -> Any:
+    """A copy to keep, on the device of the value that it replaces: all tensors arrive on the CPU."""
     if not isinstance(value, torch.Tensor) or nn.parameter.is_lazy(value):
         return value
     own = value.detach().clone()
-    if place is not None and "meta" not in (place.type, own.device.type):
-        own = own.to(place)
+    if device is not None and "meta" not in (device.type, own.device.type):
+        own = own.to(device)
     return nn.Parameter(own, value.requires_grad) if isinstance(value, nn.Parameter) else own

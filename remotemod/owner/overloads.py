@@ -1,4 +1,4 @@
-"""Calls scripted modules whose forward is overloaded, which TorchScript itself only lets scripts do."""
+"""Call scripted modules whose forward is overloaded; TorchScript itself allows that to scripts alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["callable_form"]
 
 
 def callable_form(module: Any) -> Any:
-    """``module``, or something that calls the right one of its ``forward__0``, ``forward__1``, …"""
+    """``module``, or a callable that runs the fitting one of its ``forward__0``, ``forward__1``, …"""
     if not is_script_module(module) or has_method(module, "forward"):
         return module
     return _Overloaded(module)
 
 
 class _Overloaded:
-    """Scripting ``nn.LSTM`` gives a module with two numbered forwards and none to call."""
+    """A module with numbered forwards and none of the plain name, as scripting ``nn.LSTM`` makes."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -29,7 +29,7 @@ class _Overloaded:
             try:
                 return getattr(self._module, name)(*args, **kwargs)
             except (RuntimeError, TypeError) as error:
-                # Arguments that do not fit are refused before anything runs, by a message of this form.
+                # Arguments that do not fit are refused before anything runs, with such a message.
                 if not str(error).startswith(f"{name}() "):
                     raise
                 refusals.append(str(error).split("\n")[0])

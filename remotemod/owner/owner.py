@@ -1,4 +1,4 @@
-"""What a worker keeps for others: modules and values, by number, and the stubs that are called on them."""
+"""The modules and values that a worker keeps, by number, and the stubs that are called on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CURRENT: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner",
 
 
 def current_owner() -> Owner | None:
-    """The owner on whose behalf this thread runs; None outside of a worker."""
+    """The owner for which this thread runs; None outside of a worker."""
     return _CURRENT.get()
 
 
@@ -40,7 +40,7 @@ class _Kept:
 
 
 class Owner:
-    """Holds modules and values for others.
+    """A keeper of modules and values for callers.
 
     Args:
         name: the worker's name.
@@ -56,21 +56,21 @@ class Owner:
         self.names: dict[str, Any] = {}
         self._kept: dict[int, _Kept] = {}
         self._numbers = itertools.count(1)
-        # Handles on their way to a third party, by number and token.
+        # Handles that were sent to a third process and not adopted yet, by number and token.
         self._tokens: set[tuple[int, str]] = set()
         self._functions: dict[tuple[str, str], Callable[..., Any]] = {}
         self._lock = threading.RLock()
 
     def enter(self) -> contextvars.Token[Owner | None]:
-        """From now on this thread runs on behalf of this owner; see :meth:`leave`."""
+        """Make this the owner for which this thread runs; see :meth:`leave`."""
         return _CURRENT.set(self)
 
     def leave(self, token: contextvars.Token[Owner | None]) -> None:
-        """This thread runs on behalf of whom it did before the :meth:`enter` that returned ``token``."""
+        """Restore the owner from before the :meth:`enter` that returned ``token``."""
         _CURRENT.reset(token)
 
     def submit_locally(self, request: Invoke) -> Future[Any]:
-        """Runs a function in this very thread and returns its finished future: an owner never waits for itself."""
+        """Run a function in this very thread and return its finished future: an owner never waits for itself."""
         future: Future[Any] = Future(f"a call on '{self.name}'")
         token = self.enter()
         try:
@@ -81,30 +81,30 @@ class Owner:
             self.leave(token)
         return future
 
-    # --- what is kept -------------------------------------------------------------------------
+    # --- kept values --------------------------------------------------------------------------
 
     def keep(self, value: object) -> Any:
-        """Keeps ``value`` and returns the first handle on it."""
+        """Keep ``value`` and return the first handle on it."""
         return RemoteRef.on_owner(self, self.keep_number(value), value)
 
     def keep_number(self, value: object) -> int:
-        """Keeps ``value`` with one handle on it, and returns its number."""
+        """Keep ``value`` with one handle on it, and return its number."""
         with self._lock:
             number = next(self._numbers)
             self._kept[number] = _Kept(value)
         return number
 
     def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
-        """Keeps a module, and returns the reference and what the engine's callers are told of it.
+        """Keep a module; return the reference, and the extension for the engine's callers.
 
         Args:
             module: the module.
-            stub: the digest of the stub that will be called on it, if that is known.
+            stub: the digest of the stub that will be called on it, if it is known.
         """
         return self.keep(module), None
 
     def handle_on(self, ref: int, token: str = "") -> RemoteRef[Any]:
-        """One more handle on a kept value, in this process; it takes over what ``token`` stood for."""
+        """A new handle on a kept value, in this process; it takes over the one that was retained under ``token``."""
         with self._lock:
             kept = self._find(ref)
             if not self.take_token(ref, token):
@@ -118,7 +118,7 @@ class Owner:
     def local(self, ref: Any) -> Any:
         """A kept module as generated code takes it."""
         kept = self._kept.get(ref)
-        if kept is None:  # a reference of the engine's own, or nothing
+        if kept is None:  # a reference of the engine's own, or none
             return LocalModule(callable_form(self.value(ref)))
         if kept.local is None:
             kept.local = LocalModule(callable_form(kept.value))
@@ -129,18 +129,18 @@ class Owner:
         return ref in self._kept
 
     def retain(self, ref: int) -> None:
-        """One handle more."""
+        """Add a handle."""
         with self._lock:
             self._find(ref).count += 1
 
     def retain_for_token(self, ref: int, token: str) -> None:
-        """One handle more, for whoever comes with the token."""
+        """Add a handle, for the process that adopts it with the token."""
         with self._lock:
             self.retain(ref)
             self._tokens.add((ref, token))
 
     def take_token(self, ref: int, token: str) -> bool:
-        """Whether a handle was retained under the token; it is the asker's from now on."""
+        """Whether a handle was retained under the token; it then belongs to the caller of this."""
         with self._lock:
             if (ref, token) not in self._tokens:
                 return False
@@ -148,7 +148,7 @@ class Owner:
             return True
 
     def release(self, ref: int) -> None:
-        """One handle less; the value goes with the last."""
+        """Remove a handle; the value goes with the last one."""
         with self._lock:
             kept = self._kept.get(ref)
             if kept is None:
@@ -156,7 +156,7 @@ class Owner:
             kept.count -= 1
             if kept.count <= 0:
                 del self._kept[ref]
-        # ``kept`` dies here, outside the lock: a module's finalizers may do anything.
+        # ``kept`` is freed after the lock is released: a module's finalizers may do anything.
 
     def _find(self, ref: int) -> _Kept:
         kept = self._kept.get(ref)
@@ -169,14 +169,14 @@ class Owner:
     # --- stubs --------------------------------------------------------------------------------
 
     def load(self, request: Load) -> LoadedStub:
-        """Takes a stub, so that calls can name it.
+        """Load a stub, so that calls can name it.
 
         Raises:
-            ProtocolError: its text is not the one that its digest was made of.
+            ProtocolError: its text has another digest.
         """
         if text_digest(request.text) != request.digest:
             raise ProtocolError(f"the stub sent as {request.digest} has another text")
-        stub = load_stub(request.text, request.bound)
+        stub = load_stub(request.text, request.injected)
         for method, function in stub.remote_methods.items():
             self._functions[request.digest, method] = function
         return stub
@@ -191,11 +191,11 @@ class Owner:
         return Endpoint(self, ref, function, device, is_device_map_set)
 
     def endpoint_of(self, call: Call) -> Endpoint:
-        """The method that a call is for."""
+        """The endpoint of a call."""
         return self.endpoint(call.ref, call.stub, call.method, call.device, call.is_device_map_set)
 
     def _unknown(self, stub: str, method: str, *args: Any, **kwargs: Any) -> Any:
         raise InterfaceMismatch(
-            f"worker '{self.name}' has not been sent the stub {stub}, or it has no method "
+            f"worker '{self.name}' does not have the stub {stub}, or it has no method "
             f"'{method}': the caller's stub is out of date; regenerate it"
         )

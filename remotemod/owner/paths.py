@@ -1,4 +1,4 @@
-"""Where a worker imports from: what its callers can import, it can."""
+"""The import path of a worker: it can import all that its callers can."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["extend_path"]
 
 
 def extend_path(entries: Sequence[str], first: bool) -> None:
-    """On a worker: imports from these places too.
+    """Add to the import path of a worker.
 
     Args:
         entries: absolute paths.
-        first: whether they come before those that are known.
+        first: whether they come before the present ones.
     """
     missing = [entry for entry in entries if entry not in sys.path]
-    place = 0 if first else len(sys.path)
-    sys.path[place:place] = missing
+    index = 0 if first else len(sys.path)
+    sys.path[index:index] = missing
     importlib.invalidate_caches()

@@ -1,6 +1,6 @@
-"""Writes and reads safetensors files piece by piece, so that a tensor needs no second copy in memory.
+"""Write and read safetensors files piece by piece, so that a tensor needs no second copy in memory.
 
-The library's own writer wants every tensor whole and contiguous on the CPU, and older ones of it copy; the format is
+The library's own writer needs every tensor whole and contiguous on the CPU, and older versions copy; the format is
 simple: eight bytes with the length of a JSON header, the header, and the tensors' bytes without gaps
 (https://github.com/huggingface/safetensors#format). Files that are read are
 checked by the library.
@@ -44,7 +44,7 @@ CODES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-"""What the format calls the dtypes that it has."""
+"""The format's names of the dtypes that it has."""
 
 
 def pieces(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]:
@@ -63,7 +63,7 @@ def pieces(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]
 
 
 def written(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Writes a file beside ``path`` and, once it is whole and on the disk, puts it there.
+    """Write a file beside ``path`` and, once it is whole and on the disk, put it there.
 
     Args:
         path: the file; a link is followed.
@@ -71,10 +71,10 @@ def written(path: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
         metadata: text for the header.
 
     Raises:
-        OSError: it cannot be written; what was there before is as it was.
+        OSError: it cannot be written; an older file stays as it was.
     """
     with replacing(path) as content, open(content, "wb", buffering=0) as file:
-        # Larger items first, as the library has it: so every tensor is aligned.
+        # Larger items first, as in the library: so every tensor is aligned.
         names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
         _write(file, memoryview(_header([(n, tensors[n]) for n in names], metadata)))
         for name in names:
@@ -126,7 +126,7 @@ class Contents:
         self._start = 8 + length
 
     def read(self, name: str, dtype: torch.dtype) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
-        """A tensor piece by piece: where each belongs, and a tensor that the next one overwrites.
+        """A tensor piece by piece: the slices of each, and a tensor that the next one overwrites.
 
         Args:
             name: the tensor's.
@@ -138,16 +138,16 @@ class Contents:
         buffer = bytearray(min(prod(shape) * dtype.itemsize, _PIECE))
         self._file.seek(self._start + self.entries[name]["data_offsets"][0])
         for piece in pieces(shape, dtype.itemsize):
-            extents = [part.stop - part.start for part in piece]
-            size = prod(extents) * dtype.itemsize
+            sizes = [rows.stop - rows.start for rows in piece]
+            size = prod(sizes) * dtype.itemsize
             if self._file.readinto(memoryview(buffer)[:size]) != size:  # type: ignore[attr-defined]
                 raise ValueError(f"{self._file.name!r} was cut short while it was being read")
-            yield piece, torch.frombuffer(buffer, dtype=dtype, count=prod(extents)).view(extents)
+            yield piece, torch.frombuffer(buffer, dtype=dtype, count=prod(sizes)).view(sizes)
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Contents]:
-    """Opens a file for reading.
+    """Open a file for reading.
 
     Raises:
         ValueError: it is no safetensors file, or a part of it is missing.

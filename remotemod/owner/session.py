@@ -1,4 +1,4 @@
-"""What a worker does for one caller: the one place where a request is run."""
+"""The session of one caller on an owner: the one place where a request is run."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ Run = Callable[[], Reply]
 
 
 class Session:
-    """One caller of an owner: runs its requests, and counts what it holds.
+    """One caller of an owner: its requests are run here, and its handles counted.
 
     Args:
         owner: keeps the modules and values.
-        make_codec: makes the codec of the caller's messages; engines with a form of their own need none.
+        make_codec: makes the codec of the caller's messages; engines that carry no messages need none.
     """
 
     def __init__(self, owner: Owner, make_codec: Callable[[Session], Codec] | None = None) -> None:
@@ -53,12 +53,12 @@ class Session:
         self._codec = None if make_codec is None else make_codec(self)
         self._held: Counter[int] = Counter()
         self._ended = False
-        self._verbs: dict[type, Callable[[Any], Run]] = {
+        self._handlers: dict[type, Callable[[Any], Run]] = {
             Call: self._begin_call,
-            Invoke: lambda request: lambda: self._kept(invoke(request, owner.keep)),
+            Invoke: lambda request: lambda: self._reply_of(invoke(request, owner.keep)),
             Build: lambda request: lambda: Reply(build(owner, request)),
             Differentiate: lambda request: functools.partial(self.differentiate, *request),
-            # Later requests build upon these, so they are done before anything else begins.
+            # Later requests depend on these, so they are done before anything else begins.
             Load: lambda request: _at_once(owner.load, request),
             Release: lambda request: _at_once(self.release, *request),
             Retain: lambda request: _at_once(owner.retain_for_token, *request),
@@ -66,10 +66,10 @@ class Session:
             ExtendPath: lambda request: _at_once(extend_path, *request),
         }
 
-    # --- running ------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------
 
     def handle(self, message: Message) -> Message:
-        """Runs the request in a message and returns the message of its reply; raises nothing.
+        """Run the request in a message and return the message of its reply; raise nothing.
 
         Messages of one caller are to be handled in their order. Where calls of one caller are to run at once,
         :meth:`begin` in that order, and what it returns in threads.
@@ -77,7 +77,7 @@ class Session:
         return self.begin(message)()
 
     def begin(self, message: Message) -> Callable[[], Message]:
-        """Resolves what a message names; the function that is returned runs it and returns its reply."""
+        """Resolve the names in a message; the returned function runs the request and returns the message of its reply."""
         codec = self._codec
         if codec is None:
             raise RemoteModError("this session was made without a codec and takes no messages")
@@ -100,15 +100,15 @@ class Session:
             return encode_failure(codec, error, self.owner.name)
 
     def run(self, request: Request) -> Reply:
-        """Runs a request; what it raises comes out of here."""
+        """Run a request; may raise what the request raises."""
         return self.running(self.begin_request(request))
 
     def begin_request(self, request: Request) -> Run:
-        """Resolves what a request names, now; the function that is returned runs it."""
-        return self._verbs[type(request)](request)
+        """Resolve the names in a request, now; the returned function runs it."""
+        return self._handlers[type(request)](request)
 
     def running(self, run: Run) -> Reply:
-        """Runs what was begun, on the owner's behalf."""
+        """Run a request that has begun, for the owner."""
         token = self.owner.enter()
         try:
             return run()
@@ -134,56 +134,56 @@ class Session:
         kwargs: dict[str, Any],
         graph_mode: int,
     ) -> Reply:
-        """Runs a method of a module.
+        """Run a method of a module.
 
         Args:
             endpoint: the method.
-            module: what :meth:`Endpoint.module` returned when the call arrived.
+            module: the result of :meth:`Endpoint.module` when the call arrived.
             args: positional arguments.
             kwargs: keyword arguments.
             graph_mode: a :class:`remotemod.autograd.tensors.GraphMode`.
         """
         result = endpoint.run(module, args, kwargs, graph_mode)
-        return Reply(result) if type(result) is not Recorded else self._kept(result)
+        return Reply(result) if type(result) is not Recorded else self._reply_of(result)
 
     def differentiate(self, graph: int, grads: Sequence[Any], how: Sequence[bool]) -> Reply:
-        """Runs a kept graph backwards, and lets it go if that is all; see :class:`Differentiate`."""
-        kept: Graph = self.owner.value(graph)
+        """Run a kept graph backwards, and release it if this is the last pass; see :class:`Differentiate`."""
+        kept_graph: Graph = self.owner.value(graph)
         backward = Pass(*how)
         try:
-            return self._kept(differentiate(kept, grads, backward))
+            return self._reply_of(differentiate(kept_graph, grads, backward))
         finally:
             if not backward.keep:
                 self.release([graph])
 
-    def _kept(self, result: Any) -> Reply:
-        """The reply of a result; its graph stays, held by the caller."""
+    def _reply_of(self, result: Any) -> Reply:
+        """The reply of a result; its graph is kept, held by the caller."""
         if type(result) is not Recorded:
             return Reply(result)
         return Reply(result.value, self.hold_new(result.graph))
 
-    # --- what the caller holds ----------------------------------------------------------------
+    # --- the caller's handles -----------------------------------------------------------------
 
     def hold_new(self, value: object) -> int:
-        """Keeps a value, with the first handle on it at the caller, and returns its number."""
+        """Keep a value, give the caller the first handle on it, and return its number."""
         number = self.owner.keep_number(value)
         self.hold(number)
         return number
 
     def hold(self, ref: int) -> None:
-        """One handle more that the caller has; after its end it has none."""
+        """Count a handle of the caller's; after the session's end, release it."""
         if self._ended:
             self.owner.release(ref)
         else:
             self._held[ref] += 1
 
     def adopt(self, ref: int, token: str) -> None:
-        """The handle that was retained under a token is the caller's from now on."""
+        """Give the caller the handle that was retained under a token."""
         if self.owner.take_token(ref, token):
             self.hold(ref)
 
     def release(self, refs: Sequence[int]) -> None:
-        """One handle less on each of these."""
+        """Release one handle on each of these."""
         for ref in refs:
             if self._held[ref] > 0:
                 self._held[ref] -= 1
@@ -192,7 +192,7 @@ class Session:
                 self.owner.release(ref)
 
     def end(self) -> None:
-        """Lets go of everything that the caller held: it has gone."""
+        """End the session: release everything that the caller held."""
         self._ended = True
         held, self._held = self._held, Counter()
         for ref, count in held.items():

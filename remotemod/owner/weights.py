@@ -1,4 +1,4 @@
-"""What ``save`` and ``load`` of a handle run on the owner: the weights of a module in a safetensors file."""
+"""The weights of a module in a safetensors file: the owner's half of a handle's ``save`` and ``load``."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ _INSTEAD = "take state_dict() and torch.save() for this module"
 
 
 def save(ref: RemoteRef[nn.Module], path: str) -> None:
-    """Writes the module's weights; tied ones once, as ``safetensors.torch.save_model`` does."""
+    """Write the module's weights; tied ones once, as ``safetensors.torch.save_model`` does."""
     state = remote_module(ref).state_dict()
     for key, value in state.items():
         _check_can_be_held(key, value)
-    first: dict[Any, str] = {}
+    first_keys: dict[Any, str] = {}
     aliases: dict[str, str] = {}
     for key in sorted(state):
-        kept = first.setdefault(_place(key, state[key]), key)
-        if kept != key:
-            aliases[key] = kept
+        first = first_keys.setdefault(_identity(key, state[key]), key)
+        if first != key:
+            aliases[key] = first
     tensors = {key: value.detach() for key, value in state.items() if key not in aliases}
     try:
         written(path, tensors, aliases)
     except OSError as error:
-        raise _with_place(error, path, "save the weights to") from error
+        raise _naming_worker(error, path, "save the weights to") from error
 
 
 def load(ref: RemoteRef[nn.Module], path: str, strict: bool) -> tuple[list[str], list[str]]:
-    """Copies a file's tensors into the module; returns missing and unexpected keys."""
+    """Copy a file's tensors into the module; return missing and unexpected keys."""
     module = remote_module(ref)
     state = module.state_dict(keep_vars=True)
     try:
         with opened(path) as file:
             return _load(file, path, module, state, strict)
     except OSError as error:
-        raise _with_place(error, path, "load the weights from") from error
+        raise _naming_worker(error, path, "load the weights from") from error
 
 
 def _load(
@@ -56,9 +56,9 @@ def _load(
         if alias in state and name in sources:
             sources.setdefault(alias, name)
     shared = [name for name in state if name in sources]
-    reached = {_place(name, state[name]) for name in shared}
+    loaded = {_identity(name, state[name]) for name in shared}
     missing = [
-        name for name in state if name not in sources and _place(name, state[name]) not in reached
+        name for name in state if name not in sources and _identity(name, state[name]) not in loaded
     ]
     unexpected = [name for name in sources if name not in state]
     faults = []
@@ -76,9 +76,9 @@ def _load(
         )
     copied: set[Any] = set()
     for name in shared:
-        place = _place(name, state[name])
-        if place not in copied:  # a tied one is there already
-            copied.add(place)
+        identity = _identity(name, state[name])
+        if identity not in copied:  # a tied one is loaded already
+            copied.add(identity)
             _copy(state[name], file, sources[name])
     return missing, unexpected
 
@@ -86,12 +86,12 @@ def _load(
 @torch.no_grad()
 def _copy(target: Tensor, file: Contents, name: str) -> None:
     for piece, values in file.read(name, target.dtype):
-        # Torch's own copy, so that autograd hears of it.
+        # Torch's own copy, so that autograd counts the change.
         target[piece].copy_(values)
 
 
-def _place(name: str, value: Any) -> Any:
-    """What two names of one tensor have in common."""
+def _identity(name: str, value: Any) -> Any:
+    """A key that is equal for two names of one tensor."""
     if not isinstance(value, Tensor) or nn.parameter.is_lazy(value) or not value.numel():
         return name
     if value.layout is not torch.strided or value.is_quantized or value.is_meta:
@@ -132,9 +132,9 @@ def _faults(name: str, target: Any, source: dict[str, Any], members: set[int]) -
     if shape != tuple(target.shape):
         yield f"'{name}' has the shape {shape} in the file and {tuple(target.shape)} here"
     if target.layout is not torch.strided or CODES.get(target.dtype) != code:
-        here = target.dtype if target.layout is torch.strided else target.layout
+        own = target.dtype if target.layout is torch.strided else target.layout
         yield (
-            f"'{name}' is {code} in the file and {here} here (convert the module first, "
+            f"'{name}' is {code} in the file and {own} here (convert the module first, "
             "or use load_state_dict(), which converts)"
         )
 
@@ -149,7 +149,7 @@ def _worker() -> str:
     return owner.name if owner is not None else "?"
 
 
-def _with_place(error: OSError, path: str, what: str) -> OSError:
-    """The same kind of error that says on whose machine which file was meant."""
+def _naming_worker(error: OSError, path: str, what: str) -> OSError:
+    """The same kind of error, which names the worker and the file."""
     text = f"cannot {what} a file on the machine of worker '{_worker()}': {error.strerror or error}"
     return OSError(error.errno or 0, text, path)

@@ -31,13 +31,13 @@ class Cluster:
 
     Args:
         engine: carries the requests.
-        timeout: seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none.
+        timeout: seconds that a call may take by default; None for the engine's own timeout, ``math.inf`` for none.
 
     Raises:
         TypeError: the engine lacks one of its attributes.
 
     Attributes:
-        engine: carries the requests; for the runtime and for those who write engines.
+        engine: carries the requests; for the runtime and for authors of engines.
         was_closed: whether :meth:`close` was called; every call looks at it.
     """
 
@@ -45,7 +45,7 @@ class Cluster:
         for name in ("name", "capabilities", "workers"):
             if not hasattr(engine, name):
                 raise TypeError(
-                    f"{type(engine).__name__} says nothing of its {name}; see {Engine.__name__}"
+                    f"{type(engine).__name__} has no attribute '{name}'; see {Engine.__name__}"
                 )
         self.engine = engine
         engine.cluster = self
@@ -86,7 +86,7 @@ class Cluster:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take by default; None for the engine's own bound, ``math.inf`` for none."""
+        """Seconds that a call may take by default; None for the engine's own timeout, ``math.inf`` for none."""
         return self._timeout
 
     def ping(self, worker: str, timeout: float | None = None) -> float:
@@ -94,7 +94,7 @@ class Cluster:
 
         Args:
             worker: its name, or its rank.
-            timeout: seconds; None for the cluster's bound, ``math.inf`` for none.
+            timeout: seconds; None for the cluster's timeout, ``math.inf`` for none.
 
         Raises:
             WorkerLost: the worker is gone.
@@ -117,34 +117,34 @@ class Cluster:
         # With a device the text is a worker's, even one that is called like a device.
         return Placement.parse(f"{worker}/cpu").resolve(self.workers)
 
-    # --- what the runtime asks for ------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None = None) -> Future[Any]:
-        """Sends a request to a worker; see :class:`remotemod.rpc.engine.Engine`."""
+        """Send a request to a worker; see :class:`remotemod.rpc.engine.Engine`."""
         self.check_open()
-        return self.engine.submit(worker, request, self._bound(timeout))
+        return self.engine.submit(worker, request, self._resolved(timeout))
 
     def call(self, worker: str, request: Request, timeout: float | None = None) -> Any:
-        """Sends a request to a worker and waits for its result."""
+        """Send a request to a worker and wait for its result."""
         self.check_open()
-        return self.engine.call(worker, request, self._bound(timeout))
+        return self.engine.call(worker, request, self._resolved(timeout))
 
     def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers; never raises."""
+        """Send a request that has no reply; never raise."""
         if not self.was_closed:
             self.engine.post(worker, request)
 
     def release(self, worker: str, ref: int) -> None:
-        """One handle less on what a worker keeps; for finalizers."""
+        """Release one handle on a kept value; for finalizers."""
         self.post(worker, Release([ref]))
 
     def prepare(self, worker: str, call: Call) -> PreparedCall:
-        """What all calls of one method have in common; see :class:`remotemod.rpc.engine.Engine`."""
+        """The prepared call of one method; see :class:`remotemod.rpc.engine.Engine`."""
         self.check_open()
         return self.engine.prepare(worker, call)
 
     def graph_mode(self, recompute: bool) -> GraphMode:
-        """What owners do with the graph of a call; see :class:`remotemod.rpc.engine.Engine`."""
+        """The graph mode of calls; see :class:`remotemod.rpc.engine.Engine`."""
         return self.engine.graph_mode(recompute)
 
     def differentiate(
@@ -155,14 +155,14 @@ class Cluster:
         how: Pass,
         timeout: float | None,
     ) -> Any:
-        """Has an owner run a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`.
+        """Have an owner run a kept graph backwards; see :func:`remotemod.autograd.owner.differentiate`.
 
         Args:
             worker: the owner.
             graph: the reference to the graph.
             grads: the gradient of each output; None where there is none.
             how: what the pass is to do.
-            timeout: seconds that it may take; None for the cluster's bound.
+            timeout: seconds that it may take; None for the cluster's timeout.
         """
         request = Differentiate(graph.number, list(grads), tuple(how))
         gradients = self.call(worker, request, timeout)
@@ -171,7 +171,7 @@ class Cluster:
         return gradients
 
     def load(self, worker: str, stub: LoadedStub) -> Future[Any]:
-        """Sees to it that a worker has a stub; sends it once.
+        """Send a stub to a worker, once.
 
         Returns:
             The future of the worker's acknowledgement.
@@ -184,12 +184,12 @@ class Cluster:
             return loading
 
     def build(self, worker: str, request: Build, stub: LoadedStub | None, timeout: Any) -> Built:
-        """Builds a module; the stub that will be called on it goes along where the worker has it not."""
+        """Build a module; the stub that will be called on it goes along unless the worker has it."""
         if stub is not None:
             key = (worker, stub.digest)
             loading = self._loaded.get(key)
-            known = loading is not None and not _failed(loading)
-            request = request._replace(stub=stub.digest, load=None if known else _load(stub))
+            is_loaded = loading is not None and not _failed(loading)
+            request = request._replace(stub=stub.digest, load=None if is_loaded else _load(stub))
         built: Built = self.call(worker, request, timeout)
         if stub is not None and request.load is not None:
             loaded: Future[Any] = Future("loading a stub")
@@ -197,39 +197,39 @@ class Cluster:
             self._loaded[key] = loaded
         return built
 
-    def _bound(self, timeout: float | None) -> float | None:
+    def _resolved(self, timeout: float | None) -> float | None:
         return resolve_timeout(timeout, self._timeout)
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed, or its engine has ended by itself."""
+        """Whether the cluster was closed, or its engine has ended by itself."""
         return self.was_closed or self.engine.closed
 
     def check_open(self) -> None:
-        """Raises RemoteModError if nothing can be sent any more."""
+        """Raise RemoteModError if nothing can be sent any more."""
         if self.closed:
             raise RemoteModError(
                 "the cluster is closed; launch another one (rm.launch), and build its modules anew"
             )
 
-    # --- life ---------------------------------------------------------------------------------
+    # --- opening and closing ------------------------------------------------------------------
 
     def close(self) -> None:
-        """Ends the workers that were started for this cluster; idempotent.
+        """End the workers that were started for this cluster; idempotent.
 
-        Workers that somebody else has started live on, and let go of what this process kept on them.
+        Workers that another process has started live on, and release what this process kept on them.
         """
         if self.was_closed:
             return
         self.was_closed = True
         with _OPEN_LOCK.value:
-            _take_out(self)
+            _remove(self)
         for closer in self._closers:
             closer()
         self.engine.close()
 
     def on_close(self, closer: Callable[[], object]) -> None:
-        """Calls ``closer`` when the cluster is closed."""
+        """Call ``closer`` when the cluster is closed."""
         self._closers.append(closer)
 
     def __enter__(self) -> Cluster:
@@ -260,9 +260,9 @@ _OPEN_LOCK: Slot[threading.Lock] = slot("guards the open clusters", threading.Lo
 
 
 def make_current(cluster: Cluster) -> None:
-    """Makes a cluster the one that is used by default, until it is closed."""
+    """Make a cluster the one that is used by default, until it is closed."""
     with _OPEN_LOCK.value:
-        _take_out(cluster)
+        _remove(cluster)
         _OPEN.value.append(cluster)
 
 
@@ -272,6 +272,6 @@ def latest_open() -> Cluster | None:
         return _OPEN.value[-1] if _OPEN.value else None
 
 
-def _take_out(cluster: Cluster) -> None:
+def _remove(cluster: Cluster) -> None:
     if cluster in _OPEN.value:
         _OPEN.value.remove(cluster)

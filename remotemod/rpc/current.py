@@ -1,4 +1,4 @@
-"""Which cluster is meant where none is named."""
+"""The cluster that is used where none is named."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN: Slot[Cluster | None] = slot("on a worker: the cluster that it belongs to",
 
 
 def set_process_cluster(cluster: Cluster) -> None:
-    """On a worker: the cluster that the worker itself belongs to."""
+    """Set the cluster that this worker belongs to."""
     _OWN.value = cluster
 
 
@@ -29,13 +29,13 @@ def current_cluster() -> Cluster | None:
 
 
 def ambient_cluster() -> Cluster | None:
-    """The cluster that this process is a member of without having opened one, such as an RPC agent's."""
+    """The cluster that this process is a member of without having opened it, such as an RPC agent's."""
     clusters = (door.ambient() for door in ambient_doors())
     return next((cluster for cluster in clusters if cluster is not None), None)
 
 
 def cluster_of_reference(ref: object) -> Cluster | None:
-    """The open cluster whose engine has references of this kind, which do not say themselves where they belong."""
+    """The open cluster for a reference of an engine's own kind, which does not name its cluster."""
     clusters = (current_cluster(), ambient_cluster())
     owning = (c for c in clusters if c is not None and c.engine.is_own_reference(ref))
     return next(owning, None)
@@ -47,10 +47,10 @@ def find_cluster(cluster: Cluster | None = None) -> Cluster:
     Raises:
         RemoteModError: there is none.
     """
-    found = cluster or current_cluster()
-    if found is None:
+    resolved = cluster or current_cluster()
+    if resolved is None:
         raise RemoteModError(
             "there is no cluster: open one with `with rm.launch(workers=…):`, start torch's RPC "
             '(torch.distributed.rpc.init_rpc), or place the module in this process ("cpu")'
         )
-    return found
+    return resolved

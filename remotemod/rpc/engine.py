@@ -19,10 +19,10 @@ __all__ = ["Capabilities", "Engine", "PreparedCall", "PreparedRequest"]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do, for those who must decide by it.
+    """What an engine can do.
 
     Attributes:
-        processes: workers are processes of their own (a crash there is not a crash here).
+        processes: workers are processes of their own (a crash of one leaves the caller alive).
         code: classes and functions that cannot be imported may travel by value.
         shares_memory: values are handed over as they are, nothing is copied.
         device_tensors: tensors on an accelerator may cross without going through the CPU.
@@ -35,11 +35,11 @@ class Capabilities:
 
 
 class Engine(ABC):
-    """Carries requests to workers and brings their results back.
+    """A carrier of requests to workers and of their results back.
 
     Most engines are best written as a :class:`remotemod.backends.base.Transport` under a
     :class:`remotemod.backends.base.MessageEngine`, which turns requests into messages of bytes and tensors. An engine
-    with a cheaper way of its own implements this class.
+    that can do with less implements this class.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Engine(ABC):
     """The name of this process, as profiles show it."""
 
     cluster: Any = None
-    """The cluster that the engine carries requests for; it enters itself here."""
+    """The cluster that the engine carries requests for; set by the cluster."""
 
     @abstractmethod
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request and returns the future of its result.
+        """Send a request and return the future of its result.
 
         Requests of one thread to one worker begin in the order they were sent. A result whose graph the worker keeps
         is a :class:`remotemod.autograd.owner.Recorded`.
 
         Args:
-            worker: who runs it.
+            worker: the worker that runs it.
             request: what to run.
-            timeout: seconds that it may take; None for no bound.
+            timeout: seconds that it may take; None for none.
 
         Raises:
             WorkerLost: the worker is gone (may also come through the future).
@@ -76,17 +76,17 @@ class Engine(ABC):
 
     @abstractmethod
     def post(self, worker: str, request: Request) -> None:
-        """Sends a request that nobody answers. Never blocks and never raises: finalizers call this."""
+        """Send a request that has no reply. Must neither block nor raise: finalizers call this."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends the workers that this engine started; leaves no process, socket or file. Idempotent."""
+        """End the workers that this engine started; leave no process, socket or file. Idempotent."""
 
-    # --- what has a default -------------------------------------------------------------------
+    # --- defaults -----------------------------------------------------------------------------
 
     @property
     def address(self) -> str | None:
-        """What ``rm.connect`` takes in other processes; None where these cannot reach the workers."""
+        """The address for ``rm.connect`` in other processes; None where these cannot reach the workers."""
         return None
 
     @property
@@ -95,15 +95,15 @@ class Engine(ABC):
         return False
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Like :meth:`submit` and waiting, for engines that need no future for that."""
+        """Submit a request and wait for its result; for engines that need no future for that."""
         return self.submit(worker, request, timeout).wait()
 
     def prepare(self, worker: str, call: Call) -> PreparedCall:
-        """All that the calls of one method have in common, worked out once.
+        """The prepared call of one method: all that its calls have in common, computed once.
 
         Args:
             worker: the module's owner.
-            call: such a call, without arguments.
+            call: a call without arguments.
         """
         return PreparedRequest(self, worker, call)
 
@@ -112,25 +112,25 @@ class Engine(ABC):
         return self.capabilities.device_tensors
 
     def graph_mode(self, recompute: bool) -> GraphMode:
-        """What owners do with the graph of a call whose caller records gradients, at this moment.
+        """The graph mode of a call that records gradients, at this moment.
 
         Args:
             recompute: whether the module's handle asks for calls to be run again in backward.
         """
         if recompute:
             return GraphMode.RECOMPUTE
-        # Values that are handed over as they are bring their graph along.
+        # A value that is not copied still has its graph.
         return GraphMode.SHARE if self.capabilities.shares_memory else GraphMode.KEEP
 
     def is_own_reference(self, ref: object) -> bool:
-        """Whether a reference is of the engine's own kind, which does not say which cluster it belongs to."""
+        """Whether a reference is of the engine's own kind, which does not name its cluster."""
         return False
 
     def reduce(self, module: nn.Module) -> Any:
-        """What pickle makes of a handle where the engine's users pickle by themselves.
+        """The reduction of a handle for pickle, where users of the engine pickle by themselves.
 
         Raises:
-            RuntimeError: they do not, or this is no remote call.
+            RuntimeError: the engine has none, or this is no remote call.
         """
         # Torch's own tests look for the first two sentences.
         raise RuntimeError(
@@ -140,20 +140,20 @@ class Engine(ABC):
         )
 
     def key(self, ref: Any, stub: LoadedStub | StubName, extension: Any) -> Any:
-        """How calls name a module.
+        """The key by which calls name a module.
 
         Args:
             ref: the reference, as the owner handed it out.
             stub: what will be called on it.
-            extension: what the engine's owner said of the reference (:attr:`Built.extension`).
+            extension: the owner's extension of the reference (:attr:`Built.extension`).
         """
         return ref.number
 
     def prepare_script(self, module: Any) -> None:
         """Prepare a handle that TorchScript is about to compile.
 
-        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle a
-        class that calls otherwise; such a class names the one below it as ``_operator_class``.
+        Compiled handles call by dispatcher operators. An engine that runs compiled code by itself may give the handle another
+        class; such a class names the one that calls by operators as ``_operator_class``.
 
         Args:
             module: the handle, a :class:`remotemod.RemoteModule`.
@@ -162,35 +162,35 @@ class Engine(ABC):
 
 
 class PreparedCall(ABC):
-    """One method of one remote module, with all worked out that its calls have in common."""
+    """All that the calls of one method of a remote module have in common."""
 
     @abstractmethod
     def call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
-        """Runs the method and waits.
+        """Run the method and wait for its result.
 
         Args:
             args: its positional arguments.
             kwargs: its keyword arguments.
             graph_mode: a :class:`remotemod.autograd.tensors.GraphMode`.
-            timeout: seconds that it may take; None for no bound.
+            timeout: seconds that it may take; None for none.
         """
 
     @abstractmethod
     def submit(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
-        """Starts the method; arguments as :meth:`call` has them."""
+        """Start the method; arguments as :meth:`call` has them."""
 
 
 class PreparedRequest(PreparedCall):
-    """Makes a request of each call.
+    """A prepared call that makes a request of each call.
 
     Args:
-        engine: what carries the requests.
+        engine: carries the requests.
         worker: the module's owner.
-        call: such a call, without arguments.
+        call: a call without arguments.
     """
 
     __slots__ = ("_engine", "_head", "_tail", "_worker")
@@ -204,13 +204,13 @@ class PreparedRequest(PreparedCall):
     def call(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Any:
-        """Runs the method and waits."""
+        """Run the method and wait for its result."""
         return self._engine.call(self._worker, self._request(args, kwargs, graph_mode), timeout)
 
     def submit(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int, timeout: float | None
     ) -> Future[Any]:
-        """Starts the method."""
+        """Start the method."""
         return self._engine.submit(self._worker, self._request(args, kwargs, graph_mode), timeout)
 
     def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], graph_mode: int) -> Call:

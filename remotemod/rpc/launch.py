@@ -1,4 +1,4 @@
-"""Opens clusters: starts workers on a backend, or connects to those that run."""
+"""Open clusters: start workers on a backend, or connect to running ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["connect", "launch"]
 
 
 def launch(workers: int | Sequence[str] = 1, *, backend: str = DEFAULT, **options: Any) -> Cluster:
-    """Starts workers on this machine and makes their cluster the current one.
+    """Start workers on this machine and make their cluster the current one.
 
     Args:
         workers: how many (they are named ``worker0``, ``worker1``, …), or their names.
@@ -26,7 +26,7 @@ def launch(workers: int | Sequence[str] = 1, *, backend: str = DEFAULT, **option
         The cluster; use it as a context manager, or call ``close()``.
 
     Raises:
-        BackendUnavailable: the backend does not exist or cannot run here; the message says what to do.
+        BackendUnavailable: the backend does not exist or cannot run here; the message has a hint.
         PlacementError: the names are not usable.
     """
     names = _names(workers)
@@ -46,7 +46,7 @@ def launch(workers: int | Sequence[str] = 1, *, backend: str = DEFAULT, **option
 
 
 def connect(address: str, **options: Any) -> Cluster:
-    """Uses workers that already run.
+    """Connect to running workers.
 
     Args:
         address: ``scheme://…``; the scheme names the backend. ``shm://…`` are the workers that another process
@@ -61,8 +61,8 @@ def connect(address: str, **options: Any) -> Cluster:
     Raises:
         BackendUnavailable: no installed backend connects to such an address, or nothing runs there.
     """
-    scheme, found, _ = address.partition("://")
-    if not found:
+    scheme, separator, _ = address.partition("://")
+    if not separator:
         raise BackendUnavailable(f"an address has the form 'scheme://…'; got {address!r}")
     cluster: Cluster = door_to(scheme).connect(address, **options)
     make_current(cluster)
@@ -82,7 +82,9 @@ def _names(workers: int | Sequence[str]) -> list[str]:
             raise PlacementError(
                 f"{name!r} cannot name a worker: names are non-empty, have no '/' and do not begin with 'rank:'"
             )
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise PlacementError(f"two workers are named '{double[0]}'; give each a name of its own")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise PlacementError(
+            f"two workers are named '{duplicates[0]}'; give each a name of its own"
+        )
     return names

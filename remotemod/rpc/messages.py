@@ -58,12 +58,12 @@ _ALIGNMENT = 64
 
 
 class Message(NamedTuple):
-    """What an engine carries from one process to another.
+    """A request or a reply as an engine carries it between processes.
 
     Attributes:
         header: bytes.
-        tensors: contiguous CPU tensors of any shape and dtype, whose bytes are to travel. What arrives must be
-            writable memory of their sizes that nobody else changes: the values that are decoded lie over it.
+        tensors: contiguous CPU tensors of any shape and dtype, whose bytes are sent. The receiver needs writable
+            memory of their sizes that nothing else changes: the decoded values lie over it.
     """
 
     header: bytes
@@ -83,7 +83,7 @@ class Message(NamedTuple):
 
     @staticmethod
     def from_bytes(data: bytes | bytearray) -> Message:
-        """The message in what :meth:`to_bytes` gave; its tensors lie over a copy if ``data`` cannot be written to.
+        """The message of :meth:`to_bytes`; its tensors lie over a copy if ``data`` is read-only.
 
         Raises:
             ProtocolError: the bytes are no message.
@@ -123,15 +123,15 @@ def encode_request(codec: Codec, request: Request) -> Message:
     try:
         return Message(*codec.encode((_CODES[type(request)], *request)))
     except ProtocolError as error:
-        named = _FIELD.sub(lambda found: request._fields[int(found[1]) - 1], str(error), count=1)
-        raise ProtocolError(named) from error.__cause__
+        text = _FIELD.sub(lambda match: request._fields[int(match[1]) - 1], str(error), count=1)
+        raise ProtocolError(text) from error.__cause__
 
 
 def decode_request(codec: Codec, header: Buffer, tensors: Sequence[Tensor]) -> Request:
     """The request in a message's header and tensors.
 
     Raises:
-        ProtocolError: it is damaged, or names what is not to be had here.
+        ProtocolError: it is damaged, or names something that this process does not have.
     """
     code, *fields = codec.decode(header, tensors)
     request: Request = _VERBS[code](*fields)
@@ -139,7 +139,7 @@ def decode_request(codec: Codec, header: Buffer, tensors: Sequence[Tensor]) -> R
 
 
 def encode_reply(codec: Codec, reply: Reply) -> Message:
-    """What a request gave, as a message.
+    """A reply as a message.
 
     Raises:
         ProtocolError: the value cannot travel.
@@ -151,7 +151,7 @@ def encode_reply(codec: Codec, reply: Reply) -> Message:
 
 
 def encode_failure(codec: Codec, error: BaseException, worker: str) -> Message:
-    """What a request raised, as a message."""
+    """An exception that a request raised, as a message."""
     return Message(*codec.encode((pack_failure(error, worker, codec),)))
 
 
@@ -160,7 +160,7 @@ def decode_reply(codec: Codec, message: Message, graph_ref: Callable[[int], Any]
 
     Args:
         codec: the connection's.
-        message: what the worker replied.
+        message: the worker's reply.
         graph_ref: makes a reference of a kept graph's number.
 
     Raises:
@@ -174,5 +174,5 @@ def decode_reply(codec: Codec, message: Message, graph_ref: Callable[[int], Any]
 
 
 def recorded(reply: Reply, graph_ref: Callable[[int], Any]) -> Any:
-    """A reply as callers take it: the value, :class:`Recorded` with a reference where there is a graph."""
+    """The value of a reply; :class:`Recorded` with a reference where there is a graph."""
     return Recorded(reply.value, graph_ref(reply.graph)) if reply.graph else reply.value

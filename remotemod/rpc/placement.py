@@ -1,4 +1,4 @@
-"""Reads remote device strings: which worker, which device."""
+"""Read remote device strings: which worker, which device."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORMS = '"worker/device", "worker", "rank:N/device", or "device" for this proce
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a module lives; the forms are those of ``torch.distributed.nn.RemoteModule``.
+    """The place of a module; the forms are those of ``torch.distributed.nn.RemoteModule``.
 
     Attributes:
         worker: the worker's name; None for a rank or for this process.
@@ -35,7 +35,7 @@ class Placement:
 
     @staticmethod
     def parse(text: str) -> Placement:
-        """Reads ``"ps0/cuda:0"``, ``"ps0"``, ``"rank:1/cpu"`` or ``"cpu"`` (this process).
+        """Read ``"ps0/cuda:0"``, ``"ps0"``, ``"rank:1/cpu"`` or ``"cpu"`` (this process).
 
         Raises:
             PlacementError: the string has none of these forms, or the device is none.
@@ -47,12 +47,12 @@ class Placement:
     @staticmethod
     @cached(maxsize=1024)
     def _parsed(text: str) -> Placement:
-        where, slash, device = text.partition("/")
-        if not slash and not _RANK.match(where) and _device(where) is not None:
-            return Placement(None, None, str(_device(where)))
+        worker, slash, device = text.partition("/")
+        if not slash and not _RANK.match(worker) and _device(worker) is not None:
+            return Placement(None, None, str(_device(worker)))
         device = device if slash else "cpu"
-        if not where or "/" in device:
-            # In the words that programs written for torch's RemoteModule look for.
+        if not worker or "/" in device:
+            # Programs written for torch's RemoteModule look for these words.
             raise PlacementError(
                 f"Could not parse remote_device: {text}. The valid format is '<workername>/<device>'; "
                 f"the forms are {_FORMS}"
@@ -60,15 +60,15 @@ class Placement:
         try:
             parsed = torch.device(device)
         except RuntimeError as error:
-            why = str(error).split("\n")[0]
+            reason = str(error).split("\n")[0]
             raise _NoDevice(
-                f"bad remote_device {text!r}: {device!r} is no torch device ({why}); "
+                f"bad remote_device {text!r}: {device!r} is no torch device ({reason}); "
                 f"the forms are {_FORMS}"
             ) from None
-        rank = _RANK.match(where)
+        rank = _RANK.match(worker)
         if rank:
             return Placement(None, int(rank[1]), str(parsed))
-        return Placement(where, None, str(parsed))
+        return Placement(worker, None, str(parsed))
 
     @property
     def is_local(self) -> bool:
@@ -100,7 +100,7 @@ class Placement:
 
 
 class _NoDevice(PlacementError, RuntimeError):
-    """A string that is no device is a RuntimeError to torch."""
+    """A string that names no device; a RuntimeError, as in torch."""
 
 
 def _device(text: str) -> torch.device | None:
@@ -111,7 +111,7 @@ def _device(text: str) -> torch.device | None:
 
 
 def check_owner(text: str, named: str, owner: str) -> None:
-    """Raises PlacementError where a device string names another worker than a module's owner."""
+    """Raise PlacementError where a device string names another worker than a module's owner."""
     if named == owner:
         return
     if "/" in text:
@@ -126,11 +126,11 @@ def check_owner(text: str, named: str, owner: str) -> None:
 
 
 def check_device(text: str, placement: Placement, device: str | None) -> None:
-    """Raises PlacementError where a device string names another device than the module's."""
+    """Raise PlacementError where a device string names another device than the module's."""
     if device is None:
         return
-    wanted, real = torch.device(placement.device), torch.device(device)
-    if wanted.type != real.type or wanted.index not in (None, real.index):
+    expected, actual = torch.device(placement.device), torch.device(device)
+    if expected.type != actual.type or expected.index not in (None, actual.index):
         raise PlacementError(
-            f"remote_device {text!r} says '{wanted}', but the module is on '{real}' of its owner"
+            f"remote_device {text!r} says '{expected}', but the module is on '{actual}' of its owner"
         )

@@ -19,36 +19,36 @@ T = TypeVar("T")
 
 
 class Keeper(Protocol):
-    """What a reference asks of the owner that is in its own process."""
+    """The owner, to a reference in the same process."""
 
     name: str
     reachable: bool
 
     def value(self, ref: Any) -> Any:
-        """What is kept under a number."""
+        """The value of a number."""
 
     def retain(self, ref: int) -> None:
-        """One handle more."""
+        """Add a handle."""
 
     def retain_for_token(self, ref: int, token: str) -> None:
-        """One handle more, which whoever adopts it with the token takes over."""
+        """Add a handle, for the process that adopts it with the token."""
 
     def release(self, ref: int) -> None:
-        """One handle less."""
+        """Remove a handle."""
 
     def submit_locally(self, request: Invoke) -> Future[Any]:
-        """Runs a request at once and returns its finished future."""
+        """Run a request at once and return its finished future."""
 
 
 class RemoteRef(Generic[T], metaclass=ABCMeta):
     """A counted reference to a value on its owner; what torch calls an RRef.
 
     Made by remotemod (``rm.remote``, ``RemoteModule.module_rref``, ``remote_parameters``), not by hand.
-    Handles may be passed to any worker; the owner lets the value go with the last of them.
+    Handles may be passed to any worker; the owner releases the value with the last of them.
     """
 
-    # ``number``, ``cluster`` and ``keeper`` are for engines: the owner's number for the value, what reaches the owner,
-    # and the owner itself where it is in this process.
+    # ``number``, ``cluster`` and ``keeper`` are for engines: the owner's number for the value, the cluster that reaches
+    # the owner, and the owner itself where it is in this process.
     __slots__ = ("__weakref__", "_finalizer", "_owner", "_type", "cluster", "keeper", "number")
 
     def __init__(self, owner: str, number: int, kind: str, cluster: Cluster | None) -> None:
@@ -75,7 +75,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
             keeper: the owner.
             number: its number for the value.
             value: the value.
-            release: takes the handle back; the owner itself by default.
+            release: releases the handle; by default through the owner.
         """
         self = cls(keeper.name, number, type_name(value), None)
         self.keeper = keeper
@@ -112,7 +112,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         return self.keeper.value(self.number)  # type: ignore[no-any-return]
 
     def is_gone(self) -> None:
-        """The owner has let the value go by itself: there is nothing to release."""
+        """Note that the owner has released the value by itself: this handle has nothing to release."""
         if self._finalizer is not None:
             self._finalizer.detach()
 
@@ -120,7 +120,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         """A copy of the value (the value itself on the owner).
 
         Args:
-            timeout: seconds; None for the cluster's own bound, ``math.inf`` for none.
+            timeout: seconds; None for the cluster's timeout, ``math.inf`` for none.
         """
         if self.keeper is not None:
             return self.local_value()
@@ -136,7 +136,7 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
         return _Proxy(self, "async", timeout)
 
     def remote(self, timeout: float | None = None) -> Any:
-        """A proxy like :meth:`rpc_sync` whose methods leave the result there and return a reference."""
+        """A proxy like :meth:`rpc_sync` whose methods leave the result on the owner and return a reference."""
         return _Proxy(self, "remote", timeout)
 
     def _invoke(
@@ -159,35 +159,35 @@ class RemoteRef(Generic[T], metaclass=ABCMeta):
 
 
 class _Proxy:
-    """Runs methods of a referenced value."""
+    """The methods of a referenced value, run on its owner."""
 
-    __slots__ = ("_how", "_ref", "_timeout")
+    __slots__ = ("_mode", "_ref", "_timeout")
 
-    def __init__(self, ref: RemoteRef[Any], how: str, timeout: float | None) -> None:
+    def __init__(self, ref: RemoteRef[Any], mode: str, timeout: float | None) -> None:
         self._ref = ref
-        self._how = how
+        self._mode = mode
         self._timeout = timeout
 
     def __getattr__(self, name: str) -> Any:
-        ref, how, timeout = self._ref, self._how, self._timeout
+        ref, mode, timeout = self._ref, self._mode, self._timeout
 
         def method(*args: Any, **kwargs: Any) -> Any:
             future = ref._invoke(
-                run_method, (ref, name, args, kwargs), {}, timeout, how == "remote"
+                run_method, (ref, name, args, kwargs), {}, timeout, mode == "remote"
             )
-            return future if how == "async" else future.wait()
+            return future if mode == "async" else future.wait()
 
         method.__name__ = name
         return method
 
 
 def fetch(ref: RemoteRef[T]) -> T:
-    """On the owner: the value."""
+    """The value; runs on the owner."""
     return ref.local_value()
 
 
 def run_method(ref: RemoteRef[Any], name: str, args: Any, kwargs: Any) -> Any:
-    """On the owner: the result of one of the value's methods."""
+    """The result of one of the value's methods; runs on the owner."""
     return getattr(ref.local_value(), name)(*args, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Finds backends by name: the doors of our own rooms, and those of other packages through entry points."""
+"""Find backends by name: our own, and those of other packages through entry points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from remotemod.process import cached
 __all__ = ["DEFAULT", "ENTRY_POINTS", "ambient_doors", "backend_names", "door_of", "door_to"]
 
 DEFAULT = "shm"
-"""The backend that ``rm.launch`` takes where none is named."""
+"""The backend of ``rm.launch`` where none is named."""
 
 ENTRY_POINTS = "remotemod.backends"
 """The entry-point group in which a package names its backend's door."""
@@ -68,9 +68,9 @@ def door_to(scheme: str) -> Any:
             door = door_of(name)
             if hasattr(door, "connect"):
                 return door
-    known = ", ".join(f"{name.replace('_', '')}://" for name in _connecting())
+    schemes = ", ".join(f"{name.replace('_', '')}://" for name in _connecting())
     raise BackendUnavailable(
-        f"no backend connects to '{scheme}://'; there is {known}, "
+        f"no backend connects to '{scheme}://'; there is {schemes}, "
         "or start workers of your own with rm.launch(workers=…)"
     )
 
@@ -85,7 +85,7 @@ def _connecting() -> Iterator[str]:
 
 
 def ambient_doors() -> Iterator[Any]:
-    """The doors of our own that know of clusters which nobody has opened, such as an RPC agent's."""
+    """The doors of our own with clusters that exist without being opened, such as an RPC agent's."""
     for name in _OWN:
         try:
             door = door_of(name)

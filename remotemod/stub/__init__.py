@@ -1,4 +1,4 @@
-"""What a generated file is at run time: its declaration, its loading, its TorchScript operators.
+"""A generated file at run time: its declaration, its loading, its TorchScript operators.
 
 * **Live signatures.** The class that a handle gets shows the interface's own ``inspect.Signature``, objects and
   all, even where the stub's text can only quote a name.

@@ -33,7 +33,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a stub declares, as plain data: it can be sent to processes that have not loaded the stub.
+    """The declaration of a stub as plain data, which can be sent to processes that have not loaded the stub.
 
     Attributes:
         abi: the stub ABI that the generator wrote for.

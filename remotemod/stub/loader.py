@@ -1,4 +1,4 @@
-"""Loads a stub's text as a module: cached by digest, visible to tracebacks, never half-built."""
+"""Load a stub's text as a module: cached by digest, visible to tracebacks, never half-built."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class LoadedStub:
 
     @property
     def dispatcher_methods(self) -> list[DispatcherMethod]:
-        """What the dispatcher is told of the methods of a scripted stub."""
+        """The methods of a scripted stub, for the dispatcher."""
         classes = {(c.__module__, c.__qualname__): c for c in self.contents.classes.values()}
         return [
             DispatcherMethod.of(
@@ -88,11 +88,11 @@ class LoadedStub:
 
 
 class StubName(NamedTuple):
-    """A stub that the owner of a module has loaded, as a caller needs it that never loads it.
+    """The name of a stub that an owner has loaded, for callers that do not load it.
 
     Attributes:
         digest: the digest of its text.
-        declaration: what it declares.
+        declaration: its declaration.
     """
 
     digest: str
@@ -145,7 +145,7 @@ def load_module(text: str, name: str, names: Mapping[str, object]) -> ModuleType
     Args:
         text: the module's source.
         name: the name under which it enters ``sys.modules`` once it is complete.
-        names: what it is given beforehand.
+        names: its globals before it runs.
     """
     filename = f"<{name.replace('_', ' ')}>"
     code = compile(text, filename, "exec", dont_inherit=True)
@@ -193,7 +193,7 @@ def _describe(
 
 
 def loaded_from_module(module: ModuleType) -> LoadedStub:
-    """The stub that a generated file became when somebody imported it."""
+    """The stub of an imported generated file."""
     import inspect
 
     text = inspect.getsource(module)

@@ -1,4 +1,4 @@
-"""Arguments that the caller omits stay omitted, so that the owner's own default counts."""
+"""Arguments that the caller omits stay omitted, so that the owner's own default is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OMITTED: Any = _Omitted()
 def drop_omitted(
     positional: Mapping[str, Any], rest: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns the arguments that were passed, as ``(args, kwargs)``.
+    """Return the arguments that were passed, as ``(args, kwargs)``.
 
     Args:
         positional: the parameters that may be passed by position, in order.

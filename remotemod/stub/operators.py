@@ -1,4 +1,4 @@
-"""Registers the dispatcher operators through which TorchScript reaches a remote module."""
+"""Register the dispatcher operators through which TorchScript reaches a remote module."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def compile_whole(handle: Any) -> None:
 
 
 class DispatcherMethod(NamedTuple):
-    """One method of an interface as the dispatcher is told of it.
+    """One method of an interface, for the dispatcher.
 
     Attributes:
         name: the method's name.
         arguments: the dispatcher's schema of its arguments.
         result: the dispatcher's schema of its result.
-        pack: makes the arguments that travel of those that the operator is given.
+        pack: converts the operator's arguments to those that are sent.
     """
 
     name: str
@@ -79,7 +79,7 @@ class DispatcherMethod(NamedTuple):
     def of(
         name: str, schema: MethodSchema, keywords: Sequence[str], class_of: ClassOf
     ) -> DispatcherMethod:
-        """What the dispatcher is told of a method.
+        """The dispatcher's form of a method.
 
         Args:
             name: the method's name.
@@ -120,9 +120,9 @@ def define_operators(
     """Define ``method``, ``method_submit`` and ``method_collect`` for each method, once a namespace.
 
     Args:
-        stub: what the stub declares; its digest names the namespace, so equal interfaces share one.
+        stub: the stub's declaration; its digest names the namespace, so equal interfaces share one.
         operators: its methods.
-        router: what the operators call.
+        router: the router that the operators call.
 
     Raises:
         InterfaceError: torch refuses a schema.
@@ -150,7 +150,7 @@ def _library(namespace: str) -> Any:
 
 def _define(library: Any, operator: DispatcherMethod, router: Router) -> None:
     method, pack = operator.name, operator.pack
-    finish = _plain if operator.result == "Any" else _as_it_is
+    finish = _plain if operator.result == "Any" else _unchanged
 
     def call(ref: str, *values: Any) -> Any:
         args, kwargs = pack(*values)
@@ -172,14 +172,14 @@ def _define(library: Any, operator: DispatcherMethod, router: Router) -> None:
         (f"{method}_collect(int call) -> {result}", f"{method}_collect", collect),
     )
     for schema, name, kernel in kernels:
-        # Without this TorchScript takes the call for a pure function: it drops calls whose result nobody
-        # uses, and makes one of two that look alike.
+        # Without this TorchScript takes the call for a pure function: it drops calls with an unused
+        # result, and merges two that look alike.
         library.define(schema, "CONSERVATIVE")
-        # Implicit: the call makes its own part of the graph, and torch need not warn that nobody does.
+        # Implicit: the call makes its own nodes of the graph, so torch need not warn that they are missing.
         library.impl(name, kernel, "CompositeImplicitAutograd")
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 

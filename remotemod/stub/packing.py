@@ -1,4 +1,4 @@
-"""Converts an operator's arguments to the method's own: named tuples arrive as plain ones."""
+"""Convert an operator's arguments to the method's own: named tuples arrive as plain ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from remotemod.interface.types import (
 __all__ = ["ClassOf", "Pack", "keyword_names", "packer"]
 
 Pack = Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]
-"""Makes ``(args, kwargs)`` as they travel."""
+"""Makes ``(args, kwargs)`` as they are sent."""
 
 ClassOf = Callable[[NamedTupleType], type]
 """Finds the class of a named tuple."""
@@ -49,11 +49,11 @@ def packer(types: Sequence[Type], keywords: Sequence[str], class_of: ClassOf) ->
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for value, (make, keyword) in zip(values, plan, strict=True):
-            made = value if make is None else make(value)
+            argument = value if make is None else make(value)
             if keyword:
-                kwargs[keyword] = made
+                kwargs[keyword] = argument
             else:
-                args.append(made)
+                args.append(argument)
         return tuple(args), kwargs
 
     return pack

@@ -1,4 +1,4 @@
-"""Reads the schemas that stubs and archives declare, and says what the dispatcher can know of a type."""
+"""Read the schemas that stubs and archives declare, and convert types to the dispatcher's own."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _split(text: str) -> list[str]:
     return tokens
 
 
-# --- what the dispatcher knows ----------------------------------------------------------------
+# --- the dispatcher's types -------------------------------------------------------------------
 
 
 def is_loose(tree: Type) -> bool:
@@ -167,16 +167,16 @@ def is_loose(tree: Type) -> bool:
     """
     if tree == ANY:
         return False
-    return any(t != ANY and _known(t) is None for t in tree.walk())
+    return any(t != ANY and _schema_of(t) is None for t in tree.walk())
 
 
 def dispatcher_type(tree: Type) -> str:
     """``tree`` in the dispatcher's own schema language."""
-    return "Any" if is_loose(tree) else _known(tree) or "Any"
+    return "Any" if is_loose(tree) else _schema_of(tree) or "Any"
 
 
-def _known(tree: Type) -> str | None:
-    """``tree`` in the schema language; None where it has no word for the node itself."""
+def _schema_of(tree: Type) -> str | None:
+    """``tree`` in the schema language; None where it has none for the node itself."""
     match tree:
         case TensorType():
             return "Tensor"

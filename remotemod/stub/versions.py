@@ -1,4 +1,4 @@
-"""Refuses stubs that were generated for another stub ABI, and names the command that regenerates them."""
+"""Refuse stubs that were generated for another stub ABI, and name the command that regenerates them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from remotemod.errors import InterfaceMismatch
 __all__ = ["STUB_ABI", "check_abi", "refuse_missing_name"]
 
 STUB_ABI = 3
-"""Rises when generated code and the runtime no longer understand each other."""
+"""The ABI's number, which rises when generated code and the runtime no longer fit each other."""
 
 _HEADER = re.compile(r"# @?[gG]enerated by remotemod ")
 _COMMAND = re.compile(r"# (?:run|regenerate): (remotemod gen .+)\n")
@@ -66,7 +66,7 @@ def _mismatch(stub: str, abi: str, is_older: bool, command: str) -> InterfaceMis
 
 
 def _importing_file() -> str:
-    """The file whose code led here: the first that is not a part of the stub runtime."""
+    """The file of the calling code: the first frame outside of the stub runtime."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__") in _RUNTIME:
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""What third parties need to test a backend of their own."""
+"""The tests that third parties inherit for a backend of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["BackendConformance"]
 def __getattr__(name: str) -> object:
     if name != "BackendConformance":
         raise AttributeError(f"module 'remotemod.testing' has no attribute '{name}'")
-    # pytest is needed from here on, and only by those who test.
+    # pytest is needed from here on.
     from remotemod.testing.conformance import BackendConformance
 
     return BackendConformance

@@ -1,4 +1,4 @@
-"""The part of the contract that is about calls: values, signatures, futures, profiles."""
+"""The contract's tests of calls: values, signatures, futures, profiles."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class CallsOfModules:
         assert [f.wait() for f in reversed(futures)] == list(reversed(range(200)))
 
     def test_callbacks_run_and_chain(self, cluster: rm.Cluster) -> None:
-        """A callback runs though nobody waits, and ``then`` gives the future of what it returns."""
+        """A callback runs though no thread waits, and ``then`` gives the future of its result."""
         echo = rm.RemoteModule("one", Echo, cluster=cluster)
         seen = threading.Event()
         future = echo.forward_async(20)
@@ -152,9 +152,9 @@ class CallsOfModules:
 
         echo = rm.RemoteModule("one", Echo, cluster=cluster)
         doubler = rm.RemoteModule("two", Doubler, interface=DoublerInterface, cluster=cluster)
-        with profile(activities=[ProfilerActivity.CPU]) as found:
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
             echo(1)
             doubler.forward_async(torch.ones(1), 2).wait()
-        keys = {event.key for event in found.key_averages()}
+        keys = {event.key for event in profiled.key_averages()}
         assert f"rpc_async#forward({cluster.caller} -> one)" in keys
         assert f"rpc_async_jit#forward({cluster.caller} -> two)" in keys

@@ -75,7 +75,7 @@ class BackendConformance(CallsOfModules, References, Futures, Gradients, Names):
 
     @pytest.mark.parametrize("kind", ["ValueError", "KeyError", "OSError", "ZeroDivisionError"])
     def test_a_remote_exception_keeps_its_type(self, cluster: rm.Cluster, kind: str) -> None:
-        """What the module raises is caught as what it is, with the remote traceback."""
+        """The module's error is caught by its own type, with the remote traceback."""
         import builtins
 
         failing = rm.RemoteModule("one", Failing, cluster=cluster)
@@ -83,7 +83,7 @@ class BackendConformance(CallsOfModules, References, Futures, Gradients, Names):
             failing(kind)
         assert isinstance(failing.forward_async(kind).exception(), getattr(builtins, kind))
 
-    def test_a_constructor_that_raises_is_heard(self, cluster: rm.Cluster) -> None:
+    def test_a_constructors_error_is_raised(self, cluster: rm.Cluster) -> None:
         """The remote constructor's own error comes out of ours."""
         with pytest.raises(ValueError, match="no such weights"):
             rm.RemoteModule("one", Refusing, cluster=cluster)

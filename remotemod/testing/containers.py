@@ -127,9 +127,9 @@ def _default(x: Tensor) -> Callable[[], Tensor]:
 
 
 def _cycle(x: Tensor) -> list[Any]:
-    found: list[Any] = [x]
-    found.append(found)
-    return found
+    cycle: list[Any] = [x]
+    cycle.append(cycle)
+    return cycle
 
 
 class Container(NamedTuple):
@@ -194,7 +194,7 @@ CONTAINERS: dict[str, Container] = {
 
 
 class Applies(nn.Module):
-    """Does with a value what it is told, and multiplies by a weight."""
+    """A module that takes a tensor out of a value and multiplies it by a weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class Applies(nn.Module):
 
 
 class Puts(nn.Module):
-    """Multiplies by a weight, and returns what it is told to make of that."""
+    """A module that multiplies by a weight, and returns a value with the result in it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The part of the contract that is about futures: their states, and the ways to wait for one or several of them."""
+"""The contract's tests of futures: their states, and waiting for one or several of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def twice(number: int) -> int:
 
 
 def refuse(number: int) -> int:
-    """Raises."""
+    """Raise a ValueError."""
     raise ValueError(f"not {number}")
 
 
@@ -42,7 +42,7 @@ def hold(path: str) -> str:
 
 
 class Late(nn.Module):
-    """Take its time."""
+    """A module that takes its time."""
 
     def forward(self, x: Tensor, seconds: float) -> Tensor:
         """``x`` doubled, after a while."""
@@ -51,7 +51,7 @@ class Late(nn.Module):
 
 
 class Held(nn.Module):
-    """Waits until it may go on."""
+    """A module that waits for a file."""
 
     def forward(self, x: Tensor, path: str) -> Tensor:
         """``x`` doubled, once there is such a file."""
@@ -101,14 +101,14 @@ class Futures:
     def test_a_deadline_comes_though_nobody_waits(self, cluster: rm.Cluster) -> None:
         """Callbacks are called when the call's own time is over."""
         late = rm.RemoteModule("one", Late, cluster=cluster).with_options(timeout=0.1)
-        heard = threading.Event()
+        called = threading.Event()
         future = late.forward_async(torch.ones(1), 0.6)
-        future.add_done_callback(lambda _: heard.set())
-        assert heard.wait(_LONG)
+        future.add_done_callback(lambda _: called.set())
+        assert called.wait(_LONG)
         assert isinstance(future.exception(), rm.DeadlineExceeded)
 
     def test_cancelling_ends_the_waits_of_others(self, held: rm.Future[str]) -> None:
-        """A thread that waits, and one that waits for several, hear of it."""
+        """A thread that waits, and one that waits for several, are woken."""
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             alone = pool.submit(held.exception, _LONG)
             among = pool.submit(concurrent.futures.wait, [held], _LONG)
@@ -142,12 +142,12 @@ class Futures:
         assert x.grad is not None
         assert torch.equal(x.grad, torch.full((2,), 8.0))
 
-    def test_infinity_is_no_bound(self, cluster: rm.Cluster) -> None:
-        """``math.inf`` lifts the bound of a handle, and None leaves it; what is no time is refused."""
-        bounded = rm.RemoteModule("one", Late, cluster=cluster).with_options(timeout=0.05)
+    def test_infinity_is_no_timeout(self, cluster: rm.Cluster) -> None:
+        """``math.inf`` lifts the timeout of a handle, and None leaves it; other values are refused."""
+        impatient = rm.RemoteModule("one", Late, cluster=cluster).with_options(timeout=0.05)
         with pytest.raises(rm.DeadlineExceeded):
-            bounded(torch.ones(1), 0.3)
-        free = bounded.with_options(timeout=math.inf)
+            impatient(torch.ones(1), 0.3)
+        free = impatient.with_options(timeout=math.inf)
         assert free(torch.ones(1), 0.3).item() == 2
         assert free.forward_async(torch.ones(1), 0.1).wait(math.inf).item() == 2
         assert rm.rpc_sync("one", twice, (2,), timeout=math.inf) == 4
@@ -155,7 +155,7 @@ class Futures:
         for wrong, error in ((-1.0, ValueError), (math.nan, ValueError), ("5", TypeError)):
             for use in (
                 lambda t: rm.rpc_sync("one", twice, (2,), timeout=t),
-                lambda t: bounded.with_options(timeout=t),
+                lambda t: impatient.with_options(timeout=t),
                 lambda t: rm.RemoteModule("one", Late, cluster=cluster, timeout=t),
                 lambda t: cluster.ping("one", timeout=t),
             ):
@@ -183,8 +183,8 @@ class Futures:
         with pytest.raises(ValueError, match="not 0"):
             rm.wait_all(futures)
 
-    def test_one_bound_for_all(self, cluster: rm.Cluster, held: rm.Future[str]) -> None:
-        """When it is over the calls go on; nobody else is waited for."""
+    def test_one_timeout_for_all(self, cluster: rm.Cluster, held: rm.Future[str]) -> None:
+        """When it is over the calls go on."""
         quick = rm.rpc_async("one", twice, (1,))
         both: list[rm.Future[Any]] = [quick, held]
         waits: list[Callable[..., Any]] = [rm.wait_all, lambda *args: list(rm.as_completed(*args))]
@@ -209,7 +209,7 @@ class Futures:
 
     @pytest.mark.parametrize("name", ["wait_all", "as_completed"])
     def test_other_futures_are_refused(self, cluster: rm.Cluster, name: str) -> None:
-        """The error names what was given, and who waits for it."""
+        """The error names the class, and the function that waits for such futures."""
         wait: Callable[[Any], Any] = getattr(rm, name)
         ours = rm.rpc_async("one", twice, (1,))
         with pytest.raises(TypeError, match=r"a torch\..*Future.*torch\.futures\.wait_all"):
@@ -285,7 +285,7 @@ class Futures:
             assert results[0] == 4
             assert isinstance(results[1], ValueError)
             arriving = asyncio.as_completed([call("one", twice, (i,)) for i in range(3)])
-            assert sorted([await each for each in arriving]) == [0, 2, 4]
+            assert sorted([await future for future in arriving]) == [0, 2, 4]
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(held, 0.05)
             assert held.cancelled()

@@ -1,4 +1,4 @@
-"""The part of the contract that is about gradients: a remote module trains as the local one does."""
+"""The contract's tests of gradients: a remote module trains as the local one does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Gradients(GradientsInValues):
         assert_equal(gradients_of(remote), local_gradients(local))
 
     def test_a_chain_of_workers_passes_gradients_on(self, cluster: rm.Cluster) -> None:
-        """From here to one worker, to the other, and back here."""
+        """From this process to one worker, to the other, and back."""
         first, local_first = pair("one", nn.Linear, cluster, 4, 4)
         second, local_second = pair("two", nn.Linear, cluster, 4, 4)
         start = nn.Linear(4, 4)
@@ -122,7 +122,7 @@ class Gradients(GradientsInValues):
     # --- when -----------------------------------------------------------------------------------
 
     def test_futures_may_be_waited_for_in_any_order(self, cluster: rm.Cluster) -> None:
-        """Each asynchronous result has its own way back, whenever it is taken, even under ``no_grad``."""
+        """Each asynchronous result has its own graph, whenever it is taken, even under ``no_grad``."""
         remote, local = pair("one", nn.Linear, cluster, 4, 4)
         x = torch.randn(4, requires_grad=True)
         futures = [remote.forward_async(x * i) for i in range(4)]
@@ -138,15 +138,15 @@ class Gradients(GradientsInValues):
             torch.testing.assert_close(found, expected)
 
     def test_an_input_may_be_changed_after_the_call(self, cluster: rm.Cluster) -> None:
-        """The gradient goes to what was given, and not to what became of it."""
+        """The gradient belongs to the value at the time of the call."""
         if cluster.capabilities.shares_memory:
             pytest.skip("values are handed over as they are, so the module sees the change too")
         remote = rm.RemoteModule("one", Cubes, cluster=cluster)
         x = torch.ones(4, requires_grad=True)
-        given = x * 2
-        future = remote.forward_async(given)
+        argument = x * 2
+        future = remote.forward_async(argument)
         assert eventually(future.done)  # some engines read what they send late
-        given.mul_(100)
+        argument.mul_(100)
         (grad,) = torch.autograd.grad(future.wait(), x)
         torch.testing.assert_close(grad, 3 * 4 * torch.linspace(0.5, 1.5, 4) * 2)
 
@@ -173,10 +173,10 @@ class Gradients(GradientsInValues):
                 total.backward()
         assert_equal(gradients_of(remote), local_gradients(local))
 
-    # --- autograd's other ways ------------------------------------------------------------------
+    # --- autograd's other functions ------------------------------------------------------------------
 
     def test_grad_leaves_remote_parameters_alone(self, cluster: rm.Cluster) -> None:
-        """``autograd.grad`` returns gradients and accumulates none, as at home."""
+        """``autograd.grad`` returns gradients and accumulates none, as for a local module."""
         remote, local = pair("one", Cubes, cluster)
         x = torch.randn(4, requires_grad=True)
         found, expected = (torch.autograd.grad(m(x), x) for m in (remote, local))
@@ -267,8 +267,8 @@ class Gradients(GradientsInValues):
     # --- what owners keep -----------------------------------------------------------------------
 
     @pytest.mark.parametrize("recompute", [False, True])
-    def test_owners_let_graphs_go(self, cluster: rm.Cluster, recompute: bool) -> None:
-        """With the pass that used them, and with the last result here that leads to them."""
+    def test_owners_release_graphs(self, cluster: rm.Cluster, recompute: bool) -> None:
+        """With the pass that used them, and with the last result of theirs in this process."""
         remote = rm.RemoteModule("one", Tagged, cluster=cluster, recompute=recompute)
         before = rm.rpc_sync("one", alive)
         x = torch.ones(3, requires_grad=True)
@@ -281,7 +281,7 @@ class Gradients(GradientsInValues):
         assert torch.equal(dropped, torch.full((3,), 2.0))
         del dropped
         assert eventually(lambda: rm.rpc_sync("one", alive) == before)
-        remote.forward_async(x)  # nobody ever takes it
+        remote.forward_async(x)  # its result is never taken
         assert eventually(lambda: rm.rpc_sync("one", alive) == before)
         rm.rpc_async("one", tagged, (x,))  # nor this
         assert eventually(lambda: rm.rpc_sync("one", alive) == before)

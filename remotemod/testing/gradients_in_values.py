@@ -1,4 +1,4 @@
-"""The part of the contract that says in which values gradients are followed: in all, or the call is refused."""
+"""The contract's tests of gradients in values: they are followed in all, or the call is refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GradientsInValues:
 
     @pytest.mark.parametrize("name", CONTAINERS)
     def test_gradients_come_from_what_a_result_holds(self, cluster: rm.Cluster, name: str) -> None:
-        """In a container of any kind, which has the type that it would have here."""
+        """In a container of any kind, which has the type that it has locally."""
         put, take = CONTAINERS[name]
         remote, local = pair("one", Puts, cluster)
         grads = []
@@ -116,7 +116,7 @@ class GradientsInValues:
         assert cluster.capabilities.shares_memory or torch.equal(start.bias, before)
 
     def test_what_cannot_be_entered_is_refused_by_its_path(self, cluster: rm.Cluster) -> None:
-        """A gradient is not lost without a word, in arguments nor in results; without gradients all goes on."""
+        """A gradient is never lost silently, in arguments nor in results; without gradients all goes on."""
         remote, local = pair("one", Applies, cluster)
         x = torch.ones(3, requires_grad=True)
         if cluster.capabilities.shares_memory:

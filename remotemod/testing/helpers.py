@@ -1,4 +1,4 @@
-"""What the contract's tests run on workers, and how they compare what comes back."""
+"""Functions that the contract's tests run on workers, and comparisons of their results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ALIVE: list[int] = [0]
 
 
 class Tracked:
-    """Counts its instances in this process."""
+    """An object that counts the instances in this process."""
 
     def __init__(self, name: str) -> None:
         _ALIVE[0] += 1
@@ -53,11 +53,11 @@ class TrackedModule(nn.Module):
         self.tracked = Tracked("module")
 
     def forward(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 def not_a_module() -> Any:
-    """What a factory must not return."""
+    """A value that a factory must not return."""
     return {}
 
 
@@ -68,17 +68,17 @@ def alive() -> int:
 
 
 def again(ref: rm.RemoteRef[Any]) -> rm.RemoteRef[Any]:
-    """A further handle on what a reference stands for."""
+    """Another handle on the value of a reference."""
     return ref
 
 
 def total(ref: rm.RemoteRef[Tensor]) -> Tensor:
-    """The sum of what a reference holds."""
+    """The sum of a reference's tensor."""
     return ref.to_here().sum()
 
 
 def apply(module: nn.Module, x: Tensor) -> Tensor:
-    """Calls a module that was passed along."""
+    """Call a module that was passed along."""
     result: Tensor = module(x)
     return result
 
@@ -90,8 +90,8 @@ def is_training(ref: rm.RemoteRef[nn.Module]) -> bool:
 
 def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Whether the condition comes true within the time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.01)
@@ -99,7 +99,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 
 def meet(own: str, other: str) -> bool:
-    """Says by a file that it has begun; whether the other one does so, too."""
+    """Create a file, and return whether the other worker creates its own in time."""
     Path(own).touch()
     return eventually(Path(other).exists)
 

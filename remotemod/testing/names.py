@@ -1,4 +1,4 @@
-"""The part of the contract that is about names: other processes of a cluster find a remote module by its own."""
+"""The contract's tests of names: other processes of a cluster find a remote module by its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Times(nn.Module):
-    """Multiplies by a number of its own."""
+    """A module that multiplies by a number of its own."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Times(nn.Module):
 
 
 def call_by_name(name: str, *args: Any) -> Any:
-    """Has this process look a remote module up and call it."""
+    """Look a remote module up in this process, and call it."""
     return rm.lookup(name)(*args)
 
 
@@ -50,7 +50,7 @@ class Names:
 
     @pytest.fixture
     def name(self) -> str:
-        """A name that no other test uses: who has looked one up keeps the way to its module."""
+        """A name that no other test uses: a process keeps the clients that it has looked up."""
         return f"part {next(_NUMBERS)}"
 
     @pytest.mark.parametrize("worker", ["one", "two"])
@@ -78,7 +78,7 @@ class Names:
         assert found.item() == kept[-1](torch.ones(1)).item() == 5.0
 
     def test_a_name_goes_with_the_last_handle(self, cluster: rm.Cluster, name: str) -> None:
-        """A name keeps no module alive, and nobody finds one that is gone."""
+        """A name keeps no module alive, and one that is gone is not found."""
         kept = rm.RemoteModule("one", Times, args=(3.0,), cluster=cluster, name=name)
         assert is_known(name, cluster)
         del kept
@@ -87,10 +87,8 @@ class Names:
         with pytest.raises(rm.PlacementError, match=name):
             rm.rpc_sync("two", call_by_name, (name, torch.ones(1)), timeout=30)
 
-    def test_an_unknown_name_is_an_error_that_says_how_to_mend_it(
-        self, cluster: rm.Cluster, name: str
-    ) -> None:
-        """The error names the part, and says how it comes to have that name."""
+    def test_an_unknown_name_is_an_error_with_a_hint(self, cluster: rm.Cluster, name: str) -> None:
+        """The error has the name, and the call that would give it to a module."""
         for ask in (call_by_name, lambda *args: rm.rpc_sync("one", call_by_name, args, timeout=30)):
             with pytest.raises(rm.PlacementError) as caught:
                 ask(name, torch.ones(1))
@@ -98,7 +96,7 @@ class Names:
             assert "rm.RemoteModule(" in str(caught.value)
 
     def test_a_name_on_two_workers_is_refused(self, cluster: rm.Cluster, name: str) -> None:
-        """Nobody guesses which one is meant; the error names both workers."""
+        """Neither is taken; the error names both workers."""
         kept = [
             rm.RemoteModule(worker, Times, args=(3.0,), cluster=cluster, name=name)
             for worker in ("one", "two")

@@ -32,7 +32,7 @@ def pair(
 
 
 def assert_alike(remote: Any, local: Any) -> None:
-    """Runs both on equal inputs and compares results and input gradients."""
+    """Run both on equal inputs and compare results and input gradients."""
     x = torch.randn(3, 4, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     found, expected = remote(x), local(y)
@@ -48,7 +48,7 @@ def gradients_of(remote: rm.RemoteModule) -> list[Tensor | None]:
 
 
 def state_before(remote: rm.RemoteModule) -> dict[str, Tensor]:
-    """The weights of what a remote :class:`Through` does first."""
+    """The weights of the first layer of a remote :class:`Through`."""
     return rm.rpc_sync(remote.on, _before_state, (remote.module_rref,))
 
 
@@ -57,7 +57,7 @@ def _before_state(ref: rm.RemoteRef[Any]) -> dict[str, Tensor]:
 
 
 def before_gradients(ref: rm.RemoteRef[Any]) -> list[Tensor | None]:
-    """The gradients of what a :class:`Through` does first, on its owner."""
+    """The gradients of the first layer of a :class:`Through`, on its owner."""
     return local_gradients(ref.local_value().before)
 
 

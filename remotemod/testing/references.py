@@ -1,4 +1,4 @@
-"""The part of the contract that is about functions, references and what acts on a module that is elsewhere."""
+"""The contract's tests of functions, references, and the state of a remote module."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class References:
         gc.collect()
         assert eventually(lambda: rm.rpc_sync("two", alive) == 0)
 
-    # --- what acts on the module --------------------------------------------------------------
+    # --- the state of the module --------------------------------------------------------------
 
     def test_modes_and_weights_reach_the_module(self, cluster: rm.Cluster) -> None:
         """``train``, ``eval``, ``state_dict`` and parameters are the remote module's."""

@@ -11,7 +11,7 @@ __all__ = ["Doubler", "DoublerInterface", "Hybrid"]
 
 @torch.jit.interface
 class DoublerInterface(nn.Module):
-    """What the remote part can do; TorchScript allows interface methods ``pass`` and nothing else."""
+    """The interface of the remote submodule; TorchScript allows interface methods ``pass`` and nothing else."""
 
     def forward(self, x: Tensor, times: int) -> Tensor:
         pass
@@ -21,7 +21,7 @@ class DoublerInterface(nn.Module):
 
 
 class Doubler(nn.Module):
-    """Multiplies."""
+    """A module that multiplies."""
 
     def forward(self, x: Tensor, times: int) -> Tensor:
         """``x`` times ``times``."""
@@ -29,7 +29,7 @@ class Doubler(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """Calls its remote part twice at once."""
+    """A model that calls its remote submodule twice at once."""
 
     remote: DoublerInterface
 

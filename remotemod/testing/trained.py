@@ -35,7 +35,7 @@ class Both(NamedTuple):
 
 
 class Mixed(nn.Module):
-    """Takes and returns tensors in containers, among other things, not all of which require grad."""
+    """A module that takes and returns tensors in containers, among other things, not all of which require grad."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Mixed(nn.Module):
 
 
 class Cubes(nn.Module):
-    """Has second derivatives in its input and its weight."""
+    """A module with second derivatives in its input and its weight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Cubes(nn.Module):
 
 
 class Noisy(nn.Module):
-    """Draws random numbers and keeps running statistics."""
+    """A module that draws random numbers and keeps running statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Noisy(nn.Module):
 
 
 class Through(nn.Module):
-    """Calls another remote module on the way."""
+    """A module that calls another remote module."""
 
     def __init__(self, other: nn.Module) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Through(nn.Module):
         self.other = other
 
     def forward(self, x: Tensor) -> Tensor:
-        """Here, there, and here again."""
+        """A local layer, the other module, and a local function."""
         result: Tensor = self.other(self.before(x)).tanh()
         return result
 
@@ -137,10 +137,10 @@ def statistics(ref: rm.RemoteRef[nn.Module]) -> dict[str, Tensor]:
 def calls(ref: rm.RemoteRef[nn.Module]) -> int:
     """How often a :class:`Noisy` module was run."""
     module: Any = ref.local_value()
-    found: int = module.calls
-    return found
+    count: int = module.calls
+    return count
 
 
 def seed(number: int) -> None:
-    """Sets where random numbers come from."""
+    """Seed the random numbers."""
     torch.manual_seed(number)

@@ -36,7 +36,7 @@ class Colour(enum.Enum):
 
 
 class Echo(nn.Module):
-    """Gives back what it gets."""
+    """A module that returns its argument."""
 
     def forward(self, value: Any) -> Any:
         """The value itself."""
@@ -83,7 +83,7 @@ class Results(nn.Module):
 
 
 class Calls(nn.Module):
-    """One method for each kind of parameter; each tells what it was called with."""
+    """One method for each kind of parameter; each returns its arguments."""
 
     def forward(
         self, x: Tensor, /, y: int = 3, *rest: int, flag: bool = True, **extra: Any
@@ -109,17 +109,17 @@ class Calls(nn.Module):
 
 
 class Failing(nn.Module):
-    """Raises what it is told to."""
+    """A module that raises an error."""
 
     def forward(self, kind: str) -> None:
-        """Raises the builtin exception of that name."""
+        """Raise the builtin exception of that name."""
         import builtins
 
         raise getattr(builtins, kind)("boom from afar")
 
 
 class Refusing(nn.Module):
-    """Cannot be built."""
+    """A module that cannot be built."""
 
     def __init__(self) -> None:
         super().__init__()

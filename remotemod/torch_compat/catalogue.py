@@ -32,4 +32,4 @@ def _names_of(value: Any) -> Iterable[Private]:
     if isinstance(value, Private):
         yield value
     elif isinstance(value, dict):
-        yield from (each for each in value.values() if isinstance(each, Private))
+        yield from (item for item in value.values() if isinstance(item, Private))

@@ -1,4 +1,4 @@
-"""The autograd engine, its profiler and the transforms around it: what torch says of them in private only."""
+"""The autograd engine, its profiler and the transforms around it."""
 
 from __future__ import annotations
 

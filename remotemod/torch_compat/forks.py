@@ -1,6 +1,6 @@
-"""Lets TorchScript's threads finish before Python does.
+"""Let TorchScript's threads finish before Python does.
 
-What ``torch.jit.fork`` has run is waited for before its thread has let go of the result. A result that a Python operator
+A call of ``torch.jit.fork`` is done before its thread has released the result. A result that a Python operator
 made has a Python object, for which that thread needs the interpreter; if that is ending meanwhile, Python ends the
 thread in the middle of C++ code, and the whole process aborts ("terminate called without an active exception"). Seen
 with torch 2.14.1 and 2.15.0 in programs that end right after such a call; Python 3.14 no longer ends threads so.
@@ -22,17 +22,17 @@ from remotemod.torch_compat.script import compile_script
 __all__ = ["finish_before_exit"]
 
 _SECONDS = 2.0
-"""How long the end of a program waits for threads that are busy with something else."""
+"""Seconds for which the end of a program waits for busy threads."""
 
 
 @functools.cache
 def finish_before_exit() -> None:
-    """Makes all of TorchScript's threads let go of what they have run before this process ends; cheap to repeat."""
+    """Have all of TorchScript's threads release their results before this process ends; cheap to repeat."""
     atexit.register(_meet_all, os.getpid())
 
 
 def _meet_all(pid: int) -> None:
-    """Gives each thread something to do at once: who has come there has let go of all it did before."""
+    """Run a task in each thread at once: a thread that runs it has released all earlier results."""
     if os.getpid() != pid:  # a forked process has none of the threads
         return
     threads = torch.get_num_interop_threads()

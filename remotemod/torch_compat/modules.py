@@ -1,4 +1,4 @@
-"""What ``nn.Module`` and optimizers keep to themselves: members, hooks and the metadata of states."""
+"""Private attributes of ``nn.Module`` and optimizers: members, hooks and the metadata of states."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 COMPILED_CALL = "_compiled_call_impl"
-"""Where a module keeps what ``module.compile()`` has made of its call; a copy must not have it."""
+"""The attribute with the call that ``module.compile()`` has compiled; a copy must not have it."""
 
 _PARAMETERS = Private(
     "torch.nn.Module()._parameters",
@@ -95,7 +95,7 @@ def parameters_of(module: nn.Module) -> dict[str, nn.Parameter | None]:
 
 
 def with_parameters(parameters: dict[str, nn.Parameter | None]) -> dict[str, Any]:
-    """What a module's attributes are updated with to make these its parameters."""
+    """The update of a module's attributes that makes these its parameters."""
     return {"_parameters": parameters}
 
 
@@ -110,12 +110,12 @@ def children_of(module: nn.Module) -> dict[str, nn.Module | None]:
 
 
 def with_children(children: dict[str, nn.Module | None]) -> dict[str, Any]:
-    """What a module's attributes are updated with to make these its children, as they are and as they will be."""
+    """The update of a module's attributes that makes this dict its children, later changes included."""
     return {"_modules": children}
 
 
 def load_own_entries(module: nn.Module, *args: Any) -> None:
-    """Hands a module its own entries of a state, as ``load_state_dict()`` does."""
+    """Pass a module its own entries of a state, as ``load_state_dict()`` does."""
     module._load_from_state_dict(*args)
 
 
@@ -144,7 +144,7 @@ class _Keys(NamedTuple):
 
 
 def incompatible_keys(missing: list[str], unexpected: list[str]) -> Any:
-    """What ``load_state_dict()`` returns."""
+    """The result of ``load_state_dict()``."""
     cls = _INCOMPATIBLE_KEYS.found
     return (_Keys if cls is MISSING else cls)(missing, unexpected)
 

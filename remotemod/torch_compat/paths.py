@@ -1,4 +1,4 @@
-"""Where torch itself defines what users spell in public, as a reader of source or of ``__module__`` meets it; no torch is loaded."""
+"""The paths at which torch itself defines its public names, for readers of source or of ``__module__``; no torch is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FUTURES = (
 )
 INTERFACE_DECORATORS = ("torch.jit.interface", "torch.jit._script.interface")
 COMPILED_MODULES = ("torch", "torch._C")
-"""Where dtypes, layouts and the like are."""
+"""The modules of dtypes, layouts and the like."""
 
 
 def is_public_in_torch(module: str, name: str) -> bool:

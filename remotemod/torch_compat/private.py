@@ -1,4 +1,4 @@
-"""What it means to rely on a private name of torch: where it is, what for, and what happens without it."""
+"""A private name of torch: its path, its purpose, and what happens without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remotemod.errors import RemoteModError
 __all__ = ["MISSING", "Private"]
 
 MISSING: Any = object()
-"""What :attr:`Private.found` is where this torch has no such name."""
+"""The value of :attr:`Private.found` where this torch has no such name."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Private:
         name: its dotted path from ``torch`` on.
         relied_on: the behaviour that is relied on.
         without: what happens where it is missing.
-        instead: what takes its place where it is missing, if something public does.
+        instead: its public replacement where it is missing, if there is one.
         find: finds it where the path alone does not lead to it (members of instances).
     """
 
@@ -36,10 +36,10 @@ class Private:
 
     @functools.cached_property
     def found(self) -> Any:
-        """What the name stands for; :data:`MISSING` where this torch has no such name. Looked up once."""
+        """The object of the name; :data:`MISSING` where this torch has no such name. Looked up once."""
         try:
             return _follow(self.name) if self.find is None else self.find()
-        except Exception:  # a trial may fail in any way on a torch that nobody has seen yet
+        except Exception:  # a trial may fail in any way on a newer torch
             return MISSING
 
     @property
@@ -48,14 +48,14 @@ class Private:
         return self.found is not MISSING
 
     def get(self, default: Any) -> Any:
-        """What the name stands for, or ``default``."""
+        """The object of the name, or ``default``."""
         return default if self.found is MISSING else self.found
 
     def require(self, error: type[RemoteModError] = RemoteModError) -> Any:
-        """What the name stands for.
+        """The object of the name.
 
         Args:
-            error: what is raised where it is missing.
+            error: the class of the error where it is missing.
 
         Raises:
             RemoteModError: this torch has no such name.
@@ -65,7 +65,7 @@ class Private:
         return self.found
 
     def complaint(self) -> str:
-        """What a user is told who asks for what the name is needed for."""
+        """The message for a user of a feature that needs the name."""
         import torch
 
         return (
@@ -78,13 +78,13 @@ class Private:
 def _follow(path: str) -> Any:
     """The object at a dotted path, whose submodules are imported as far as they must be."""
     head, *rest = path.split(".")
-    found, walked = importlib.import_module(head), head
+    value, walked = importlib.import_module(head), head
     for part in rest:
         walked = f"{walked}.{part}"
         try:
-            found = getattr(found, part)
+            value = getattr(value, part)
         except AttributeError:
-            if not hasattr(found, "__path__"):  # no package, so it has no submodules
+            if not hasattr(value, "__path__"):  # no package, so it has no submodules
                 raise
-            found = importlib.import_module(walked)
-    return found
+            value = importlib.import_module(walked)
+    return value

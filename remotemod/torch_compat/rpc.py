@@ -87,7 +87,7 @@ def agent_is_running() -> bool:
 
 
 def group() -> Any:
-    """An object that is another one after each ``init_rpc``."""
+    """An object that changes with each ``init_rpc``."""
     if _ALL_WORKERS.is_here:
         return rpc.api._ALL_WORKER_NAMES  # a name that is bound anew: looked up each time
     return rpc
@@ -133,27 +133,27 @@ def is_pickling() -> bool:
 
 
 def reduce_script(module: Any) -> Any:
-    """What torch's RPC pickler makes of a scripted module."""
+    """The reduction of a scripted module by torch's RPC pickler."""
     return _PICKLER.require(BackendUnavailable)._script_module_reducer(module)
 
 
 def on_pickled_script(cls: type, reduce: Callable[[Any], Any]) -> None:
-    """Has torch's RPC pickler take scripted modules apart by ``reduce``."""
+    """Have torch's RPC pickler reduce scripted modules by ``reduce``."""
     if _PICKLER.is_here:
         _PICKLER.found._class_reducer_dict[cls] = reduce
 
 
 def meetings() -> Mapping[str, Any]:
-    """How often this process has joined groups: what a new process must know to join the next one."""
+    """How often this process has joined groups; a new process needs the same numbers to join the next one."""
     return {
         "inits": rpc._init_counter if _INITS.is_here else 0,
         "gatherings": dict(_GATHERINGS.get({})),
     }
 
 
-def resume_meetings(known: Mapping[str, Any]) -> None:
-    """Takes over another process's :func:`meetings`."""
+def resume_meetings(counts: Mapping[str, Any]) -> None:
+    """Take over another process's :func:`meetings`."""
     if _INITS.is_here:
-        rpc._init_counter = known["inits"]
+        rpc._init_counter = counts["inits"]
     if _GATHERINGS.is_here:
-        _GATHERINGS.found.update(known["gatherings"])
+        _GATHERINGS.found.update(counts["gatherings"])

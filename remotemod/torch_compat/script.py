@@ -1,4 +1,4 @@
-"""TorchScript: what remotemod asks of it beyond its public functions, and all that must do without it."""
+"""TorchScript beyond its public functions, and where it is missing."""
 
 from __future__ import annotations
 
@@ -92,29 +92,29 @@ def jit() -> Any:
     Raises:
         BackendUnavailable: this torch has no TorchScript.
     """
-    found = getattr(torch, "jit", None)
-    if not hasattr(found, "script"):
+    module = getattr(torch, "jit", None)
+    if not hasattr(module, "script"):
         raise BackendUnavailable(
-            f"torch {torch.__version__} has no TorchScript (torch.jit): leave out interface= to bind an eager stub; "
+            f"torch {torch.__version__} has no TorchScript (torch.jit): leave out interface= for an eager stub; "
             "torch.compile and torch.export take models with eager remote modules"
         )
-    return found
+    return module
 
 
 def compile_script(module: Any) -> Any:
-    """What TorchScript makes of a module or a function; see :func:`jit`."""
+    """Compile a module or a function with TorchScript; see :func:`jit`."""
     with without_advice():
         return jit().script(module)
 
 
 def save_script(module: Any, file: Any, **options: Any) -> None:
-    """Saves what TorchScript has compiled; see :func:`jit`."""
+    """Save a scripted module; see :func:`jit`."""
     with without_advice():
         jit().save(module, file, **options)
 
 
 def load_script(file: Any, **options: Any) -> Any:
-    """Loads what TorchScript has saved; see :func:`jit`."""
+    """Load a scripted module; see :func:`jit`."""
     with without_advice():
         return jit().load(file, **options)
 
@@ -126,7 +126,7 @@ def of_jit(name: str, default: Any = None) -> Any:
 
 @contextlib.contextmanager
 def without_advice() -> Iterator[None]:
-    """Without torch's word that TorchScript is deprecated: who uses it has heard that for the own part."""
+    """Suppress torch's warning that TorchScript is deprecated: users get it from their own calls."""
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning):
             warnings.filterwarnings("ignore", "`torch.jit", category)
@@ -150,7 +150,7 @@ def recursive_class() -> tuple[type, ...]:
 
 @cached()
 def script_classes() -> tuple[type, ...]:
-    """The classes of what TorchScript has compiled: modules and functions; none without TorchScript."""
+    """The classes of scripted modules and functions; none without TorchScript."""
     return _classes("ScriptModule", "ScriptFunction")
 
 
@@ -195,10 +195,10 @@ def _compiled_methods() -> Any:
 
 
 def _compiled(module: Any) -> Any:
-    found = getattr(module, "_c", None)
-    if found is None:
+    compiled = getattr(module, "_c", None)
+    if compiled is None:
         raise InterfaceError(_COMPILED.complaint())
-    return found
+    return compiled
 
 
 def has_method(module: Any, name: str) -> bool:
@@ -235,7 +235,7 @@ def interface_methods(interface: Any) -> set[str] | None:
 
 
 def compile_all_methods(module: Any) -> None:
-    """Compiles all methods of a module, where TorchScript's own choice would be fewer."""
+    """Compile all methods of a module, where TorchScript's own choice would be fewer."""
     if _CREATE.is_here and _INFER_METHODS.is_here:
         _CREATE.found(module, _INFER_METHODS.found)
 
@@ -244,13 +244,13 @@ def compile_all_methods(module: Any) -> None:
 
 
 def replace_loader(loader: Callable[..., Any]) -> None:
-    """Makes a function ``torch.jit.load``."""
+    """Replace ``torch.jit.load``."""
     torch.jit.load = loader
     if _LOADER.is_here:
         torch.jit._serialization.load = loader
 
 
 def destroy_library(library: Any) -> None:
-    """Takes back what a ``torch.library.Library`` has defined."""
+    """Remove the operators of a ``torch.library.Library``."""
     if _DESTROY.is_here:
         library._destroy()

@@ -1,4 +1,4 @@
-"""What tensors, storages and optimizers' fused operations keep to themselves."""
+"""Private attributes of tensors and storages, and the fused operations of optimizers."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ def ragged_dimension(tensor: Any) -> int:
     Raises:
         ProtocolError: this torch does not say.
     """
-    found = getattr(tensor, "_ragged_idx", None)
-    if not isinstance(found, int):
+    dimension = getattr(tensor, "_ragged_idx", None)
+    if not isinstance(dimension, int):
         raise ProtocolError(_RAGGED_INDEX.complaint())
-    return found
+    return dimension
 
 
 def untyped(storage: Any) -> Any:
@@ -121,19 +121,19 @@ def version_of(tensor: Tensor) -> int | None:
 
 def norm_of_all(tensors: Sequence[Tensor], norm_type: float) -> list[Tensor]:
     """The norm of each tensor."""
-    together = _FOREACH_NORM.found
+    fused = _FOREACH_NORM.found
     if not tensors:
         return []
-    if together is MISSING:
+    if fused is MISSING:
         return [torch.linalg.vector_norm(tensor, norm_type) for tensor in tensors]
-    return list(together(list(tensors), norm_type))
+    return list(fused(list(tensors), norm_type))
 
 
 def multiply_all_(tensors: Sequence[Tensor], factor: Tensor) -> None:
-    """Multiplies each tensor in place."""
-    together = _FOREACH_MUL.found
-    if together is not MISSING:
-        together(list(tensors), factor)
+    """Multiply each tensor in place."""
+    fused = _FOREACH_MUL.found
+    if fused is not MISSING:
+        fused(list(tensors), factor)
         return
     for tensor in tensors:
         tensor.mul_(factor)

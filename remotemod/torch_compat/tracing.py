@@ -1,4 +1,4 @@
-"""How one tells that torch is tracing, and by which of its tracers."""
+"""Tests for whether torch is tracing, and with which of its tracers."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ _BELOW_AUTOGRAD = Private(
 
 def is_symbolic() -> bool:
     """Whether some tracer of ``torch.fx`` may run: what each call asks first."""
-    found = _IS_SYMBOLIC.found
-    return True if found is MISSING else found()
+    is_tracing = _IS_SYMBOLIC.found
+    return True if is_tracing is MISSING else is_tracing()
 
 
 def first_proxy(value: Any) -> Any:
@@ -122,7 +122,7 @@ def is_traced(tensors: Sequence[Any]) -> bool:
 def functional_modes() -> list[Any]:
     """The modes of the graphs that are being written, outermost first."""
     mode = _FUNCTIONAL_MODE.require()
-    return [each for each in _DISPATCH_MODES.require()() if isinstance(each, mode)]
+    return [active for active in _DISPATCH_MODES.require()() if isinstance(active, mode)]
 
 
 def below_autograd() -> Any:
@@ -131,7 +131,7 @@ def below_autograd() -> Any:
 
 
 def leave_to_python(function: _F) -> _F:
-    """Marks a function that compiled code must leave to Python.
+    """Mark a function that compiled code must leave to Python.
 
     It is what ``torch.compiler.disable`` leaves on a function; that one loads the whole compiler for it. A torch that
     looks for another mark breaks graphs at a parent's ``zero_grad()``.

@@ -1,11 +1,11 @@
-"""Lets ``zero_grad()`` and ``requires_grad_()`` of a parent reach its remote children.
+"""Let ``zero_grad()`` and ``requires_grad_()`` of a parent reach its remote children.
 
 Torch offers no other way in: ``nn.Module`` does both by walking ``self.parameters()``, to which a remote child must
 contribute nothing, and asks no child. But the walk asks each child's ``_parameters`` for its items, and whose walk it
 is stands in the frames above: those two methods' own code objects are looked for, and nothing else. It costs about a
 microsecond a walk. Before the first handle is made, a real walk shows whether this torch and this Python go about it
-so; where they do not, a warning says it. What somebody does with ``parameters()`` in a method of their own is a walk
-like any other, and finds nothing remote.
+so; where they do not, a warning says it. A user's own walk over ``parameters()`` finds nothing
+remote.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ _WALKERS = {
 # Where every walk comes through first: the function that named_parameters() asks each module with.
 _ASKERS = set(_inner("named_parameters"))
 _LOADERS = {code for code in _inner("load_state_dict") if "metadata" in code.co_freevars}
-# From there to the method lie three generators of torch's, and those of who overrides parameters().
+# From there to the method lie three generators of torch's, and those of overrides of parameters().
 _REACH = 12
 
 
 class RemoteParameters(dict[str, "nn.Parameter | None"]):
-    """What a handle has as ``_parameters``: nothing, for ordinary walks.
+    """The ``_parameters`` of a handle: empty, for ordinary walks.
 
     Args:
         handle: the handle.
-        own: parameters that a user's subclass of it has here.
+        own: parameters of a user's subclass, in this process.
     """
 
     __slots__ = ("_handle",)
@@ -74,7 +74,7 @@ class RemoteParameters(dict[str, "nn.Parameter | None"]):
         return super().items()
 
     def __reduce__(self) -> Any:
-        # Who looks at a handle's attributes and sends them on sends a plain dict.
+        # It is sent as a plain dict.
         return dict, (dict(self),)
 
     def _treat(self, frame: types.FrameType | None) -> None:
@@ -82,9 +82,9 @@ class RemoteParameters(dict[str, "nn.Parameter | None"]):
             frame = frame and frame.f_back
             if frame is None:
                 return
-            found = _WALKERS.get(frame.f_code)
-            if found is not None:
-                method, argument = found
+            walker = _WALKERS.get(frame.f_code)
+            if walker is not None:
+                method, argument = walker
                 handle: Any = self._handle()
                 # A handle's own method has been to the owner already, and does not walk.
                 if handle is not None:
@@ -95,7 +95,7 @@ class RemoteParameters(dict[str, "nn.Parameter | None"]):
 def metadata_of_load() -> Mapping[str, Any]:
     """The versions in the state that a parent's ``load_state_dict`` is loading; empty where nobody is.
 
-    Torch hands a child its own entry alone, and the entries of a remote child's submodules to nobody.
+    Torch passes a child its own entry alone, and the entries of a remote child's submodules to no module.
     """
     frame: types.FrameType | None = sys._getframe(1)
     for _ in range(_REACH):
@@ -108,7 +108,7 @@ def metadata_of_load() -> Mapping[str, Any]:
 
 
 class _Child(nn.Module):
-    """A child that notes what reaches it of its parent's walks."""
+    """A child that records the walks of its parent that reach it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class _Child(nn.Module):
 
 
 def _reached_by(walk: str) -> list[tuple[str, Any]]:
-    """What reaches a child of one walk of its parent."""
+    """The calls that a walk of its parent makes on a child."""
     parent, child = nn.Module(), _Child()
     parent.add_module("child", child)
     if walk == "load_state_dict":
@@ -175,7 +175,7 @@ _WALKS = {
 
 @cached()
 def check_walks() -> None:
-    """Warns, once, of each walk of a parent's that does not reach its remote children on this torch."""
+    """Warn, once, of each walk of a parent's that does not reach its remote children on this torch."""
     for walk in _WALKS.values():
         if not walk.is_here:
             warnings.warn(walk.complaint(), RuntimeWarning, stacklevel=5)

@@ -230,7 +230,7 @@ def test_a_wrong_rule_is_found_out(cluster: rm.Cluster) -> None:
     part = rm.RemoteModule("ps0", Part, fake=lambda x: x.new_empty(x.shape[0], 7))
     compiled = torch.compile(parts.Plain(part), fullgraph=True, backend="aot_eager")
     with pytest.raises(
-        rm.RemoteModError, match=r"\(2, 3\) is not torch\.float32 \(2, 7\): mend its rule"
+        rm.RemoteModError, match=r"\(2, 3\) is not torch\.float32 \(2, 7\): correct its rule"
     ):
         compiled(torch.ones(2, 3))
 

@@ -1,4 +1,4 @@
-"""Whether this process has an RPC agent, and which one."""
+"""The RPC agent of this process: whether there is one, and its generation."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def is_running() -> bool:
 
 
 def generation() -> Any:
-    """An object that is another one after each ``init_rpc``; None without an agent."""
+    """An object that changes with each ``init_rpc``; None without an agent."""
     return group() if is_running() else None

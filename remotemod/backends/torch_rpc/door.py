@@ -1,6 +1,6 @@
-"""The door to torch's RPC: the agent that this process has, or local workers of its own.
+"""The door of torch_rpc: the agent that this process has, or local workers of its own.
 
-A door is light, because every process asks it for its agent: what is behind it loads when there is one.
+A door is light, because every process asks it for its agent: the engine loads when there is one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _AMBIENT: Slot[tuple[Any, Cluster | None]] = slot(
 
 def ambient() -> Cluster | None:
     """The cluster of this process's RPC agent; None without one."""
-    now = generation()
-    if now is None:
+    current = generation()
+    if current is None:
         return None
-    if _AMBIENT.value[0] is not now:
-        _AMBIENT.value = now, _cluster(None)
+    if _AMBIENT.value[0] is not current:
+        _AMBIENT.value = current, _cluster(None)
     return _AMBIENT.value[1]
 
 
@@ -38,9 +38,9 @@ def connect(address: str, *, timeout: float | None = None) -> Cluster:
     """The cluster of this process's RPC agent.
 
     Args:
-        address: ``torchrpc://``; there is nothing to say behind it.
-        timeout: seconds that a call may take by default; None for what ``init_rpc`` was told
-            (``rpc_backend_options.rpc_timeout``, 60 s if nothing was said), ``math.inf`` for no bound.
+        address: ``torchrpc://``, and nothing behind it.
+        timeout: seconds that a call may take by default; None for that of ``init_rpc``
+            (``rpc_backend_options.rpc_timeout``, by default 60 s), ``math.inf`` for none.
 
     Raises:
         BackendUnavailable: this process has no RPC agent.
@@ -68,13 +68,13 @@ def launch(
     threads: int | None = None,
     rpc_threads: int = 16,
 ) -> Cluster:
-    """Starts worker processes on this machine that speak torch's RPC over its loopback.
+    """Start worker processes on this machine that speak torch's RPC over its loopback.
 
     The calling process joins their group as ``caller``; ``rank:N`` counts the workers alone.
 
     Args:
         workers: their names.
-        timeout: seconds that a call may take by default; None for torch's own 60, ``math.inf`` for no bound.
+        timeout: seconds that a call may take by default; None for torch's own 60, ``math.inf`` for none.
         threads: threads a worker computes with; by default as many as this process.
         rpc_threads: threads with which each process answers requests.
 

@@ -52,13 +52,13 @@ __all__ = ["TorchRpcEngine"]
 
 
 class TorchRpcEngine(Engine):
-    """Reaches the workers of this process's RPC agent; see ``docs/torch-rpc.md``.
+    """The engine of this process's RPC agent; see ``docs/torch-rpc.md``.
 
     Args:
-        workers: their names by rank, where they are fewer than all that the agent knows.
+        workers: their names by rank, where they are not all that the agent knows.
         same_main: whether all workers run the same ``__main__``, as programs do that call ``init_rpc``
             themselves.
-        why_lost: says what became of a worker's process, for those who started it.
+        why_lost: finds the fate of a worker's process, in the process that started it.
     """
 
     name = "torch_rpc"
@@ -77,7 +77,7 @@ class TorchRpcEngine(Engine):
         self._generation = generation()
         self._mapped: dict[str, bool] = {}
         self.caller = rpc.get_worker_info().name
-        # What answers ``isinstance(ref, RemoteRef)`` elsewhere does so here.
+        # ``isinstance(ref, RemoteRef)`` holds for references of every backend.
         RemoteRef.register(reference_class())
         register_scripted()
 
@@ -90,7 +90,7 @@ class TorchRpcEngine(Engine):
 
     @property
     def address(self) -> str:
-        """What members of the group connect with."""
+        """The address for members of the group."""
         return "torchrpc://"
 
     @property
@@ -101,25 +101,25 @@ class TorchRpcEngine(Engine):
     # --- requests -----------------------------------------------------------------------------
 
     def submit(self, worker: str, request: Request, timeout: float | None) -> Future[Any]:
-        """Sends a request to a worker."""
+        """Send a request to a worker."""
         try:
             inner, finish = self._send(worker, request, timeout)
         except RuntimeError as error:
-            raise self._told(error, worker) from None
-        told = functools.partial(self._told, worker=worker)
+            raise self._translated(error, worker) from None
+        translate = functools.partial(self._translated, worker=worker)
         graph = _may_keep_a_graph(request)
-        return future_of(inner, f"a call to '{worker}'", finish, told, even_unwanted=graph)
+        return future_of(inner, f"a call to '{worker}'", finish, translate, even_unwanted=graph)
 
     def call(self, worker: str, request: Request, timeout: float | None) -> Any:
-        """Sends a request to a worker and waits for its answer."""
+        """Send a request to a worker and wait for its answer."""
         try:
             inner, finish = self._send(worker, request, timeout)
             return finish(inner.wait())
         except RuntimeError as error:
-            raise self._told(error, worker) from None
+            raise self._translated(error, worker) from None
 
     def post(self, worker: str, request: Request) -> None:
-        """Lets graphs go; everything else torch counts itself."""
+        """Release graphs; torch counts everything else itself."""
         if not self.closed:
             with contextlib.suppress(RuntimeError):  # a worker that is gone keeps nothing
                 rpc.rpc_async(worker, serve, (pack(request, main_by_value=False), False, False))
@@ -129,7 +129,7 @@ class TorchRpcEngine(Engine):
     ) -> tuple[Any, Callable[[Any], Any]]:
         seconds = rpc_timeout(timeout)
         keeps_device = False
-        with contextlib.suppress(RuntimeError):  # what is wrong with the worker, sending says
+        with contextlib.suppress(RuntimeError):  # sending raises the error of a missing worker
             keeps_device = self.keeps_device(worker)
         if type(request) is Call and not keeps_device:
             args, kwargs = move_to_caller((request.args, request.kwargs))
@@ -138,11 +138,11 @@ class TorchRpcEngine(Engine):
             key = request.ref
             function = key.functions.get(request.method)
             if request.graph_mode >= GraphMode.KEEP:
-                function = None  # TorchScript's RPC has no way to keep a graph
+                function = None  # TorchScript's RPC cannot keep a graph
             if function is not None:
                 args = (key.ref, request.device, request.is_device_map_set, *request.args)
                 inner = rpc.rpc_async(worker, function, args, request.kwargs, seconds)
-                return inner, _as_it_is if request.graph_mode else _without_grad
+                return inner, _unchanged if request.graph_mode else _without_grad
             request = request._replace(ref=key.ref)
         elif isinstance(request, (Load, Build)):
             request = self._extended(request)
@@ -156,44 +156,44 @@ class TorchRpcEngine(Engine):
                 on_cpu=not keeps_device,
                 records=runs and in_autograd_context(),
             )
-        how = (sent, not self._same_main, keeps_device)
-        inner = rpc.rpc_async(worker, serve, how, timeout=seconds)
+        arguments = (sent, not self._same_main, keeps_device)
+        inner = rpc.rpc_async(worker, serve, arguments, timeout=seconds)
         return inner, functools.partial(self._answer, worker)
 
     def _answer(self, worker: str, answer: Any) -> Any:
         form, value, graph = answer
         if form == FAILED:
             raise unpack_failure(unpack(value), CODEC)
-        # First of all, so that the graph is let go whatever happens.
-        kept = RemoteRef[Any](worker, graph, "graph", self.cluster) if graph else None
+        # First of all, so that the graph is released in any case.
+        graph_ref = RemoteRef[Any](worker, graph, "graph", self.cluster) if graph else None
         if form == PACKED:
             value = unpack(value)
-        return recorded(Reply(value, graph), lambda _: kept)
+        return recorded(Reply(value, graph), lambda _: graph_ref)
 
-    def _told(self, error: Exception, worker: str) -> Exception:
-        """An error of torch's RPC as ours."""
-        found = translated(error, worker)
+    def _translated(self, error: Exception, worker: str) -> Exception:
+        """The error of ours for one of torch's RPC."""
+        ours = translated(error, worker)
         loss = None
-        if isinstance(found, WorkerLost) and self._why_lost is not None:
+        if isinstance(ours, WorkerLost) and self._why_lost is not None:
             loss = self._why_lost(worker)
-        return found if loss is None else loss.error(worker)
+        return ours if loss is None else loss.error(worker)
 
     # --- TorchScript --------------------------------------------------------------------------
 
     def _extended(self, request: Load | Build) -> Load | Build:
-        """A request with what goes beside the stub in it."""
+        """A request with the native path of its stub."""
         load = request.load if isinstance(request, Build) else request
         if load is None:
             return request
-        path = native_path(load_stub(load.text, load.bound), main=self._same_main)
+        path = native_path(load_stub(load.text, load.injected), main=self._same_main)
         if path is None:
             return request
-        declare(load.digest, path)  # the answer may be a reference of that type
+        declare(load.digest, path)  # the reply may hold a reference of that type
         load = load._replace(extension=path)
         return request._replace(load=load) if isinstance(request, Build) else load
 
     def _native(self, stub: LoadedStub | StubName, extension: Any) -> Native | None:
-        """How TorchScript reaches a module whose owner says that it has a typed reference."""
+        """The native path to a module with a typed reference; None where TorchScript cannot use it."""
         if not extension or not isinstance(stub, LoadedStub):
             return None
         native = declare(stub.digest, native_path(stub, main=self._same_main))
@@ -209,7 +209,7 @@ class TorchRpcEngine(Engine):
         client = own_client(module)
         native = self._native(client.spec.stub, client.spec.extension)
         if native is not None:
-            native.prepare(module, rpc_timeout(client.bound), self.caller)
+            native.prepare(module, rpc_timeout(client.timeout), self.caller)
 
     # --- the rest -----------------------------------------------------------------------------
 
@@ -228,11 +228,11 @@ class TorchRpcEngine(Engine):
         return isinstance(ref, reference_class())
 
     def reduce(self, module: nn.Module) -> Any:
-        """Inside of torch's own RPC pickler: the way to the module."""
+        """The reduction of a handle, inside of torch's own RPC pickler."""
         return reduce_handle(module) if is_pickling() else super().reduce(module)
 
     def close(self) -> None:
-        """The agent is the program's own and stays."""
+        """Do nothing: the agent is the program's own."""
 
 
 def _may_keep_a_graph(request: Request) -> bool:
@@ -241,7 +241,7 @@ def _may_keep_a_graph(request: Request) -> bool:
     return isinstance(request, (Call, Invoke)) and request.graph_mode >= GraphMode.KEEP
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 

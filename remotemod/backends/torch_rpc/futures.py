@@ -24,13 +24,13 @@ from remotemod.wire.failure import unpack_failure
 __all__ = ["future_of", "rpc_timeout", "translated"]
 
 Finish = Callable[[Any], Any]
-"""Makes the result of a call of what torch's future holds; may raise what the call raised."""
+"""Makes the result of a call from the value of torch's future; may raise the call's error."""
 
 
 def rpc_timeout(timeout: float | None) -> float:
-    """Return what torch's RPC takes for a timeout: None is the agent's own, ``math.inf`` its 0, for no bound.
+    """The timeout for torch's RPC: None is the agent's own, ``math.inf`` its 0, for none.
 
-    It counts milliseconds, so what is shorter would be no bound, too.
+    It counts milliseconds, so a shorter time would be none, too.
     """
     if timeout is None:
         return float(UNSET_RPC_TIMEOUT)
@@ -41,7 +41,7 @@ def future_of(
     inner: Any,
     what: str,
     finish: Finish,
-    told: Callable[[Exception], Exception],
+    translate: Callable[[Exception], Exception],
     *,
     even_unwanted: bool = False,
 ) -> Future[Any]:
@@ -51,50 +51,52 @@ def future_of(
         inner: torch's future.
         what: names the call in error messages.
         finish: makes the result.
-        told: makes our error of torch's.
-        even_unwanted: whether the result is made, and dropped, though nobody keeps the future.
+        translate: makes our error from torch's.
+        even_unwanted: whether the result is made, and dropped, though the future is dropped.
     """
-    driver = _Driver(inner, finish, told)
+    driver = _Driver(inner, finish, translate)
     future: Future[Any] = Future(what, driver)
     if even_unwanted:
-        weakref.finalize(future, driver.see_to_it).atexit = False
+        weakref.finalize(future, driver.finish_anyway).atexit = False
     return future
 
 
 class _Driver:
-    """Makes progress for a future; it does not know it, so that who drops the future drops the result."""
+    """The driver of a future; it holds no reference to it, so that a dropped future drops the result."""
 
-    def __init__(self, inner: Any, finish: Finish, told: Callable[[Exception], Exception]) -> None:
+    def __init__(
+        self, inner: Any, finish: Finish, translate: Callable[[Exception], Exception]
+    ) -> None:
         self._inner = inner
         self._finish = finish
-        self._told = told
-        self._made: tuple[Any, Exception | None] | None = None
-        self._making = threading.Lock()
+        self._translate = translate
+        self._outcome: tuple[Any, Exception | None] | None = None
+        self._outcome_lock = threading.Lock()
         self._arrived: threading.Event | None = None
         self._lock = threading.Lock()
 
     def drive(
         self,
         future: Future[Any],
-        until: float | None,
+        deadline: float | None,
         enough: Callable[[], object] | None = None,
     ) -> None:
-        """Waits until torch's future is done or the time is over.
+        """Wait until torch's future is done or the deadline has passed.
 
-        Without a bound torch's own wait is taken, which costs fewer thread switches and nothing can end.
+        Without a deadline torch's own wait is taken, which costs fewer thread switches and cannot be ended.
         """
-        if until is not None and not self._inner.done():
-            left = until - time.monotonic()
+        if deadline is not None and not self._inner.done():
+            left = deadline - time.monotonic()
             if left <= 0 or not self._watch(future).wait(left):
                 return
         self._complete(future)
 
     def attend(self, future: Future[Any]) -> None:
-        """Completes the future as soon as torch's is done, though nobody waits."""
+        """Complete the future as soon as torch's is done, though no thread waits."""
         self._watch(future)
 
     def forget(self, future: Future[Any]) -> None:
-        """Wakes those who wait with a bound. Torch's RPC has no way to take a call back; its result is dropped."""
+        """Wake the threads that wait with a deadline. Torch's RPC cannot cancel a call; its result is dropped."""
         with self._lock:
             if self._arrived is not None:
                 self._arrived.set()
@@ -115,26 +117,26 @@ class _Driver:
         self._inner.add_done_callback(finish)
         return arrived
 
-    def see_to_it(self) -> None:
-        """Makes the result when it arrives, for nobody."""
-        if self._made is None:
+    def finish_anyway(self) -> None:
+        """Make the result when it arrives, though the future is dropped."""
+        if self._outcome is None:
             self._inner.add_done_callback(lambda _: self._make())
 
     def _make(self) -> tuple[Any, Exception | None]:
         """The result or the error; once, because a result may hold a reference that is counted."""
         try:
-            answer, failed = self._inner.wait(), None
+            answer, failure = self._inner.wait(), None
         except Exception as error:
-            answer, failed = None, error
-        with self._making:
-            if self._made is None:
+            answer, failure = None, error
+        with self._outcome_lock:
+            if self._outcome is None:
                 try:
-                    if failed is not None:
-                        raise failed
-                    self._made = self._finish(answer), None
+                    if failure is not None:
+                        raise failure
+                    self._outcome = self._finish(answer), None
                 except Exception as error:
-                    self._made = None, self._told(error)
-            return self._made
+                    self._outcome = None, self._translate(error)
+            return self._outcome
 
     def _complete(self, future: Future[Any]) -> None:
         if future.settled:
@@ -149,8 +151,8 @@ class _Driver:
 def _arrived_on(inner: Any) -> set[torch.device]:
     """In a callback of torch's: the devices of an answer's tensors, once these have their values.
 
-    Torch has only queued that, on streams that are the callback's own (``torch.futures.Future.add_done_callback``). Who
-    takes the result does so in another thread, whose streams know nothing of these.
+    Torch has only queued that, on streams that are the callback's own (``torch.futures.Future.add_done_callback``). The
+    result is taken in another thread, whose streams do not wait for these.
     """
     devices: set[torch.device] = set()
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # so no such tensor is here
@@ -169,22 +171,22 @@ def _arrived_on(inner: Any) -> set[torch.device]:
 
 
 def translated(error: Exception, worker: str) -> Exception:
-    """What torch's RPC raised, as ours; an error that is not torch's own is returned as it is."""
+    """The error of ours for one that torch's RPC raised; an error that is not torch's own is returned as it is."""
     if isinstance(error, RemoteModError) or not isinstance(error, RuntimeError):
         return error
     text = str(error)
-    made: Exception
+    ours: Exception
     if text.startswith("RPCErr:1:"):
-        made = DeadlineExceeded(f"a call to '{worker}' did not finish in time: {text[9:]}")
+        ours = DeadlineExceeded(f"a call to '{worker}' did not finish in time: {text[9:]}")
     elif "tensorpipe/" in text or "RPC agent is not running" in text:
-        made = WorkerLost(f"worker '{worker}' is gone: {text}", worker)
+        ours = WorkerLost(f"worker '{worker}' is gone: {text}", worker)
     elif "could not find destination" in text:
-        made = PlacementError(f"there is no worker '{worker}': {text}")
+        ours = PlacementError(f"there is no worker '{worker}': {text}")
     elif text.startswith("RPC has not been initialized"):
-        made = RemoteModError("the cluster is closed: torch's RPC was shut down in this process")
+        ours = RemoteModError("the cluster is closed: torch's RPC was shut down in this process")
     elif "in the TorchScript interpreter" in text:
-        made = unpack_failure(script_failure(text, worker, CODEC), CODEC)
+        ours = unpack_failure(script_failure(text, worker, CODEC), CODEC)
     else:
         return error
-    made.__cause__ = error
-    return made
+    ours.__cause__ = error
+    return ours

@@ -43,7 +43,7 @@ class _Launched(TorchRpcEngine):
         return self._group.processes.pid(worker)
 
     def close(self) -> None:
-        """Ends the workers and this process's agent."""
+        """End the workers and this process's agent."""
         self._group.close()
 
 
@@ -65,8 +65,8 @@ class Group:
             "folder": self._folder,
             "timeout": timeout,
             "rpc_threads": rpc_threads,
-            # How often this process has met before, which torch makes part of the keys by which members
-            # find each other: new processes have to catch up, or all wait for ever.
+            # How often this process has joined groups, which is in the keys by which members find each
+            # other: new processes must have the same numbers, or all wait for ever.
             "meetings": meetings(),
         }
         self._primaries: dict[str, socket.socket] = {}
@@ -74,7 +74,7 @@ class Group:
         self._pid = os.getpid()
 
     def start(self, threads: int | None) -> Cluster:
-        """Starts the workers and joins their group.
+        """Start the workers and join their group.
 
         Args:
             threads: threads a worker computes with; None for as many as this process.
@@ -86,28 +86,28 @@ class Group:
         self._primaries = self.processes.start(self.workers, self._config, threads)
         for primary in self._primaries.values():
             primary.settimeout(_START_TIMEOUT)
-        # Each says that it is there before anybody waits for all.
-        self._hear()
+        # Each reports that it has started before any of them waits for all.
+        self._await_report()
         self._joined = True
         _join(CALLER, 0, self._config)
-        self._hear()
+        self._await_report()
         return Cluster(_Launched(self), timeout=self._config["timeout"])
 
-    def _hear(self) -> None:
+    def _await_report(self) -> None:
         for name, primary in self._primaries.items():
             try:
-                heard = primary.recv(1)
+                report = primary.recv(1)
             except TimeoutError:
                 raise BackendUnavailable(
                     f"worker '{name}' did not start within {_START_TIMEOUT:g} s"
                 ) from None
-            if not heard:
+            if not report:
                 loss = self.processes.why_lost(name)
                 assert loss is not None
                 raise loss.error(name, when="ended while it started")
 
     def close(self) -> None:
-        """Ends everything; idempotent."""
+        """End everything; idempotent."""
         if os.getpid() != self._pid or not self._folder:
             return
         for primary in self._primaries.values():
@@ -116,7 +116,7 @@ class Group:
                 primary.send(b"e")
                 primary.recv(1)
         if self._joined and is_running():
-            with _without_farewells():
+            with _without_agent_logs():
                 rpc.shutdown(graceful=False)
         for primary in self._primaries.values():
             primary.close()
@@ -144,7 +144,7 @@ def _join(name: str, rank: int, config: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Nothing of a local group listens to other machines."""
+    """Have a local group listen on the loopback alone."""
     device = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
     variables = [v for v in ("TP_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME") if v not in os.environ]
     if device is not None:
@@ -157,22 +157,22 @@ def _on_loopback() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_farewells() -> Iterator[None]:
-    """Keeps from stderr what torch's agent says of each connection that ends, and nothing else.
+def _without_agent_logs() -> Iterator[None]:
+    """Drop the lines on stderr that torch's agent writes of each connection that ends, and no others.
 
-    A graceful end would say nothing, and wait for calls that nobody wants any more.
+    A graceful end would write none, and wait for calls that are no longer needed.
     """
-    with tempfile.TemporaryFile() as heard:
+    with tempfile.TemporaryFile() as written:
         sys.stderr.flush()
         saved = os.dup(2)
-        os.dup2(heard.fileno(), 2)
+        os.dup2(written.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            heard.seek(0)
-            lines = [line for line in heard if b"tensorpipe_agent.cpp" not in line]
+            written.seek(0)
+            lines = [line for line in written if b"tensorpipe_agent.cpp" not in line]
             os.write(2, b"".join(lines))
 
 
@@ -180,7 +180,7 @@ def _without_farewells() -> Iterator[None]:
 
 
 def run(config: dict[str, Any], primary: socket.socket) -> None:
-    """Serves until the starter says so, closes its connection or dies."""
+    """Serve until the caller ends the group, closes its connection or dies."""
     become_worker(config)
     workers = config["workers"]
     resume_meetings(config["meetings"])
@@ -189,10 +189,10 @@ def run(config: dict[str, Any], primary: socket.socket) -> None:
     engine = TorchRpcEngine(workers, same_main=False)
     set_process_cluster(Cluster(engine, timeout=config["timeout"]))
     primary.send(b"j")
-    told = primary.recv(1)
-    # From here on others go away too, and torch reports each on stderr.
+    was_ended = primary.recv(1)
+    # From here on other members end too, and torch reports each on stderr.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    if told:
+    if was_ended:
         with contextlib.suppress(OSError):
             primary.send(b"e")
             primary.recv(1)

@@ -1,4 +1,4 @@
-"""Loads what TorchScript runs over torch's RPC, and compiles it: typed references, owner functions, handles."""
+"""Load and compile the code that TorchScript runs over torch's RPC: typed references, owner functions, handles."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _log = logging.getLogger("remotemod")
 
 
 class NativePath(NamedTuple):
-    """What goes beside a stub to all who reach its modules by TorchScript.
+    """The addition to a stub for callers that reach its modules by TorchScript.
 
     Attributes:
-        text: what TorchScript compiles; see :mod:`remotemod.backends.torch_rpc.script_text`.
+        text: the text that TorchScript compiles; see :mod:`remotemod.backends.torch_rpc.script_text`.
         interface: where the user's own interface can be imported, as ``module:qualname``; None for the text's.
     """
 
@@ -79,16 +79,16 @@ class Native:
             seconds: the timeout of its calls, as torch's RPC takes it.
             caller: the name of this process, as profiles show it.
         """
-        route = f"({caller} -> {handle.on})"
-        vars(handle).update(_seconds=seconds, _route=route)
-        if operator_class(type(handle)) is None:  # else it was prepared before
+        label = f"({caller} -> {handle.on})"
+        vars(handle).update(_seconds=seconds, _route=label)
+        if operator_class(type(handle)) is None:  # or it was prepared before
             cls: type = type(handle)
             generated = own_client(handle).loaded.cls
             handle.__class__ = _handle_class(cls, generated, self._names["Handle"])
 
 
 class _NativeHandle:
-    """What a handle refuses whose compiled form holds a reference of torch's."""
+    """The refusals of a handle whose compiled form holds a reference of torch's."""
 
     # Compiled code calls by the reference here.
     __jit_ignored_attributes__ = ["_client"]  # noqa: RUF012 - TorchScript's own name
@@ -136,17 +136,17 @@ def _with_signature(function: types.FunctionType, method: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NativeKey:
-    """How calls name a module that TorchScript reaches: its typed reference and what runs there."""
+    """The key of a module that TorchScript reaches: its typed reference and the owner's functions."""
 
     ref: Any
     functions: Mapping[str, Callable[..., Any]]
 
 
 _LOCK: Slot[threading.RLock] = slot(
-    "guards what TorchScript knows", threading.RLock, in_child="new"
+    "guards the declared native paths", threading.RLock, in_child="new"
 )
 _DECLARED: Slot[dict[str, Native | None]] = slot(
-    "the native paths that TorchScript knows, by the digests of their stubs", dict, lasting=True
+    "the declared native paths, by the digests of their stubs", dict, lasting=True
 )
 
 
@@ -164,18 +164,18 @@ def _text(stub: LoadedStub) -> str | None:
 
 
 def native_path(stub: LoadedStub, *, main: bool) -> NativePath | None:
-    """What goes beside a stub; None where it has nothing for TorchScript.
+    """The native path of a stub; None where it has none.
 
-    References are typed by the user's own TorchScript interface where that can be imported, as torch's class has it:
-    so they can be passed to the user's own scripted functions, and to workers that know the interface and not remotemod.
+    References are typed by the user's own TorchScript interface where that can be imported, as in torch's
+    class: so they can be passed to the user's own scripted functions, and to workers that know the interface and not remotemod.
 
     Args:
         stub: the stub.
         main: whether ``__main__`` is the same on all workers.
     """
-    known = declared(stub.digest)
-    if known is not None:  # it came with a handle, or was written before
-        return known.path
+    native = declared(stub.digest)
+    if native is not None:  # it came with a handle, or was written before
+        return native.path
     text = _text(stub)
     return None if text is None else NativePath(text, _importable_interface(stub, main=main))
 
@@ -187,7 +187,7 @@ def _importable_interface(stub: LoadedStub, *, main: bool) -> str | None:
     interface = _find_interface(source)
     if interface is None:
         return None
-    # What describes the remote module's own methods (forward_async) asks more of the module than we do.
+    # An interface with the handle's own methods (forward_async) has more methods than the module.
     names = interface_methods(interface)
     return source if names is not None and names <= set(stub.declaration.methods) else None
 
@@ -203,7 +203,7 @@ def _find_interface(source: str) -> Any:
 
 
 def declare(stub: str, path: NativePath | None) -> Native | None:
-    """Make TorchScript know a native path, once for each stub.
+    """Declare a native path to TorchScript, once for each stub.
 
     Args:
         stub: the digest of the stub.
@@ -223,12 +223,12 @@ def declare(stub: str, path: NativePath | None) -> Native | None:
             except (ImportError, RuntimeError) as error:
                 _log.debug("stub %s has no native path here: %s", stub, error)
             _DECLARED.value[stub] = native
-        known = _DECLARED.value[stub]
-        return known if known is not None and known.path == path else None
+        native = _DECLARED.value[stub]
+        return native if native is not None and native.path == path else None
 
 
 def declared(stub: str) -> Native | None:
-    """What this process knows of a stub, by its digest."""
+    """The native path that is declared for a stub; None without one."""
     return _DECLARED.value.get(stub)
 
 

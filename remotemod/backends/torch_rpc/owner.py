@@ -34,37 +34,39 @@ CODEC = Codec(code=True)
 
 
 class RpcOwner(Owner):
-    """Keeps what others ask for behind torch's RRefs, which count their holders themselves."""
+    """An owner that keeps values behind torch's RRefs, which count their holders themselves."""
 
     def keep(self, value: object) -> Any:
-        """Keeps ``value`` and returns torch's reference to it."""
+        """Keep ``value`` and return torch's reference to it."""
         if is_script_module(value):
             return _untyped(value)
         return rpc.RRef(value)
 
     def value(self, ref: Any) -> Any:
-        """What a reference of this owner's stands for, or the number of a graph."""
+        """The value of a reference of this owner's, or of the number of a graph."""
         return super().value(ref) if type(ref) is int else as_module(ref.local_value())
 
     def load(self, request: Load) -> LoadedStub:
-        """Takes a stub, and compiles what TorchScript callers will ask for."""
+        """Load a stub, and compile the functions for TorchScript callers."""
         stub = super().load(request)
         compiled(declare(request.digest, request.extension))
         return stub
 
     def keep_module(self, module: nn.Module, stub: str | None) -> tuple[Any, Any]:
-        """Keeps a module; a scripted one behind a reference that TorchScript can follow."""
+        """Keep a module; a scripted one behind a reference that TorchScript can follow."""
         native = None if stub is None else declared(stub)
         if is_script_module(module) and compiled(native) is not None:
             assert isinstance(native, Native)
             try:
                 return rpc.RRef(module, native.interface), True
             except RuntimeError:
-                pass  # it has not the methods of the interface: Python will say which one is missing
+                pass  # it lacks a method of the interface: a call in Python names it
         return self.keep(module), False
 
 
-_IN_TRANSIT: Slot[dict[int, Any]] = slot("objects on their way into a call of this process", dict)
+_IN_TRANSIT: Slot[dict[int, Any]] = slot(
+    "objects that are passed to a call of this process without a copy", dict
+)
 _NUMBERS: Slot[itertools.count[int]] = slot("numbers these objects", itertools.count)
 
 
@@ -74,7 +76,7 @@ def _untyped(module: object) -> Any:
 
 
 class _Direct:
-    """Hands an object to a call in its own process without copying it."""
+    """An object that is passed to a call in its own process without a copy."""
 
     def __init__(self, value: object) -> None:
         self.value = value
@@ -98,29 +100,31 @@ def _same(value: Any) -> Any:
 _SESSION: Slot[tuple[Any, Session | None]] = slot(
     "the session of this process's agent, and that agent's generation", lambda: (None, None)
 )
-_LOCK: Slot[threading.Lock] = slot("guards its making", threading.Lock, in_child="new")
+_LOCK: Slot[threading.Lock] = slot(
+    "guards the session of this process's agent", threading.Lock, in_child="new"
+)
 
 
 def _session() -> Session:
     """The one session of all callers: torch counts what each of them holds."""
-    now = generation()
+    current = generation()
     made_for, session = _SESSION.value
-    if session is not None and made_for is now:
+    if session is not None and made_for is current:
         return session
     with _LOCK.value:
         made_for, session = _SESSION.value
-        if session is None or made_for is not now:
+        if session is None or made_for is not current:
             session = Session(RpcOwner(rpc.get_worker_info().name, reachable=True))
-            _SESSION.value = now, session
+            _SESSION.value = current, session
         return session
 
 
 PLAIN, PACKED, FAILED = range(3)
-"""The forms of an answer: the result as it is, the result in a parcel, what was raised in a parcel."""
+"""The forms of an answer: the result as it is, the result in a parcel, the failure in a parcel."""
 
 
 def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tuple[int, Any, int]:
-    """On the owner: runs a request.
+    """Run a request on the owner.
 
     Args:
         sent: a parcel, or the fields of a :class:`Call` that torch's own pickler could take.
@@ -147,7 +151,7 @@ def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tup
 
 
 def _finish_queued() -> None:
-    """Waits until devices have done what the request has queued.
+    """Wait until devices have done what the request has queued.
 
     With device maps torch runs each request on streams of its own, which nothing but the tensors of an answer puts in an
     order: the next call would read parameters that an optimizer's step has not written yet.

@@ -1,4 +1,4 @@
-"""What scripted code raised, read from the text that TorchScript makes of it."""
+"""The errors of scripted code, read from TorchScript's text."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SCRIPT_ERROR = re.compile(r"^(?:([\w.]+)\.)?(\w+): (.*)\Z", re.MULTILINE | re.D
 
 
 def script_failure(text: str, worker: str, codec: Codec) -> Failure:
-    """What a scripted module raised: TorchScript tells the type and the message on its last lines.
+    """The failure of a scripted module: TorchScript's last lines hold the type and the message.
 
     Args:
-        text: what TorchScript says.
-        worker: where.
-        codec: takes the message apart.
+        text: TorchScript's text.
+        worker: the worker's name.
+        codec: encodes the message.
     """
     at = text.rfind("<--- HERE")
-    found = _SCRIPT_ERROR.search(text, text.find("\n", at) if at >= 0 else 0)
-    module, name, message = found.groups() if found else (None, "RuntimeError", text)
-    reference = _known(module or "builtins", name)
+    match = _SCRIPT_ERROR.search(text, text.find("\n", at) if at >= 0 else 0)
+    module, name, message = match.groups() if match else (None, "RuntimeError", text)
+    reference = _error_class(module or "builtins", name)
     return Failure(
         worker=worker,
         type_name=name if reference[0] == "builtins" else ".".join(reference),
@@ -36,7 +36,7 @@ def script_failure(text: str, worker: str, codec: Codec) -> Failure:
     )
 
 
-def _known(module: str, name: str) -> tuple[str, str]:
+def _error_class(module: str, name: str) -> tuple[str, str]:
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):

@@ -1,7 +1,7 @@
-"""Writes what TorchScript runs over torch's RPC: an interface to type references by, a handle, owner functions.
+"""Write the code that TorchScript runs over torch's RPC: an interface to type references by, a handle, owner functions.
 
-Torch's RPC runs compiled functions without Python on either side. This text has what that takes and is made of a
-stub's declaration; callers write it, owners receive it beside the stub.
+Torch's RPC runs compiled functions without Python on either side. This text is made of a stub's declaration;
+callers write it, owners receive it beside the stub.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _PathText:
 
 
 def script_text(stub: LoadedStub) -> str | None:
-    """The text for a stub; None where TorchScript can reach none of its methods in this way.
+    """The text for a stub; None where TorchScript can reach none of its methods so.
 
     Args:
         stub: a stub that this process has loaded.

@@ -1,4 +1,4 @@
-"""Values on their way over torch's RPC: pickled here, with tensors and references left to torch.
+"""The serialization of values for torch's RPC: pickled by us, with tensors and references left to torch.
 
 Torch's own pickler would do for what can be imported on both sides. This one also takes code by value (lambdas,
 classes in functions), and lets an exception come back as a value, so that nothing of it is lost.
@@ -46,7 +46,7 @@ class Parcel(NamedTuple):
     Attributes:
         paths: the native paths of the handles in it; first, because they may define the types of the references.
         data: the pickle.
-        tensors: what it refers to; torch sends them beside the message and records them for autograd.
+        tensors: the tensors in it; torch sends them beside the message and records them for autograd.
         refs: references, which torch counts.
     """
 
@@ -59,17 +59,17 @@ class Parcel(NamedTuple):
 def pack(
     value: object, *, main_by_value: bool, on_cpu: bool = False, records: bool = False
 ) -> Parcel:
-    """Takes a value apart.
+    """Pack a value into a parcel.
 
     Args:
-        value: anything that pickle or cloudpickle takes.
+        value: a value that pickle or cloudpickle takes.
         main_by_value: whether classes and functions of ``__main__`` travel by value, because the
             receiver's is another.
         on_cpu: whether tensors of accelerators travel as ones on the CPU, because there is no device map.
         records: whether torch's distributed autograd is to see parameters too; they arrive as plain tensors.
 
     Raises:
-        ProtocolError: a part of it cannot be pickled.
+        ProtocolError: something in it cannot be pickled.
     """
     data = io.BytesIO()
     pickler = _Pickler(data, main_by_value, on_cpu, records)
@@ -204,27 +204,27 @@ def _declare(stub: str, text: str, interface: str | None) -> None:
 class _Stub:
     """A stub in a pickle, with its native path."""
 
-    def __init__(self, text: str, bound: dict[str, object]) -> None:
+    def __init__(self, text: str, injected: dict[str, object]) -> None:
         digest = text_digest(text)
         native = declared(digest)
         self.path = None if native is None else _Path(native, digest)
-        self._content = self.path, text, bound
+        self._content = self.path, text, injected
 
     def __reduce__(self) -> Any:
         return _load, self._content
 
 
-def _load(path: None, text: str, bound: dict[str, object]) -> tuple[str, dict[str, object]]:
-    load_stub(text, bound)
-    return text, bound
+def _load(path: None, text: str, injected: dict[str, object]) -> tuple[str, dict[str, object]]:
+    load_stub(text, injected)
+    return text, injected
 
 
 def reduce_handle(module: Any) -> Any:
-    """What pickle makes of a handle."""
-    return _restore, _parts(pack_handle(module))
+    """The reduction of a handle for pickle."""
+    return _restore, _fields(pack_handle(module))
 
 
-def _parts(packed: PackedHandle) -> tuple[Any, ...]:
+def _fields(packed: PackedHandle) -> tuple[Any, ...]:
     return _Stub(packed.text, packed.injected), tuple(packed[2:])
 
 
@@ -233,13 +233,13 @@ def _restore(stub: tuple[str, dict[str, object]], rest: tuple[Any, ...]) -> Any:
 
 
 def reduce_scripted(module: Any) -> Any:
-    """What pickle makes of a scripted module: a scripted remote module is scripted anew on arrival.
+    """The reduction of a scripted module for pickle: a scripted handle is scripted anew on arrival.
 
     Raises:
-        RuntimeError: it is a scripted model with remote parts that torch reaches by references of its own.
+        RuntimeError: it is a scripted model with remote submodules that torch reaches by references of its own.
     """
     if client_of(module) is not None:
-        return _restore_scripted, _parts(pack_handle(module, python_class_of(module)))
+        return _restore_scripted, _fields(pack_handle(module, python_class_of(module)))
     clients = [client for client in map(client_of, module.modules()) if client is not None]
     if any(client.spec.extension for client in clients):
         raise RuntimeError(
@@ -260,6 +260,6 @@ def _restore_scripted(stub: Any, rest: tuple[Any, ...]) -> Any:
 
 @functools.cache
 def register_scripted() -> None:
-    """Teaches torch's RPC pickler about scripted remote modules; torch's own class knows but a refusal."""
+    """Register scripted handles with torch's RPC pickler, which refuses its own."""
     for cls in recursive_class():
         on_pickled_script(cls, reduce_scripted)

@@ -3,11 +3,11 @@
 While torch traces, a handle's call becomes operators with fixed schemas, whatever the interface, because graphs hold
 tensors, whole numbers and text. The arguments are taken apart into these (``form``); dynamo follows that code, so nothing of
 it is opaque to it. The fake kernel runs the module itself, which the owner sends without its data (``skeleton``), and leaves
-the result's form for the code that puts the result together. ``declared`` tells torch of the operators, ``operators`` says what they do, ``traced``
-and ``symbolic`` what a handle does while it is traced.
+the result's form for the code that puts the result together. ``declared`` declares the operators to torch, ``operators``
+implements them, ``traced`` and ``symbolic`` are the calls of a handle that is traced.
 
-* A compiled graph has a backward of its own, made before anything is called. So what is called there keeps its small graph of
-  autograd's (``calls``) behind a tensor that stands for it and is saved like an activation; the graph goes when that tensor's
+* A compiled graph has a backward of its own, made before anything is called. So each call keeps a small graph of
+  autograd's (``calls``) under a token: a tensor that is saved like an activation; the graph goes when that tensor's
   memory does. The backward operator runs autograd on it. Whether parameters' gradients are wanted is read off the anchor, which is
   an input of the graph.
 * A compiler drops what is not used, merges what looks alike, and moves what does not depend on each other. Operators are

@@ -1,4 +1,6 @@
-"""Makes the remote calls that a graph of torch's asks for, and keeps what belongs to each until its end."""
+"""Make the remote calls of a graph of torch's, and keep the state of each until its end.
+
+A token is a tensor that a graph holds in the place of a started call or of a kept graph."""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ from remotemod.torch_compat.engine import keeps_graph, will_execute
 
 __all__ = ["EXPECTED", "begin", "call", "end", "end_kept", "go_back"]
 
-# A graph may outlive any reset: what its tensors stand for goes with them.
+# A graph may outlive any reset: the values of its tokens go with them.
 _NUMBERS: Slot[itertools.count[int]] = slot(
-    "numbers what tensors stand for", lambda: itertools.count(1), lasting=True
+    "numbers of tokens", lambda: itertools.count(1), lasting=True
 )
 
 
 class Result(NamedTuple):
-    """What a call was traced with as its result.
+    """The result with which a call was traced.
 
     Attributes:
         form: its form.
@@ -40,39 +42,39 @@ class Result(NamedTuple):
 
     @staticmethod
     def of(form: Form, tensors: Sequence[Tensor]) -> Result:
-        """How a result is described."""
+        """The description of a result."""
         shapes = [tuple(size if type(size) is int else None for size in t.shape) for t in tensors]
         return Result(form, [(t.dtype, shape) for t, shape in zip(tensors, shapes, strict=True)])
 
     def difference(self, form: Form, tensors: Sequence[Tensor]) -> str | None:
-        """In what another result cannot stand for this one; None if it can."""
+        """The difference that makes another result unfit for the graph; None if there is none."""
         if form != self.form:
             return f"{form} is not {self.form}, and a graph holds only tensors: return what changes as a tensor"
         for tensor, (dtype, sizes) in zip(tensors, self.tensors, strict=True):
             fits = tensor.dim() == len(sizes) and all(
-                size in (None, real) for size, real in zip(sizes, tensor.shape, strict=True)
+                size in (None, actual) for size, actual in zip(sizes, tensor.shape, strict=True)
             )
             if tensor.dtype != dtype or not fits:
                 shown = ", ".join("any" if size is None else str(size) for size in sizes)
-                return f"{tensor.dtype} {tuple(tensor.shape)} is not {dtype} ({shown}): mend its rule (fake=), or trace again"
+                return f"{tensor.dtype} {tuple(tensor.shape)} is not {dtype} ({shown}): correct its rule (fake=), or trace again"
         return None
 
 
 EXPECTED: Slot[dict[int, Result]] = slot(
     "the results that graphs were traced with", dict, lasting=True
 )
-"""The result that each place in a graph was traced with."""
+"""The result with which each call site in a graph was traced."""
 
 
 class _Called(NamedTuple):
-    """A call as a graph makes it, whose tensors have memory of their own: compilers use it again as they like."""
+    """A call from a graph, whose tensors have memory of their own, because compilers reuse memory."""
 
     client: Client
     method: str
     site: int
 
-    def given(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Arguments, where the module gets those of its caller."""
+    def arguments(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tensors as arguments, copied where the module shares memory with its caller."""
         shared = self.client.cluster.capabilities.shares_memory
         return [tensor.clone() for tensor in tensors] if shared else tensors
 
@@ -92,14 +94,14 @@ class _Called(NamedTuple):
                 f"traced: {difference}, or call {self.method} outside of what is compiled"
             )
         if self.client.cluster.capabilities.shares_memory:
-            found = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
+            own = [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
         else:
-            once = {id(tensor): i for i, tensor in enumerate(tensors)}
-            found = [
-                tensor.contiguous() if once[id(tensor)] == i else tensor.clone().contiguous()
+            last_index = {id(tensor): i for i, tensor in enumerate(tensors)}
+            own = [
+                tensor.contiguous() if last_index[id(tensor)] == i else tensor.clone().contiguous()
                 for i, tensor in enumerate(tensors)
             ]
-        return found or [torch.empty(0)]  # a saved program can have no list without tensors
+        return own or [torch.empty(0)]  # a saved program can have no list without tensors
 
 
 def _called(ref: str, method: str, site: int) -> _Called:
@@ -123,16 +125,16 @@ class _Kept(NamedTuple):
     anchored: bool
 
 
-_BEGUN: Slot[dict[int, _Begun]] = slot("calls that tensors stand for", dict, lasting=True)
-_KEPT: Slot[dict[int, _Kept]] = slot("graphs that tensors stand for", dict, lasting=True)
+_BEGUN: Slot[dict[int, _Begun]] = slot("started calls, by their tokens", dict, lasting=True)
+_KEPT: Slot[dict[int, _Kept]] = slot("kept graphs, by their tokens", dict, lasting=True)
 
 
 def call(
     ref: str, method: str, form: Form, tensors: Sequence[Tensor], sizes: Sequence[int], site: int
 ) -> list[Tensor]:
-    """Runs a method and returns the tensors of its result; autograd sees it as any remote call."""
+    """Run a method and return the tensors of its result; autograd sees it as any remote call."""
     called = _called(ref, method, site)
-    args, kwargs = put_together(form, called.given(tensors), sizes)
+    args, kwargs = put_together(form, called.arguments(tensors), sizes)
     return called.tensors(called.client.call(method, args, kwargs))
 
 
@@ -145,39 +147,39 @@ def begin(
     site: int,
     needs: Sequence[bool] | None = None,
 ) -> Tensor:
-    """Starts a method.
+    """Start a method.
 
     Args:
         ref: the remote module.
         method: its method.
-        form: the arguments, their form.
+        form: the form of the arguments.
         tensors: their tensors.
         sizes: their whole numbers.
-        site: the place in the graph.
-        needs: which of the tensors have a gradient, where the graph that calls has a backward of its own, which will
-            ask :func:`go_back`; None where autograd sees the call itself.
+        site: the number of the call site.
+        needs: which of the tensors need a gradient, where the calling graph has a backward of its own, which calls
+            :func:`go_back`; None where autograd sees the call itself.
 
     Returns:
-        A tensor that stands for the call.
+        The token of the call.
     """
     called = _called(ref, method, site)
-    given, inputs = called.given(tensors), []
+    given, inputs = called.arguments(tensors), []
     if needs is not None:
         given = [t.detach().requires_grad_(need) for t, need in zip(given, needs, strict=True)]
         inputs = [tensor for tensor in given if tensor.requires_grad]
     args, kwargs = put_together(form, given, sizes)
     with torch.set_grad_enabled(needs is not None or torch.is_grad_enabled()):
         future = called.client.submit(method, args, kwargs)
-    return _stand_in(_BEGUN.value, _Begun(future, inputs, called))
+    return _make_token(_BEGUN.value, _Begun(future, inputs, called))
 
 
-def end(stands_for: Tensor) -> list[Tensor]:
-    """Waits for a started method and returns the tensors of its result.
+def end(token: Tensor) -> list[Tensor]:
+    """Wait for a started method and return the tensors of its result.
 
     Raises:
-        RemoteModError: the graph that started it is over, and with it the way back for gradients.
+        RemoteModError: the graph that started it is over, so gradients cannot flow back.
     """
-    begun = _take(stands_for)
+    begun = _take(token)
     if begun.inputs:
         raise RemoteModError(
             "the result of a call that a compiled function has submitted is waited for outside of it, where gradients "
@@ -186,17 +188,17 @@ def end(stands_for: Tensor) -> list[Tensor]:
     return begun.tensors()
 
 
-def end_kept(stands_for: Tensor, anchored: bool) -> tuple[list[Tensor], Tensor]:
-    """Waits for a method that was started with ``needs``; also returns what stands for its graph.
+def end_kept(token: Tensor, anchored: bool) -> tuple[list[Tensor], Tensor]:
+    """Wait for a method that was started with ``needs``; also return the token of its graph.
 
     Args:
-        stands_for: the call.
-        anchored: whether the graph that calls has the anchor of the remote parameters among its inputs.
+        token: the token of the call.
+        anchored: whether the calling graph has the anchor of the remote parameters among its inputs.
     """
-    begun = _take(stands_for)
+    begun = _take(token)
     with torch.enable_grad():
         results = begun.tensors()
-    graph = _stand_in(_KEPT.value, _Kept(results, begun.inputs, anchored))
+    graph = _make_token(_KEPT.value, _Kept(results, begun.inputs, anchored))
     return [result.detach() for result in results], graph
 
 
@@ -204,7 +206,7 @@ def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
     """The gradients of the inputs that need one, given those of the results; the owner's parameters get theirs.
 
     Args:
-        graph: what stands for the graph of the call.
+        graph: the token of the graph.
         grads: the gradient of each result; None where there is none.
     """
     results, inputs, anchored = _KEPT.value[int(graph)]
@@ -217,31 +219,31 @@ def go_back(graph: Tensor, grads: Sequence[Tensor | None]) -> list[Tensor]:
         return [torch.zeros_like(tensor) for tensor in inputs]
     keep = keeps_graph()
     outs, given = zip(*pairs, strict=True)
-    # Who differentiates for some inputs alone, as autograd.grad() does, wants no gradients left on parameters.
+    # A pass for some inputs alone, such as autograd.grad(), leaves no gradients on parameters.
     if not anchored or will_execute(anchor()[1]):
         torch.autograd.backward(outs, given, keep)
-        found = tuple(tensor.grad for tensor in inputs)
+        input_grads = tuple(tensor.grad for tensor in inputs)
         for tensor in inputs:
             tensor.grad = None
     else:
-        found = torch.autograd.grad(outs, inputs, given, keep, allow_unused=True)
+        input_grads = torch.autograd.grad(outs, inputs, given, keep, allow_unused=True)
     return [
         torch.zeros_like(tensor) if grad is None else grad.contiguous()
-        for tensor, grad in zip(inputs, found, strict=True)
+        for tensor, grad in zip(inputs, input_grads, strict=True)
     ]
 
 
-def _stand_in(table: dict[int, Any], value: Any) -> Tensor:
-    """A tensor that stands for ``value``, which goes with the tensor's memory."""
+def _make_token(table: dict[int, Any], value: Any) -> Tensor:
+    """A token of ``value``, which is dropped with the tensor's memory."""
     number = next(_NUMBERS.value)
     table[number] = value
-    made = torch.tensor([number])
-    weakref.finalize(made.untyped_storage(), table.pop, number, None)
-    return made
+    token = torch.tensor([number])
+    weakref.finalize(token.untyped_storage(), table.pop, number, None)
+    return token
 
 
-def _take(stands_for: Tensor) -> _Begun:
-    begun = _BEGUN.value.pop(int(stands_for), None)
+def _take(token: Tensor) -> _Begun:
+    begun = _BEGUN.value.pop(int(token), None)
     if begun is None:
         raise RemoteModError("the result of this call was taken before")
     return begun

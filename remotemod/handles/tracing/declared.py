@@ -1,4 +1,4 @@
-"""Declares the operators that stand for remote calls in graphs of torch's; what they do is imported when they run."""
+"""Declare the operators of remote calls in graphs of torch's; their implementation is imported when they run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SCHEMAS = {
 }
 """``call`` is a whole remote call, and what exported programs hold; ``submit`` and ``collect`` are its halves.
 
-``ref`` and ``method`` say what is called; ``form``, ``tensors`` and ``sizes`` are its arguments, taken apart; ``site``
-tells the calls of a program apart. What was submitted ``after`` the call stays before its result is waited for. ``anchor`` requires grad on behalf of the remote parameters. Where a graph has a
-backward of its own, the kept forms stand for the halves, and ``backward`` for the way back: ``like`` has the dtypes and
+``ref`` and ``method`` name the called method; ``form``, ``tensors`` and ``sizes`` are its arguments, taken apart; ``site``
+is a number of its own for each call of a program. What was submitted ``after`` the call stays before its result is waited for. ``anchor`` requires grad for the remote parameters. Where a graph has a
+backward of its own, the kept forms replace the halves, and ``backward`` is its backward: ``like`` has the dtypes and
 devices of the gradients, ``ranks`` and ``sizes`` their shapes.
 """
 
 
 @functools.cache
 def declare() -> Any:
-    """Declares the operators, once; costs about a millisecond."""
+    """Declare the operators, once; costs about a millisecond."""
     make: Any = torch.library.Library  # untyped in torch
     library = make("remotemod", "DEF")
     for name, schema in SCHEMAS.items():

@@ -1,4 +1,4 @@
-"""The rules by which a user says what shapes a remote method returns."""
+"""The user's rules for the shapes that remote methods return."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def fakes_of(fake: Fake | None, stub: Declaration) -> Mapping[str, Callable[...,
 
     Args:
         fake: a rule for ``forward``, or rules by method.
-        stub: says which methods there are.
+        stub: declares the methods.
 
     Raises:
-        TypeError: that is no rule.
+        TypeError: the value is no rule.
         ValueError: there is no such method.
     """
     if fake is None:

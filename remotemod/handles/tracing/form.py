@@ -1,4 +1,4 @@
-"""Takes values apart into tensors, whole numbers and a form that graphs can hold as text.
+"""Take values apart into tensors, whole numbers and a form that graphs can hold as text.
 
 A form is made of lists and plain values alone, and all of this is written so that dynamo can follow it.
 """
@@ -33,7 +33,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def constant(function: _F) -> _F:
-    """Marks what is done while dynamo traces, and not again."""
+    """Mark what is done while dynamo traces, and not again."""
     mark: Any = torch.compiler.assume_constant_result  # untyped in torch
     marked: _F = mark(function)
     return marked
@@ -75,7 +75,7 @@ def take_apart(value: Any, tensors: list[Tensor], sizes: list[Any] | None) -> Fo
 
 
 def put_together(form: Form, tensors: Sequence[Any], sizes: Sequence[Any]) -> Any:
-    """The value again, with these tensors and sizes in it."""
+    """The value of a form, with these tensors and sizes in it."""
     kind = form[0]
     if kind == "is":
         return form[1]
@@ -95,8 +95,8 @@ def put_together(form: Form, tensors: Sequence[Any], sizes: Sequence[Any]) -> An
     if kind == "data":
         return _named(form[1])(**dict(zip(form[2], items, strict=True)))
     keys = [put_together(key, tensors, sizes) for key in form[1]]
-    made = dict(zip(keys, items, strict=True))
-    return made if kind == "dict" else OrderedDict(made)
+    pairs = zip(keys, items, strict=True)
+    return dict(pairs) if kind == "dict" else OrderedDict(pairs)
 
 
 def text_of(form: Form, travels: bool, name: str) -> str:
@@ -108,7 +108,7 @@ def text_of(form: Form, travels: bool, name: str) -> str:
         name: the method, for errors.
 
     Raises:
-        ProtocolError: it holds what means something in this process alone, and must travel.
+        ProtocolError: it must travel, and holds a name that has a meaning in this process alone.
     """
     return (
         _text(form, travels, name) + ""
@@ -118,8 +118,8 @@ def text_of(form: Form, travels: bool, name: str) -> str:
 @constant
 def _text(form: Form, travels: bool, name: str) -> str:
     text = json.dumps(form, separators=(",", ":"))
-    for found, value in _LOCAL.value.items() if travels else ():
-        if f'"{found}"' in text:
+    for local_name, value in _LOCAL.value.items() if travels else ():
+        if f'"{local_name}"' in text:
             raise ProtocolError(
                 f"a call of {name} passes {value!r:.60}, which cannot be written into a program for other processes; "
                 "put its class at the top of a module"
@@ -130,16 +130,20 @@ def _text(form: Form, travels: bool, name: str) -> str:
 @cached(maxsize=1024)
 def form_of(text: str) -> Form:
     """The form that a text is of."""
-    found: Form = json.loads(text)
-    return found
+    form: Form = json.loads(text)
+    return form
 
 
-# --- what has no form of its own --------------------------------------------------------------
+# --- constants ---------------------------------------------------------------------------------
 
 _CODEC = Codec()
-# Graphs that were written go on naming these, so they last as long as the process.
-_LOCAL: Slot[dict[str, Any]] = slot("what only this process's graphs can name", dict, lasting=True)
-_NUMBERS: Slot[itertools.count[int]] = slot("numbers it", lambda: itertools.count(1), lasting=True)
+# Graphs go on naming these, so they last as long as the process.
+_LOCAL: Slot[dict[str, Any]] = slot(
+    "the values that only this process's graphs can name", dict, lasting=True
+)
+_NUMBERS: Slot[itertools.count[int]] = slot(
+    "numbers them", lambda: itertools.count(1), lasting=True
+)
 
 
 def _name_of(value: Any) -> str:
@@ -198,32 +202,32 @@ def _constant_name(value: Any) -> str:
                 return f"value {base64.b85encode(header).decode()}"
     except (ProtocolError, AttributeError, KeyError):
         pass
-    for name, known in _LOCAL.value.items():
-        if known is value:
+    for name, local in _LOCAL.value.items():
+        if local is value:
             return name
     name = f"here {next(_NUMBERS.value)}"
     _LOCAL.value[name] = value
     return name
 
 
-class _Known:
-    """Holds by name what forms name: dynamo follows attributes, and no results of functions that it skips."""
+class _NamedValues:
+    """The values that forms name, as attributes: dynamo follows these, and no results of functions that it skips."""
 
 
-_KNOWN = _Known()
+_NAMED = _NamedValues()
 
 
 def _named(name: str) -> Any:
-    """What :func:`_name_of` has named."""
-    return getattr(_KNOWN, _key(name) + "")
+    """The value that :func:`_name_of` has named."""
+    return getattr(_NAMED, _key(name) + "")
 
 
 @constant
 def _key(name: str) -> str:
-    """The attribute that holds what a name means; dynamo takes no dots in it."""
+    """The attribute for a named value; dynamo takes no dots in it."""
     key = name.encode().hex()
-    if not hasattr(_KNOWN, key):
-        setattr(_KNOWN, key, _find(name))
+    if not hasattr(_NAMED, key):
+        setattr(_NAMED, key, _find(name))
     return key
 
 

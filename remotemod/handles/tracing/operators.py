@@ -1,4 +1,4 @@
-"""What the operators of remote calls do: make the call, tell its shapes, or become a part of a graph with gradients."""
+"""The kernels of the operators of remote calls: the call itself, its shapes, and its node in a graph with gradients."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from remotemod.torch_compat.tracing import below_autograd, functional_modes, is_
 
 __all__ = ["AUTOGRAD", "FAKE", "REAL", "define", "last_result", "next_site"]
 
-_THREAD: Slot[threading.local] = slot("what each thread has traced last", threading.local)
+_THREAD: Slot[threading.local] = slot("the last traced result of each thread", threading.local)
 # Compiled code is cached on disk by its graph, which does not say what the module's shapes were.
 _SITES: Slot[itertools.count[int]] = slot(
-    "numbers the places of calls in graphs",
+    "numbers the call sites in graphs",
     lambda: itertools.count(random.SystemRandom().getrandbits(48)),
     lasting=True,
 )
@@ -35,13 +35,13 @@ _SITES: Slot[itertools.count[int]] = slot(
 
 @constant
 def last_result() -> Form:
-    """How the result of the call that was traced last in this thread is made of its tensors."""
-    found: Form = _THREAD.value.result
-    return found
+    """The form of the result of the call that was traced last in this thread."""
+    form: Form = _THREAD.value.result
+    return form
 
 
 def next_site() -> int:
-    """A number that no other call in any graph has, so that nobody takes two calls for one."""
+    """A number that no other call in any graph has, so that no compiler merges two calls."""
     return _next_site() + 0  # dynamo would guard a result that is used as it is, and cannot
 
 
@@ -52,7 +52,7 @@ def _next_site() -> int:
 
 @constant
 def define() -> None:
-    """Makes the operators known to torch, and that none of them may be left out."""
+    """Declare the operators to torch, and that no call of them may be dropped."""
     declare()
     for name in SCHEMAS:
         has_side_effect(getattr(torch.ops.remotemod, name).default)
@@ -79,33 +79,33 @@ def _autograd(name: str, *args: Any) -> Any:
         return REAL[name](*args)
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if name == "submit":
-        return _began(_trace_submit(*args) if recorded else _below(name, *args))
+        return _note_submitted(_trace_submit(*args) if recorded else _below(name, *args))
     if name == "collect":
-        args = args[0], _begun(args[0]), *args[2:]
+        args = args[0], _submitted(args[0]), *args[2:]
     return _TRACED[name](*args) if recorded and name in _TRACED else _below(name, *args)
 
 
-_BEGUN: Slot[weakref.WeakKeyDictionary[Any, list[Tensor]]] = slot(
+_SUBMITTED: Slot[weakref.WeakKeyDictionary[Any, list[Tensor]]] = slot(
     "the calls that a graph has submitted so far", weakref.WeakKeyDictionary
 )
 
 
-def _began(stands_for: Tensor) -> Tensor:
-    """Notes that a call has been submitted in the graph that is written."""
+def _note_submitted(token: Tensor) -> Tensor:
+    """Note that a call has been submitted in the graph that is written."""
     for mode in functional_modes():
-        _BEGUN.value.setdefault(mode, []).append(stands_for)
-    return stands_for
+        _SUBMITTED.value.setdefault(mode, []).append(token)
+    return token
 
 
-def _begun(stands_for: Tensor) -> list[Tensor]:
-    """The other calls that the graph has submitted so far.
+def _submitted(token: Tensor) -> list[Tensor]:
+    """The tokens of the other calls that the graph has submitted so far.
 
-    A compiler moves what does not depend on each other: it would wait for the first call before it submits the second.
+    A compiler reorders independent operations: it would wait for the first call before it submits the second.
     """
-    found: list[Tensor] = []
+    others: list[Tensor] = []
     for mode in functional_modes():
-        found += [begun for begun in _BEGUN.value.get(mode, ()) if begun is not stands_for]
-    return found
+        others += [other for other in _SUBMITTED.value.get(mode, ()) if other is not token]
+    return others
 
 
 def _tensors_of(args: Sequence[Any]) -> list[Tensor]:
@@ -122,21 +122,21 @@ def _trace_call(*call: Any) -> Any:
 
 
 def _trace_submit(*call: Any) -> Any:
-    given = call[:-1]
-    return _below("submit_kept", *given, [tensor.requires_grad for tensor in given[3]])
+    arguments = call[:-1]
+    return _below("submit_kept", *arguments, [t.requires_grad for t in arguments[3]])
 
 
-def _trace_collect(stands_for: Tensor, after: list[Tensor], *call: Any) -> Any:
+def _trace_collect(token: Tensor, after: list[Tensor], *call: Any) -> Any:
     ref, method, form, tensors, sizes, site, anchor = call
-    what = (ref, method, form)
-    return list(_Collect.apply(stands_for, after, what, sizes, site, anchor, *tensors))  # type: ignore[no-untyped-call]
+    called = (ref, method, form)
+    return list(_Collect.apply(token, after, called, sizes, site, anchor, *tensors))  # type: ignore[no-untyped-call]
 
 
 class _Collect(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        stands_for: Tensor,
+        token: Tensor,
         after: list[Tensor],
         call: tuple[str, str, str],
         sizes: Sequence[int],
@@ -146,7 +146,7 @@ class _Collect(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         results, graph = _below(
             "collect_kept",
-            stands_for,
+            token,
             after,
             *call,
             list(tensors),
@@ -166,8 +166,8 @@ class _Collect(torch.autograd.Function):
         (graph,) = ctx.saved_tensors
         ranks = [len(shape) for shape in ctx.shapes]
         sizes = [size for shape in ctx.shapes for size in shape]
-        found = iter(torch.ops.remotemod.backward(graph, list(grads), ctx.like, ranks, sizes))
-        inputs = [next(found) if need else None for need in ctx.needs_input_grad[6:]]
+        input_grads = iter(torch.ops.remotemod.backward(graph, list(grads), ctx.like, ranks, sizes))
+        inputs = [next(input_grads) if need else None for need in ctx.needs_input_grad[6:]]
         return None, None, None, None, None, None, *inputs
 
 
@@ -180,10 +180,10 @@ def _shapes(
     args, kwargs = put_together(form_of(form), tensors, sizes)
     client = DIRECTORY.find(ref)
     value = shapes_of(client, method, args, kwargs)
-    found: list[Tensor] = []
-    result = _THREAD.value.result = take_apart(value, found, None)
-    calls.EXPECTED.value[site] = calls.Result.of(result, found)
-    return [tensor.new_empty(tensor.shape) for tensor in found] or [torch.empty(0)]
+    result_tensors: list[Tensor] = []
+    result = _THREAD.value.result = take_apart(value, result_tensors, None)
+    calls.EXPECTED.value[site] = calls.Result.of(result, result_tensors)
+    return [tensor.new_empty(tensor.shape) for tensor in result_tensors] or [torch.empty(0)]
 
 
 def _number(*_: Any) -> Tensor:
@@ -193,16 +193,16 @@ def _number(*_: Any) -> Tensor:
 def _gradients(
     graph: Tensor, grads: Any, like: str, ranks: list[int], sizes: list[Any]
 ) -> list[Tensor]:
-    left = iter(sizes)
-    made = []
+    remaining_sizes = iter(sizes)
+    gradients = []
     for rank, kind in zip(ranks, like.split(), strict=True):
         dtype, _, device = kind.partition("/")
-        shape = [next(left) for _ in range(rank)]
-        made.append(torch.empty(shape, dtype=getattr(torch, dtype), device=device))
-    return made
+        shape = [next(remaining_sizes) for _ in range(rank)]
+        gradients.append(torch.empty(shape, dtype=getattr(torch, dtype), device=device))
+    return gradients
 
 
-# --- what each operator does -----------------------------------------------------------------
+# --- the kernels by operator -----------------------------------------------------------------
 
 REAL: dict[str, Callable[..., Any]] = {
     "call": _real_call,

@@ -1,4 +1,4 @@
-"""What a remote module would answer, worked out here from shapes alone: the module itself, without its data."""
+"""The result of a remote module from shapes alone: the module itself is run in this process, without its data."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _SKELETONS: Slot[weakref.WeakKeyDictionary[Client, bytes]] = slot(
 def shapes_of(client: Client, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The result of a method with tensors that have no data, for arguments that have none.
 
-    It comes from the rule that the user gave (``fake=``), or else from the module: its owner sends it without the
-    data of its tensors, and it is run here on torch's fake tensors.
+    It comes from the user's rule (``fake=``), or else from the module: its owner sends it without the
+    data of its tensors, and it runs in this process on torch's fake tensors.
 
     Args:
         client: the remote module.
@@ -40,12 +40,12 @@ def shapes_of(client: Client, method: str, args: tuple[Any, ...], kwargs: dict[s
         kwargs: likewise.
 
     Raises:
-        RemoteModError: neither gives an answer.
+        RemoteModError: neither gives a result.
     """
     rule = client.fakes.get(method)
     try:
         if rule is None:
-            # All on the CPU, wherever the tensors are: what is wanted are shapes.
+            # All on the CPU, wherever the tensors are: only shapes matter.
             args, kwargs = move((args, kwargs), "cpu")
             module = pickle.loads(_skeleton(client))
             rule = module if method == "forward" else getattr(module, method)
@@ -67,7 +67,7 @@ def _shown(error: Exception) -> str:
 
 
 def outside(function: Callable[..., Any], *args: Any) -> Any:
-    """Runs a function as if nobody traced: in a thread of its own, where no mode of torch's is on."""
+    """Run a function without tracing: in a thread of its own, where no mode of torch's is on."""
     results: list[Any] = []
     errors: list[BaseException] = []
 
@@ -86,10 +86,11 @@ def outside(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _skeleton(client: Client) -> bytes:
-    found = _SKELETONS.value.get(client)
-    if found is None:
-        found = _SKELETONS.value[client] = outside(client.invoke, _without_data, (client.ref,))
-    return found
+    skeleton = _SKELETONS.value.get(client)
+    if skeleton is None:
+        skeleton = outside(client.invoke, _without_data, (client.ref,))
+        _SKELETONS.value[client] = skeleton
+    return skeleton
 
 
 # --- on the owner -----------------------------------------------------------------------------
@@ -102,10 +103,10 @@ def _without_data(ref: RemoteRef[nn.Module]) -> bytes:
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # untyped
-    """Writes each tensor as its shape."""
+    """A pickler that writes each tensor as its shape."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How an object is written."""
+        """The reduction of an object."""
         if isinstance(obj, Tensor) and obj.layout is torch.strided:
             shape = (tuple(obj.shape), obj.stride(), obj.dtype, obj.requires_grad)
             return _empty, (isinstance(obj, nn.Parameter), *shape)
@@ -119,8 +120,8 @@ def _empty(
     dtype: torch.dtype,
     requires_grad: bool,
 ) -> Tensor:
-    # Where the caller's tensors are: a fake tensor on another device would be refused.
-    made = torch.empty_strided(size, stride, dtype=dtype)
+    # On the device of the caller's tensors: a fake tensor on another device would be refused.
+    tensor = torch.empty_strided(size, stride, dtype=dtype)
     if is_parameter:
-        return nn.Parameter(made, requires_grad)
-    return made.requires_grad_(requires_grad)
+        return nn.Parameter(tensor, requires_grad)
+    return tensor.requires_grad_(requires_grad)

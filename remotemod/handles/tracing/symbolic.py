@@ -1,4 +1,4 @@
-"""How ``torch.fx`` sees handles: as leaves, whose methods become nodes of the graph that is traced."""
+"""Handles under ``torch.fx``: leaves whose method calls become nodes of the traced graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def symbolic_call(handle: Any, method: str, args: tuple[Any, ...], kwargs: dict[
 
     Args:
         handle: the remote module.
-        method: the method that is called, as its callers name it.
+        method: the name of the called method.
         args: its positional arguments.
         kwargs: its keyword arguments.
 

@@ -1,4 +1,4 @@
-"""What a handle does while somebody traces it: its calls become operators in the graph."""
+"""The calls of a handle while it is traced: they become operators in the graph."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def call(
     Args:
         ref: the remote module.
         method: its method.
-        anchor: what requires grad on behalf of the remote parameters.
+        anchor: the tensor that requires grad for the remote parameters.
         args: positional arguments.
         kwargs: keyword arguments.
     """
     if not is_exporting():
         return submit(ref, method, anchor, args, kwargs).wait()
-    tensors = torch.ops.remotemod.call(*_given(ref, method, args, kwargs))
+    tensors = torch.ops.remotemod.call(*_arguments(ref, method, args, kwargs))
     return put_together(last_result(), tensors, [])
 
 
@@ -40,24 +40,24 @@ def submit(
     ref: str, method: str, anchor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """A remote call that is not waited for, as a :class:`Pending`; see :func:`call`."""
-    # An exported program makes its calls as anybody does; only compiled ones have a backward of their own.
-    return Pending((*_given(ref, method, args, kwargs), None if is_exporting() else anchor))
+    # An exported program makes ordinary calls; only compiled graphs have a backward of their own.
+    return Pending((*_arguments(ref, method, args, kwargs), None if is_exporting() else anchor))
 
 
 class Pending(TracedFuture):
-    """What ``forward_async`` returns while it is traced: the result can be waited for, and nothing else.
+    """The result of ``forward_async`` while it is traced: it can be waited for, and nothing else.
 
     Args:
-        given: what the operators take.
+        arguments: the operators' arguments.
     """
 
-    def __init__(self, given: tuple[Any, ...]) -> None:
-        self._given = given
-        self._stands_for = torch.ops.remotemod.submit(*given)
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self._arguments = arguments
+        self._token = torch.ops.remotemod.submit(*arguments)
 
     def wait(self, timeout: float | None = None) -> Any:
-        """The result. The bound is the handle's own; ``timeout`` is not looked at."""
-        tensors = torch.ops.remotemod.collect(self._stands_for, [], *self._given)
+        """The result. The timeout is the handle's own; ``timeout`` is ignored."""
+        tensors = torch.ops.remotemod.collect(self._token, [], *self._arguments)
         return put_together(last_result(), tensors, [])
 
     def result(self, timeout: float | None = None) -> Any:
@@ -71,7 +71,9 @@ class Pending(TracedFuture):
         )
 
 
-def _given(ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def _arguments(
+    ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     define()
     if is_exporting():
         _announce(ref)
@@ -83,6 +85,6 @@ def _given(ref: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 @constant
 def _announce(ref: str) -> None:
-    """A program outlives the handle that it was made with: its parts must be found by their names."""
+    """Make a module findable by its reference string: a program outlives the handle."""
     client = DIRECTORY.find(ref)
     outside(DIRECTORY.announce, ref, client)
