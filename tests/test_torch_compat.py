@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -529,3 +530,17 @@ def test_a_program_may_end_while_torchscript_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_advice_on_torchscript_is_suppressed_for_each_thread() -> None:
+    """A thread that has finished takes the suppression from no other one, and none is left."""
+    before = list(warnings.filters)
+    first, second = script.without_advice(), script.without_advice()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.warn("`torch.jit.script` is deprecated", DeprecationWarning, stacklevel=1)
+    second.__exit__(None, None, None)
+    assert caught == []
+    assert warnings.filters == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from remotemod.errors import BackendUnavailable, InterfaceError
-from remotemod.process import cached
+from remotemod.process import Slot, cached, slot
 from remotemod.torch_compat.private import MISSING, Private
 
 __all__ = [
@@ -124,13 +125,54 @@ def of_jit(name: str, default: Any = None) -> Any:
     return getattr(getattr(torch, "jit", None), name, default)
 
 
+_ADVICE = "`torch[.]jit(?#remotemod)"
+"""The beginning of the advice; with a comment, so that no filter of others is equal to ours and goes with it."""
+
+
+class _Silence:
+    """Filters of warnings that are there while any thread wants them.
+
+    ``warnings.catch_warnings`` puts back what it found: of two threads the first to leave would take the filters from the
+    other. A lock would make threads wait for each other's compilation.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._filters: list[Any] = []
+
+    def begin(self) -> None:
+        """Insert the filters, unless they are there."""
+        with self._lock:
+            if not self._threads:
+                for category in (DeprecationWarning, FutureWarning):
+                    warnings.filterwarnings("ignore", _ADVICE, category)
+                self._filters = list(warnings.filters[:2])
+            self._threads += 1
+
+    def end(self) -> None:
+        """Remove them once no thread wants them any more."""
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                present: Any = warnings.filters
+                for entry in self._filters:
+                    with contextlib.suppress(ValueError):  # somebody has reset all filters
+                        present.remove(entry)
+
+
+_SILENCE: Slot[_Silence] = slot("filters of torch's advice", _Silence, in_child="new")
+
+
 @contextlib.contextmanager
 def without_advice() -> Iterator[None]:
     """Suppress torch's warning that TorchScript is deprecated: users get it from their own calls."""
-    with warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning):
-            warnings.filterwarnings("ignore", "`torch.jit", category)
+    silence = _SILENCE.value
+    silence.begin()
+    try:
         yield
+    finally:
+        silence.end()
 
 
 def _classes(*names: str) -> tuple[type, ...]:
