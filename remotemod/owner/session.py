@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from remotemod.autograd.owner import Graph, Pass, Recorded, differentiate
 from remotemod.errors import RemoteModError
@@ -38,6 +38,7 @@ from remotemod.wire.codec import Codec
 __all__ = ["Session"]
 
 Run = Callable[[], Reply]
+T = TypeVar("T")
 
 
 class Session:
@@ -89,13 +90,7 @@ class Session:
 
     def _reply(self, codec: Codec, run: Run) -> Message:
         try:
-            reply = self.running(run)
-            try:
-                return encode_reply(codec, reply)
-            except BaseException:
-                if reply.graph:
-                    self.release([reply.graph])
-                raise
+            return self.encoded(self.running(run), functools.partial(encode_reply, codec))
         except BaseException as error:  # SystemExit too: a module's exit is not the worker's
             return encode_failure(codec, error, self.owner.name)
 
@@ -114,6 +109,20 @@ class Session:
             return run()
         finally:
             self.owner.leave(token)
+
+    def encoded(self, reply: Reply, encode: Callable[[Reply], T]) -> T:
+        """Encode a reply for the caller; if it cannot travel, its graph is released, because nobody will know of it.
+
+        Args:
+            reply: what a request gave.
+            encode: turns it into what the engine sends.
+        """
+        try:
+            return encode(reply)
+        except BaseException:
+            if reply.graph:
+                self.release([reply.graph])
+            raise
 
     def _begin_call(self, request: Call) -> Run:
         endpoint = self.owner.endpoint_of(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -70,6 +71,7 @@ class Server:
         self._codec = make_codec(
             receiver="", cluster=lambda: cluster, owner=owner, session=self._session
         )
+        self._encode_reply = functools.partial(encode_reply, self._codec)
         self._endpoints: dict[int, Endpoint] = {}
         self._endpoint_ids: dict[int, list[int]] = {}  # by the reference of their module
         # Messages that were read ahead, by the numbers of their calls; without one, by numbers below 0.
@@ -105,7 +107,7 @@ class Server:
                 try:
                     # For the thread, not for a block: the next call mostly wants the same.
                     torch.set_grad_enabled(bool(task.graph_mode))
-                    reply = encode_reply(self._codec, task.run(*task.args))
+                    reply = self._session.encoded(task.run(*task.args), self._encode_reply)
                 except (
                     BaseException
                 ) as error:  # SystemExit too: a module's exit is not the worker's

@@ -18,7 +18,7 @@ from remotemod.owner.module_functions import as_module
 from remotemod.owner.owner import Owner
 from remotemod.owner.session import Session
 from remotemod.process import Slot, slot
-from remotemod.requests import Call, Load
+from remotemod.requests import Call, Load, Reply
 from remotemod.stub.loader import LoadedStub
 from remotemod.torch_compat.script import is_script_error, is_script_module
 from remotemod.trees import move_to_caller
@@ -135,13 +135,18 @@ def serve(sent: tuple[Any, ...], main_by_value: bool, keeps_device: bool) -> tup
         The form of the answer, the answer, and the number of the graph that is kept of it, 0 without one.
     """
     session = _session()
-    try:
-        request = Call(*sent) if len(sent) == _CALL else unpack(sent)
-        value, graph = session.run(request)
-        _finish_queued()
+
+    def encode(reply: Reply) -> tuple[int, Any, int]:
+        value, graph = reply
         if is_plain(value):
             return PLAIN, value if keeps_device else move_to_caller(value), graph
         return PACKED, pack(value, main_by_value=main_by_value, on_cpu=not keeps_device), graph
+
+    try:
+        request = Call(*sent) if len(sent) == _CALL else unpack(sent)
+        reply = session.run(request)
+        _finish_queued()
+        return session.encoded(reply, encode)
     except BaseException as error:  # SystemExit too: a module's exit is not the worker's
         if is_script_error(error):
             failure = script_failure(str(error), session.owner.name, CODEC)
