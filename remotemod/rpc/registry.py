@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ _OWN = {
     "shm": "remotemod.backends.shm.door",
     "torch_rpc": "remotemod.backends.torch_rpc.door",
 }
+_AMBIENT = ("torch_rpc",)
+"""Those whose doors have ``ambient()``; every process without a cluster asks them, and loads no other for that."""
 
 
 def backend_names() -> list[str]:
@@ -86,10 +89,8 @@ def _connecting() -> Iterator[str]:
 
 def ambient_doors() -> Iterator[Any]:
     """The doors of our own with clusters that exist without being opened, such as an RPC agent's."""
-    for name in _OWN:
-        try:
-            door = door_of(name)
-        except BackendUnavailable:  # a build of torch without its RPC has no agent
-            continue
-        if hasattr(door, "ambient"):
-            yield door
+    for name in _AMBIENT:
+        with contextlib.suppress(
+            BackendUnavailable
+        ):  # a build of torch without its RPC has no agent
+            yield door_of(name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch.distributed.rpc as rpc
 
-from remotemod.backends.processes.workers import DEFAULT_TIMEOUT
+from remotemod.backends.processes.workers import DEFAULT_TIMEOUT, close_at_exit
 from remotemod.backends.torch_rpc.agent import generation, is_running
 from remotemod.errors import BackendUnavailable
 from remotemod.process import Slot, slot
@@ -81,7 +81,6 @@ def launch(
     Raises:
         BackendUnavailable: torch was built without RPC, or this process has an RPC agent already.
     """
-    from remotemod.backends.processes.workers import close_at_exit
     from remotemod.backends.torch_rpc.launching import CALLER, Group
 
     if not rpc.is_available():
