@@ -15,7 +15,6 @@ from remotemod.backends.serialization import make_codec
 from remotemod.future import Future
 from remotemod.owner.owner import Owner
 from remotemod.requests import Release, Request
-from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine
 from remotemod.rpc.messages import Message, decode_reply, encode_request
 from remotemod.rpc.ref import RemoteRef
@@ -145,14 +144,10 @@ class MessageEngine(Engine):
         codec = self._codecs.get(worker)
         if codec is None:
             codec = make_codec(
-                receiver=worker, cluster=self._own_cluster, owner=self._owner, session=None
+                receiver=worker, cluster=lambda: self.cluster, owner=self._owner, session=None
             )
             codec = self._codecs.setdefault(worker, codec)
         return codec
-
-    def _own_cluster(self) -> Cluster:
-        cluster: Cluster = self.cluster
-        return cluster
 
     def _graph_ref(self, worker: str, number: int) -> RemoteRef[Any]:
         return RemoteRef(worker, number, "graph", self.cluster)

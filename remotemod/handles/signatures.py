@@ -10,7 +10,7 @@ from typing import Any
 
 from remotemod.stub.loader import LoadedStub
 
-__all__ = ["with_signatures"]
+__all__ = ["copied_method", "with_signatures"]
 
 
 def with_signatures(
@@ -45,21 +45,34 @@ def with_signatures(
 
 def _with_signature(function: Callable[..., Any], live: inspect.Signature) -> Callable[..., Any]:
     """A copy of a generated method that shows another signature."""
-    assert isinstance(function, types.FunctionType)
-    copied = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    functools.update_wrapper(copied, function)
-    del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it past the signature
-    copied.__kwdefaults__ = function.__kwdefaults__
+    copied = copied_method(function, function)
     parameters = list(live.parameters.values())
     positional = inspect.Parameter.POSITIONAL_ONLY
     if not parameters or parameters[0].kind is not positional:
         positional = inspect.Parameter.POSITIONAL_OR_KEYWORD  # type: ignore[assignment]
     own = inspect.Parameter("self_" if "self" in live.parameters else "self", positional)
-    copied.__signature__ = live.replace(parameters=[own, *parameters])  # type: ignore[attr-defined]
+    copied.__signature__ = live.replace(parameters=[own, *parameters])
+    return copied  # type: ignore[no-any-return]
+
+
+def copied_method(function: Callable[..., Any], defaults_of: Any) -> Any:
+    """A copy of a function whose defaults, and whose shown signature, another method may give.
+
+    Args:
+        function: what is copied.
+        defaults_of: has the defaults, and the shown signature if there is one.
+    """
+    assert isinstance(function, types.FunctionType)
+    copied = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        defaults_of.__defaults__,
+        function.__closure__,
+    )
+    functools.update_wrapper(copied, function)
+    del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it past the signature
+    copied.__kwdefaults__ = defaults_of.__kwdefaults__
+    if hasattr(defaults_of, "__signature__"):
+        copied.__signature__ = defaults_of.__signature__  # type: ignore[attr-defined]
     return copied

@@ -12,9 +12,7 @@ import remotemod as rm
 from remotemod.testing.calls import CallsOfModules
 from remotemod.testing.futures import Futures
 from remotemod.testing.gradients import Gradients
-from remotemod.testing.helpers import (
-    not_a_module,
-)
+from remotemod.testing.helpers import not_a_module
 from remotemod.testing.names import Names
 from remotemod.testing.references import References
 from remotemod.testing.zoo import Echo, Failing, Refusing

@@ -25,7 +25,6 @@ from remotemod.owner.endpoint import GRAPHS
 from remotemod.owner.owner import Owner
 from remotemod.process import Slot, slot
 from remotemod.requests import Call, Differentiate, ExtendPath, Invoke, Request
-from remotemod.rpc.cluster import Cluster
 from remotemod.rpc.engine import Capabilities, Engine, PreparedCall
 from remotemod.rpc.ref import RemoteRef
 
@@ -144,7 +143,7 @@ class ShmEngine(Engine):
 
     def _add(self, worker: str, sock: socket.socket) -> Connection:
         codec = make_codec(
-            receiver=worker, cluster=self._get_cluster, owner=self.owner, session=None
+            receiver=worker, cluster=lambda: self.cluster, owner=self.owner, session=None
         )
         connection = Connection(
             Channel(sock, self.arena),
@@ -156,10 +155,6 @@ class ShmEngine(Engine):
         )
         self._connections[worker] = connection
         return connection
-
-    def _get_cluster(self) -> Cluster:
-        cluster: Cluster = self.cluster
-        return cluster
 
     def connect_to_all(self) -> None:
         """Connects to every worker that lives, so that each can import what this process can."""

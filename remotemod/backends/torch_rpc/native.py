@@ -15,6 +15,7 @@ import torch
 
 from remotemod.handles.members import operator_class, own_client
 from remotemod.handles.module import RemoteModule
+from remotemod.handles.signatures import copied_method
 from remotemod.objects import ObjectNotFound, find, split_name
 from remotemod.process import Slot, cached, slot
 from remotemod.stub.loader import LoadedStub, load_module, text_digest
@@ -117,21 +118,8 @@ def _handle_class(cls: type, generated: type, methods: type) -> type:
             continue
         own = getattr(getattr(cls, name), "__code__", None)
         if own is generated.__dict__[name].__code__:
-            members[name] = _with_signature(function, getattr(cls, name))
+            members[name] = export(copied_method(function, getattr(cls, name)))
     return type(cls.__name__, (_NativeHandle, cls), members)
-
-
-def _with_signature(function: types.FunctionType, method: Any) -> Any:
-    """A copy of a function with the defaults and the shown signature of a handle's method, marked for compilation."""
-    copied = types.FunctionType(
-        function.__code__, function.__globals__, function.__name__, method.__defaults__
-    )
-    functools.update_wrapper(copied, function)
-    del copied.__wrapped__  # type: ignore[attr-defined]  # inspect would follow it
-    copied.__kwdefaults__ = method.__kwdefaults__
-    if hasattr(method, "__signature__"):
-        copied.__signature__ = method.__signature__  # type: ignore[attr-defined]
-    return export(copied)
 
 
 @dataclass(frozen=True, slots=True)
